@@ -1,0 +1,139 @@
+"""The command line. Every command imports what it needs when it runs, so that `--help` stays instant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FAULT, USAGE, REFUSED = 1, 2, 3
+
+app = typer.Typer(
+    name="tinyapprover",
+    help="Access requests decided from Slack or from the page: evidence, advice, a person's decision, the grant.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+policy = typer.Typer(help="The catalogue and the guardrails.", no_args_is_help=True)
+people = typer.Typer(help="Who may decide: accounts linked by an admin.", no_args_is_help=True)
+app.add_typer(policy, name="policy")
+app.add_typer(people, name="people")
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Instead of TINYAPPROVER_DATA_DIR.")]
+Documents = Annotated[Path | None, typer.Option("--documents", help="Instead of TINYAPPROVER_DOCUMENTS.")]
+
+
+@app.command()
+def run() -> None:
+    """Run the bot with the settings of the environment or .env."""
+    from bot import commands
+
+    commands.run()
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(help="Port of the page.")] = 8765,
+    data_dir: Annotated[Path, typer.Option(help="Where the demo keeps its data.")] = Path(".demo"),
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+) -> None:
+    """Try everything in a browser: stand-ins for Slack, PagerDuty, Okta and a model, on this machine alone."""
+    from bot import commands
+
+    commands.demo(port, data_dir, open_browser=open_browser)
+
+
+@app.command()
+def check() -> None:
+    """Check every setting, token, scope, address and permission; each gets a tick or the cure."""
+    from bot import commands
+
+    commands.check()
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for, in plain words.")],
+    k: Annotated[int, typer.Option("-k", help="How many passages.")] = 5,
+    data_dir: DataDir = None,
+    documents: Documents = None,
+) -> None:
+    """Search the documents as the card does."""
+    from bot import commands
+
+    commands.search(query, k, data_dir, documents)
+
+
+@app.command()
+def index(
+    data_dir: DataDir = None,
+    documents: Documents = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make all vectors anew.")] = False,
+) -> None:
+    """Read the documents anew; what has not changed is not embedded again."""
+    from bot import commands
+
+    commands.index(data_dir, documents, rebuild=rebuild)
+
+
+@policy.command("check")
+def policy_check(
+    directory: Annotated[Path | None, typer.Argument(help="Instead of TINYAPPROVER_POLICIES.")] = None,
+) -> None:
+    """Validate catalogue and guardrails, run their examples, and test that every guardrail matters."""
+    from bot import commands
+
+    commands.policy_check(directory)
+
+
+@people.command("link")
+def people_link(
+    email: Annotated[str, typer.Argument(help="Their directory login.")],
+    slack: Annotated[str, typer.Option(help="Their Slack user id (U...).")],
+) -> None:
+    """Link somebody who decides: directory, Slack and PagerDuty accounts, by their ids."""
+    from bot import commands
+
+    commands.people_link(email, slack)
+
+
+@people.command("list")
+def people_list() -> None:
+    """Everybody linked."""
+    from bot import commands
+
+    commands.people_list()
+
+
+@people.command("unlink")
+def people_unlink(email: Annotated[str, typer.Argument(help="Their directory login.")]) -> None:
+    """Forget a link, so that they cannot decide any more."""
+    from bot import commands
+
+    commands.people_unlink(email)
+
+
+def main() -> None:
+    """Errors become one clear message and an exit code: 1 fault, 2 usage or settings, 3 refused."""
+    from bot.errors import Fault, Refused, SettingsError
+
+    try:
+        app()
+    except SettingsError as problem:
+        _leave(str(problem), USAGE)
+    except Refused as refused:
+        _leave(refused.sentence, REFUSED)
+    except Fault as fault:
+        _leave(str(fault), FAULT)
+
+
+def _leave(message: str, code: int) -> None:
+    typer.echo("\n".join(f"tinyapprover: {line}" for line in message.splitlines()), err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

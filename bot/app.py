@@ -1,0 +1,352 @@
+"""The composition root: settings to parts to a running program. The only place that knows both sides."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from bot import metrics
+from bot.asides import Asides
+from bot.clock import SandboxClock, SystemClock
+from bot.comments import Comments
+from bot.config import Settings, check_addresses
+from bot.errors import Fault, SettingsError
+from bot.evidence import Documents, Precedents
+from bot.jobs import Handler, Worker
+from bot.journey import Journey, Limits, Rules
+from bot.ledger import Due, Job, Ledger
+from bot.ports import Source
+from bot.screen import warm as warm_screen
+from bot.slack.intake import Intake
+from bot.slack.socket import Socket, new_app
+from bot.web import Front
+from connectors.okta import OktaGroupActor, OktaReader
+from connectors.okta_api import OktaApi
+from connectors.okta_facts import OktaFacts
+from connectors.openai import OpenAIAdviser
+from connectors.pagerduty import PagerDuty
+from connectors.slack import Slack, new_client
+from knowledge.embed import Wanted
+from knowledge.memory import Knowledge
+from policies.load import load
+
+log = logging.getLogger(__name__)
+
+PRODUCTION, SANDBOX = "production", "sandbox"
+ROLES = ("front", "executor")
+TELLS_THE_CARD = frozenset({"page"})
+
+
+@dataclass(slots=True)
+class Running:
+    """A running program: its parts, and how to stop it in order."""
+
+    settings: Settings
+    ledger: Ledger
+    journey: Journey
+    asides: Asides
+    worker: Worker
+    socket: Socket
+    front: Front
+    url: str
+    warm: asyncio.Event
+    _tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def stop(self) -> None:
+        """Take nothing more, finish what runs, close everything."""
+        await self.socket.stop()
+        await self.worker.stop()
+        await self._tasks[0]
+        for task in self._tasks[1:]:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self._stack.aclose()
+
+    async def wait(self) -> None:
+        """Until the worker ends, which it does only when stopped or broken."""
+        await asyncio.shield(self._tasks[0])
+
+
+async def start(settings: Settings, *, kind: str = PRODUCTION) -> Running:
+    """Check everything, connect everything, then begin. `SettingsError` before anything is half started."""
+    async with AsyncExitStack() as stack:
+        running = await _assemble(settings, kind, stack)
+        running._stack = stack.pop_all()
+        return running
+
+
+async def _assemble(settings: Settings, kind: str, stack: AsyncExitStack) -> Running:
+    check_settings(settings, kind)
+    policies = load(policy_directory(settings, kind))
+    rules = Rules(policies.entitlements, policies.guardrails, policies.advice, policies.digest, policies.protected)
+    clock = await _clock(settings)
+    ledger = await Ledger.open(settings.ledger_url, kind=kind, now=clock.now)
+    stack.push_async_callback(ledger.close)
+    vendors = await connect(settings, clock, stack)
+    knowledge = await Knowledge.open(
+        settings.data_dir,
+        settings.documents,
+        embedder=_embedder(settings),
+        base_url=settings.documents_url,
+    )
+    stack.push_async_callback(knowledge.close)
+    sources: list[Source] = [OktaFacts(vendors.reader, clock), Documents(knowledge), Precedents(ledger)]
+    actor = OktaGroupActor(vendors.reader, vendors.writer, protected=policies.protected)
+    journey = Journey(
+        ledger=ledger,
+        chat=vendors.slack,
+        directory=vendors.reader,
+        actors={actor.kind: actor},
+        sources=sources,
+        rules=rules,
+        limits=_limits(settings),
+        clock=clock,
+        home_team=vendors.slack.team,
+        pager=vendors.pager,
+        adviser=vendors.adviser,
+    )
+    return await _begin(settings, journey, clock, vendors, knowledge, stack)
+
+
+async def _begin(
+    settings: Settings,
+    journey: Journey,
+    clock: SystemClock | SandboxClock,
+    vendors: Vendors,
+    knowledge: Knowledge,
+    stack: AsyncExitStack,
+) -> Running:
+    ledger, asides, warm = journey.ledger, Asides(journey), asyncio.Event()
+    worker = Worker(ledger, handlers(journey, asides), clock, roles=ROLES, on_trouble=_tell_trouble(journey))
+    ledger.on_commit = worker.wake
+    if isinstance(clock, SandboxClock):
+        clock.on_move = worker.wake
+    token = settings.slack_bot_token.get_secret_value()
+    slack = vendors.slack
+    app = new_app(vendors.client, token=token, team=slack.team, user=slack.user, bot_id=slack.bot_id)
+    intake = Intake(journey, asides, domains=settings.email_domains)
+    socket = Socket(app, intake, settings.slack_app_token.get_secret_value())
+    connected: dict[str, bool] = {}
+    front = Front(
+        ledger,
+        settings.pagerduty_webhook_secrets,
+        ready=lambda: {"warm": warm.is_set(), "slack": connected.get("slack", False)},
+        metrics=lambda: metrics.exposition(ledger),
+    )
+    url = await front.start(settings.http_host, settings.http_port)
+    stack.push_async_callback(front.stop)
+    await socket.start()
+    work: list[Coroutine[Any, Any, Any]] = [worker.run(), _watch(socket, connected), _warm_up(knowledge, warm)]
+    if isinstance(clock, SandboxClock):
+        work.append(clock.follow())
+    tasks = [asyncio.create_task(one) for one in work]
+    return Running(settings, ledger, journey, asides, worker, socket, front, url, warm, tasks)
+
+
+def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
+    """Every kind of job and the step that does it."""
+    steps: list[Handler] = [
+        journey.plan,
+        journey.gather,
+        journey.advise,
+        journey.card,
+        journey.dm,
+        journey.page,
+        journey.plan_note,
+        journey.advice_note,
+        journey.decide,
+        journey.reply,
+        journey.expire,
+        journey.grant,
+        journey.revoke,
+        journey.resolve,
+        journey.end_note,
+        journey.overdue_page,
+        journey.tell,
+        asides.question_note,
+        asides.escalate,
+        asides.codes,
+        asides.code,
+        asides.repage,
+        asides.home,
+    ]
+    table = {step.__name__: step for step in steps}
+    if journey.pager is not None:
+        comments = Comments(journey.ledger, journey.pager, journey.clock)
+        table |= {"poll": comments.poll, "unclear": comments.unclear}
+    return table
+
+
+def _tell_trouble(journey: Journey) -> Callable[[Job, str], Coroutine[Any, Any, None]]:
+    async def tell(job: Job, _trouble: str) -> None:
+        """While the page cannot go out, the card says so; while the card cannot, the page's text does."""
+        if job.kind in TELLS_THE_CARD:
+            await journey.ledger.schedule(job.subject, [Due("card")])
+
+    return tell
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Vendors:
+    """The connectors, connected."""
+
+    client: Any
+    slack: Slack
+    reader: OktaReader
+    writer: OktaApi
+    pager: PagerDuty | None
+    adviser: OpenAIAdviser | None
+
+
+async def connect(settings: Settings, clock: SystemClock | SandboxClock, stack: AsyncExitStack) -> Vendors:
+    """All vendors side by side: a wrong token or address is named, with what to set."""
+    client = new_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value())
+    slack = Slack(client)
+    reader = OktaReader(OktaApi(settings.okta_org_url, settings.okta_api_token.get_secret_value()), clock)
+    writer = OktaApi(settings.okta_org_url, settings.okta_write_token.get_secret_value())
+    pager, adviser = new_pager(settings), new_adviser(settings)
+    stack.push_async_callback(reader.close)
+    stack.push_async_callback(writer.close)
+    wanted = [
+        _or_setting("SLACK_BOT_TOKEN", slack.connect()),
+        _or_setting("OKTA_API_TOKEN", _connect_reader(reader)),
+        _or_setting("OKTA_WRITE_TOKEN", writer.connect()),
+    ]
+    if pager is not None:
+        stack.push_async_callback(pager.close)
+        wanted.append(_or_setting("PAGERDUTY_API_KEY", pager.connect()))
+    if adviser is not None:
+        stack.push_async_callback(adviser.close)
+        wanted.append(_or_setting("OPENAI_API_KEY", adviser.connect()))
+    problems = [str(problem) for problem in await asyncio.gather(*wanted) if problem]
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return Vendors(client, slack, reader, writer, pager, adviser)
+
+
+async def _connect_reader(reader: OktaReader) -> None:
+    await reader.connect()
+    await reader.ping()
+
+
+async def _or_setting(name: str, work: Coroutine[Any, Any, None]) -> str | None:
+    """None, or which setting to look at. A vendor that is merely down is told apart from one that refuses us."""
+    try:
+        await work
+    except Fault as fault:
+        cure = (
+            "check the token and its permissions" if fault.permanent or fault.status in (401, 403) else "check it is up"
+        )
+        return f"{name}: {fault}; {cure}"
+    except SettingsError as problem:
+        return str(problem)
+    return None
+
+
+def new_pager(settings: Settings) -> PagerDuty | None:
+    """The paging connector, if a key is set; its other settings are needed then."""
+    if settings.pagerduty_api_key is None:
+        return None
+    missing = [
+        name
+        for name, value in (
+            ("PAGERDUTY_FROM_EMAIL", settings.pagerduty_from_email),
+            ("PAGERDUTY_SERVICE_ID", settings.pagerduty_service_id),
+        )
+        if not value
+    ]
+    if missing:
+        raise SettingsError(f"{' and '.join(missing)}: needed when PAGERDUTY_API_KEY is set")
+    return PagerDuty(
+        settings.pagerduty_api_url,
+        settings.pagerduty_api_key.get_secret_value(),
+        settings.pagerduty_from_email,
+        settings.pagerduty_service_id,
+    )
+
+
+def new_adviser(settings: Settings) -> OpenAIAdviser | None:
+    """The model's connector, if a key is set."""
+    if settings.openai_api_key is None:
+        return None
+    return OpenAIAdviser(settings.openai_base_url, settings.openai_api_key.get_secret_value(), settings.model)
+
+
+def _embedder(settings: Settings) -> Wanted:
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
+    return Wanted(settings.embedder, base_url=settings.openai_base_url, api_key=key)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        responder_channel=settings.slack_responder_channel,
+        evidence_seconds=settings.evidence_seconds,
+        request_lifetime=timedelta(hours=settings.request_hours),
+        morning=settings.morning,
+    )
+
+
+def check_settings(settings: Settings, kind: str) -> None:
+    """Addresses, clock and data directory: what can be told without asking anybody."""
+    check_addresses(settings)
+    if settings.clock_url and kind != SANDBOX:
+        raise SettingsError("TINYAPPROVER_CLOCK_URL: only a sandbox run has a movable clock; remove it")
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        probe = settings.data_dir / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as problem:
+        raise SettingsError(
+            f"TINYAPPROVER_DATA_DIR: cannot write to {settings.data_dir} ({problem.strerror}); choose another directory"
+        ) from None
+
+
+def policy_directory(settings: Settings, kind: str) -> Path:
+    """The company's own policies; the shipped examples serve the sandbox only."""
+    if settings.policies is not None:
+        return settings.policies
+    if kind == SANDBOX:
+        return Path(__file__).parent.parent / "policies"
+    raise SettingsError("TINYAPPROVER_POLICIES: is not set. `tinyapprover init DIR` writes a commented starter set.")
+
+
+async def _clock(settings: Settings) -> SystemClock | SandboxClock:
+    if not settings.clock_url:
+        return SystemClock()
+    clock = SandboxClock(settings.clock_url)
+    await clock.connect()
+    return clock
+
+
+# --- beside the jobs -------------------------------------------------------------------------------------------------
+
+
+async def _watch(socket: Socket, connected: dict[str, bool]) -> None:
+    """Keep readiness true to the connection."""
+    while True:
+        connected["slack"] = await socket.is_connected()
+        await asyncio.sleep(1.0)
+
+
+async def _warm_up(knowledge: Knowledge, warm: asyncio.Event) -> None:
+    """What is slow the first time is done once before `/readyz` says ready: detectors, embedder, index."""
+    await asyncio.to_thread(warm_screen)
+    try:
+        await knowledge.warm()
+        summary = await knowledge.index()
+        log.info("%s", summary, extra={"step": "index"})
+    except (Fault, SettingsError) as problem:
+        log.warning("searching by words alone: %s", problem, extra={"step": "index"})
+    warm.set()

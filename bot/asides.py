@@ -1,0 +1,207 @@
+"""What else happens around a request: questions, passing on, withdrawing, giving back, trying again, codes."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.core.lifecycle import OPEN, Event, State
+from bot.core.request import Entitlement, Person, Request, Sensitivity, Standing
+from bot.core.words import one_line
+from bot.errors import Refused
+from bot.journey import CLOSED_JOBS, Journey
+from bot.ledger import Audit, Due, Job
+from bot.slack import cards, home
+from policies.rules import may_ask
+
+CODE_LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def new_code() -> str:
+    """A one-time code such as `K7QF-2M9D`: eight letters that cannot be mistaken for one another."""
+    letters = [secrets.choice(CODE_LETTERS) for _ in range(8)]
+    return f"{''.join(letters[:4])}-{''.join(letters[4:])}"
+
+
+@dataclass(frozen=True, slots=True)
+class Asides:
+    """Steps beside the story, over the same ports."""
+
+    journey: Journey
+
+    # --- what responders do -----------------------------------------------------------------------------------------
+
+    async def responder(self, request: Request, slack_user: str) -> Person:
+        """The linked person behind a click, if they are among those who may decide this; `Refused` otherwise."""
+        journey = self.journey
+        person = await journey.ledger.person_by_slack(journey.home_team, slack_user)
+        standing = await journey.directory.standing(person.id, max_age=60) if person and person.decides else None
+        if person is None or standing is None or not _decides(request, person, standing):
+            raise Refused(
+                f"This is for the people who decide {request.id} (members of {request.entitlement.approvers.group}, "
+                "and not whoever it concerns).",
+                rule="invariant#responder",
+            )
+        return person
+
+    async def ask(self, request: Request, person: Person, words: str) -> None:
+        """A responder's question goes to the requester, and onto the page."""
+        if request.state not in OPEN:
+            raise Refused(cards.too_late(request), rule="decision#too-late")
+        audit = Audit(person.id, "question.asked")
+        await self.journey.ledger.ask(request.id, person.name, words, audit=audit, jobs=_question_jobs)
+
+    async def answer(self, request: Request, person: Person, question: int, words: str) -> None:
+        """The requester's answer goes onto the card and the page, once."""
+        if person.id != request.requester.id:
+            raise Refused(f"Only whoever asked for {request.id} can answer.", rule="invariant#requester")
+        jobs = (Due("card"), Due("dm"), Due(f"question_note:{question}-answer"))
+        audit = Audit(person.id, "question.answered", {"question": question})
+        stored = await self.journey.ledger.answer(question, words, request=request.id, audit=audit, jobs=jobs)
+        if not stored:
+            raise Refused("That question has been answered already.", rule="question#answered")
+
+    async def question_note(self, job: Job) -> datetime | None:
+        """A question, or its answer, as a note on the incident."""
+        request, pager = await self.journey.ledger.request(job.subject), self.journey.pager
+        number, _, part = job.kind.partition(":")[2].partition("-")
+        question = next((one for one in request.questions if str(one.id) == number), None)
+        if pager is not None and request.incident_id and question is not None:
+            words = question.answer if part else question.text
+            who = request.requester.name if part else question.asked_by
+            verb = "answers" if part else "asks the requester"
+            await pager.add_note(request.incident_id, f"{request.id}: {who} {verb}: {one_line(words, 1000)}")
+        return None
+
+    async def pass_on(self, request: Request, person: Person) -> None:
+        """*Not me*: the next level is paged."""
+        audit = Audit(person.id, "page.passed_on")
+        await self.journey.ledger.note_event(audit, request=request.id, jobs=(Due("escalate"),))
+
+    async def escalate(self, job: Job) -> datetime | None:
+        """Page the level after the one that has it; at the last level it stays there and the note says so."""
+        request, pager = await self.journey.ledger.request(job.subject), self.journey.pager
+        if pager is None or not request.incident_id or request.state not in OPEN:
+            return None
+        level = 1 + len([one for one in await self._trail(request.id) if one == "page.passed_on"])
+        await pager.escalate(request.incident_id, level)
+        await pager.add_note(request.incident_id, f"{request.id}: passed on to level {level}.")
+        return None
+
+    async def _trail(self, request: str) -> list[str]:
+        return [event.what for event in await self.journey.ledger.events(request)]
+
+    async def look_at_advice(self, request: Request, person: Person) -> None:
+        """That somebody looked is recorded before they see it."""
+        leaning = request.advice.leaning.value if request.advice else ""
+        await self.journey.ledger.note_event(Audit(person.id, "advice.shown", {"leaning": leaning}), request=request.id)
+
+    async def retry(self, request: Request, person: Person) -> None:
+        """Try a failed grant again: the recorded decisions still stand and are checked again."""
+        audit = Audit(person.id, "grant.retried")
+        if not await self.journey.ledger.retry(request.id, audit=audit, jobs=(Due("grant"), Due("card"), Due("dm"))):
+            raise Refused(f"{request.id} is not waiting to be tried again.", rule="decision#too-late")
+
+    # --- what requesters do -----------------------------------------------------------------------------------------
+
+    async def withdraw(self, request: Request, person: Person) -> None:
+        """The requester changed their mind."""
+        if person.id != request.requester.id:
+            raise Refused(f"Only whoever asked for {request.id} can withdraw it.", rule="invariant#requester")
+        values = {"outcome": "Withdrawn by the requester.", "closed_at": self.journey.clock.now()}
+        audit = Audit(person.id, "request.withdrawn")
+        if not await self.journey.ledger.move(
+            request.id, Event.WITHDRAWN, audit=audit, values=values, jobs=CLOSED_JOBS
+        ):
+            raise Refused(cards.too_late(request), rule="decision#too-late")
+
+    async def give_back(self, request: Request, person: Person) -> None:
+        """Early end: the requester or the beneficiary no longer needs it."""
+        if person.id not in (request.requester.id, request.beneficiary.id):
+            raise Refused(f"Only whoever holds {request.id} can give it back.", rule="invariant#holder")
+        if request.state is not State.ACTIVE:
+            raise Refused(f"{request.id} is not active, so there is nothing to give back.", rule="grant#not-active")
+        audit = Audit(person.id, "grant.given_back")
+        await self.journey.ledger.note_event(audit, request=request.id, jobs=(Due("revoke"),))
+
+    # --- codes for comments on sensitive requests -------------------------------------------------------------------
+
+    async def codes(self, job: Job) -> datetime | None:
+        """For `high`: everybody who may decide gets a code of their own, by direct message, never in PagerDuty."""
+        request, journey = await self.journey.ledger.request(job.subject), self.journey
+        if request.entitlement.sensitivity is not Sensitivity.HIGH or not request.decidable or not request.incident_id:
+            return None
+        members = set(await journey.directory.members(request.entitlement.approvers.group))
+        eligible = [one for one in await journey.ledger.people() if one.id in members and _concerns_not(request, one)]
+        jobs = [Due(f"code:{one.id}") for one in eligible if one.decides and one.slack_user]
+        await journey.ledger.schedule(request.id, jobs)
+        return None
+
+    async def code(self, job: Job) -> datetime | None:
+        """Send one person their code for the plan as it is now."""
+        request, journey = await self.journey.ledger.request(job.subject), self.journey
+        person = await journey.ledger.person(job.kind.partition(":")[2])
+        if person is None or person.slack_user is None or request.plan is None or not request.decidable:
+            return None
+        code = await journey.ledger.give_code(request.id, person.id, request.plan.digest, new_code())
+        channel = await journey.chat.dm_channel(person.slack_user)
+        key = f"{request.id}/code/{person.id}/{request.plan.digest[:16]}"
+        sent = await journey.chat.find(channel, key=key, since=request.created_at) if job.attempts > 1 else None
+        if sent is None:
+            await journey.chat.post(channel, cards.code_message(request, code), key=key)
+        return None
+
+    async def repage(self, job: Job) -> datetime | None:
+        """The page was closed without a decision: once more, unless it is decided by now."""
+        request, journey = await self.journey.ledger.request(job.subject), self.journey
+        if request.state not in OPEN or journey.pager is None:
+            return None
+        again = await journey.page_of(request, key=f"{request.id}/again")
+        incident = await journey.pager.open_incident(again, look_first=job.attempts > 1)
+        digest = request.plan.digest if request.plan and request.decidable else ""
+        await journey.ledger.replace_incident(request.id, incident, digest=digest, jobs=(Due("card"), Due("poll")))
+        return None
+
+    # --- App Home ---------------------------------------------------------------------------------------------------
+
+    async def home(self, job: Job) -> datetime | None:
+        """Draw somebody's App Home; the job's subject is their Slack user id."""
+        journey, user = self.journey, job.subject
+        person = await journey.ledger.person_by_slack(journey.home_team, user)
+        mine = await journey.ledger.requests(person=person.id, limit=20) if person else []
+        await journey.chat.publish_home(user, home.home(mine, await self._waiting_for(person)))
+        return None
+
+    async def _waiting_for(self, person: Person | None) -> list[tuple[Request, str | None]]:
+        if person is None or not person.decides:
+            return []
+        journey = self.journey
+        waiting, standing = await asyncio.gather(
+            journey.ledger.requests(states=OPEN, limit=50), journey.directory.standing(person.id, max_age=60)
+        )
+        theirs = [request for request in waiting if _decides(request, person, standing)]
+        shown = await asyncio.gather(*(journey.ledger.shown(request.id, "card") for request in theirs))
+        return [
+            (request, journey.chat.link(card.sent) if card else None)
+            for request, card in zip(theirs, shown, strict=True)
+        ]
+
+    def offered(self, standing: Standing) -> list[Entitlement]:
+        """What somebody may ask for, by title."""
+        offered = [one for one in self.journey.rules.entitlements.values() if may_ask(one, standing)]
+        return sorted(offered, key=lambda one: one.title.casefold())
+
+
+def _question_jobs(question: int) -> tuple[Due, ...]:
+    return Due("card"), Due(f"tell:question:{question}"), Due(f"question_note:{question}")
+
+
+def _decides(request: Request, person: Person, standing: Standing) -> bool:
+    in_group = request.entitlement.approvers.group in standing.groups
+    return person.decides and standing.active and in_group and _concerns_not(request, person)
+
+
+def _concerns_not(request: Request, person: Person) -> bool:
+    return person.id not in (request.requester.id, request.beneficiary.id)

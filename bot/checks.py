@@ -1,0 +1,177 @@
+"""`tinyapprover check`: every setting, token, scope, address and permission, each with a tick or the cure."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bot.app import PRODUCTION, Vendors, check_settings, connect, policy_directory
+from bot.clock import SystemClock
+from bot.config import Settings, read_settings
+from bot.errors import Fault, Refused, SettingsError
+from bot.ledger import Ledger
+from policies.load import Policies, load
+
+MANIFEST = Path(__file__).parent.parent / "app_manifest.yml"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: what is well, or what to do."""
+
+    name: str
+    good: bool
+    words: str
+
+
+async def check_all() -> list[Finding]:
+    """Everything that can be looked at; what cannot be because of an earlier finding is left out."""
+    try:
+        settings = read_settings()
+    except SettingsError as problem:
+        return [Finding("settings", good=False, words=line) for line in str(problem).splitlines()]
+    findings = [Finding("settings", good=True, words="all that are needed are set")]
+    findings += [finding async for finding in _check(settings)]
+    return findings
+
+
+async def _check(settings: Settings) -> AsyncIterator[Finding]:
+    yield _tried("addresses and data directory", lambda: check_settings(settings, PRODUCTION), "in order")
+    yield _port(settings)
+    yield await _tried_async("database", _database(settings))
+    policies = None
+    try:
+        policies = load(policy_directory(settings, PRODUCTION))
+        yield Finding("policies", good=True, words=f"{len(policies.entitlements)} entitlements")
+    except SettingsError as problem:
+        yield Finding("policies", good=False, words=str(problem))
+    yield _documents(settings)
+    async with AsyncExitStack() as stack:
+        try:
+            vendors = await connect(settings, SystemClock(), stack)
+        except SettingsError as problem:
+            for line in str(problem).splitlines():
+                yield Finding("vendors", good=False, words=line)
+            return
+        async for finding in _vendors(settings, vendors, policies):
+            yield finding
+
+
+async def _vendors(settings: Settings, vendors: Vendors, policies: Policies | None) -> AsyncIterator[Finding]:
+    yield await _tried_async("Slack", vendors.slack.ping())
+    yield _scopes(vendors.slack.scopes)
+    yield await _app_token(settings, vendors)
+    yield await _tried_async("Slack channel", _channel(settings, vendors))
+    yield await _tried_async("Okta", vendors.reader.ping())
+    for entitlement in policies.entitlements.values() if policies else ():
+        yield await _tried_async(f"Okta group {entitlement.params.get('group')}", _group(vendors, entitlement))
+    if vendors.pager is None:
+        yield Finding(
+            "PagerDuty", good=True, words="not configured: nobody is paged, decisions are taken in Slack only"
+        )
+    else:
+        yield await _tried_async("PagerDuty", vendors.pager.ping())
+        yield await _tried_async("PagerDuty service", vendors.pager.check_service())
+    if vendors.adviser is None:
+        yield Finding("model", good=True, words="not configured: requests go out without advice")
+    else:
+        yield await _tried_async("model", vendors.adviser.ping())
+
+
+def _tried(name: str, work: Callable[[], None], well: str) -> Finding:
+    try:
+        work()
+    except SettingsError as problem:
+        return Finding(name, good=False, words=str(problem))
+    return Finding(name, good=True, words=well)
+
+
+async def _tried_async(name: str, work: Coroutine[Any, Any, str]) -> Finding:
+    try:
+        return Finding(name, good=True, words=await work)
+    except (Fault, SettingsError) as problem:
+        return Finding(name, good=False, words=str(problem))
+    except Refused as refused:
+        return Finding(name, good=False, words=refused.sentence)
+
+
+def _port(settings: Settings) -> Finding:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.http_host, settings.http_port))
+        except OSError as problem:
+            words = f"TINYAPPROVER_HTTP_PORT: {settings.http_port} cannot be used ({problem.strerror}); choose another"
+            return Finding("port", good=False, words=words)
+    return Finding("port", good=True, words=f"{settings.http_host}:{settings.http_port} is free")
+
+
+async def _database(settings: Settings) -> str:
+    ledger = await Ledger.open(settings.ledger_url, kind=PRODUCTION, now=SystemClock().now)
+    people = await ledger.people()
+    await ledger.close()
+    deciders = [person for person in people if person.decides]
+    if not deciders:
+        raise SettingsError("nobody may decide yet: link people with `tinyapprover people link EMAIL --slack U...`")
+    return f"{len(deciders)} people may decide"
+
+
+def _documents(settings: Settings) -> Finding:
+    if settings.documents is None:
+        return Finding("documents", good=True, words="TINYAPPROVER_DOCUMENTS is not set: nothing is quoted")
+    good = settings.documents.is_dir()
+    words = f"{settings.documents}" if good else f"TINYAPPROVER_DOCUMENTS: {settings.documents} is not a folder"
+    return Finding("documents", good=good, words=words)
+
+
+def _scopes(granted: frozenset[str]) -> Finding:
+    wanted = set(_manifest_scopes())
+    if missing := sorted(wanted - granted):
+        words = f"the app lacks {', '.join(missing)}: update it from app_manifest.yml and install it again"
+        return Finding("Slack scopes", good=False, words=words)
+    return Finding("Slack scopes", good=True, words=f"all {len(wanted)} that the manifest asks for")
+
+
+def _manifest_scopes() -> Iterator[str]:
+    manifest = yaml.safe_load(MANIFEST.read_text("utf-8"))
+    yield from manifest["oauth_config"]["scopes"]["bot"]
+
+
+async def _app_token(settings: Settings, vendors: Vendors) -> Finding:
+    from slack_sdk.errors import SlackApiError
+
+    try:
+        token = settings.slack_app_token.get_secret_value()
+        await asyncio.wait_for(vendors.client.apps_connections_open(app_token=token), 10)
+    except SlackApiError as error:
+        words = f"SLACK_APP_TOKEN: refused ({error.response.get('error')}); it needs connections:write"
+        return Finding("Slack app token", good=False, words=words)
+    except (TimeoutError, OSError) as problem:
+        return Finding("Slack app token", good=False, words=f"no answer ({type(problem).__name__})")
+    return Finding("Slack app token", good=True, words="opens a Socket Mode connection")
+
+
+async def _channel(settings: Settings, vendors: Vendors) -> str:
+    channel = settings.slack_responder_channel
+    if not await vendors.slack.is_in_channel(channel, vendors.slack.user):
+        raise SettingsError(f"SLACK_RESPONDER_CHANNEL: the bot is not in {channel}; invite it there")
+    return f"the bot is in {channel}"
+
+
+async def _group(vendors: Vendors, entitlement: Any) -> str:
+    """The group exists once and may be edited by hand, and its approvers exist."""
+    name = entitlement.params.get("group", "")
+    found = [group for group in await vendors.reader.groups_named(name) if group.type == "OKTA_GROUP"]
+    if len(found) != 1:
+        raise SettingsError(f"{entitlement.id}: Okta has {len(found)} editable groups named {name!r}; it needs one")
+    members = await vendors.reader.members(entitlement.approvers.group, max_age=60)
+    if len(members) < entitlement.approvals:
+        raise SettingsError(f"{entitlement.approvers.group} has {len(members)} members, too few to approve")
+    return f"can be edited; {len(members)} people in {entitlement.approvers.group} decide"

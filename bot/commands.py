@@ -1,0 +1,220 @@
+"""What the commands do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import webbrowser
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from bot.config import read_settings
+from bot.core.words import one_line
+from bot.errors import Refused, SettingsError
+from bot.logs import set_up
+
+T = TypeVar("T")
+out = Console(highlight=False)
+
+
+def run() -> None:
+    """Until SIGTERM or SIGINT, then in order."""
+    from bot.app import start
+
+    settings = read_settings()
+    set_up(settings.log_level)
+
+    async def main() -> None:
+        running = await start(settings)
+        out.print(f"TinyApprover runs; health at {running.url}/healthz")
+        try:
+            await _interrupted(running.wait())
+        finally:
+            await running.stop()
+
+    asyncio.run(main())
+
+
+async def _interrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for the work or for a signal to stop, whichever comes first."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    tasks = {asyncio.create_task(work), asyncio.create_task(stop.wait())}
+    done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    for task in done:
+        task.result()
+
+
+def demo(port: int, data_dir: Path, *, open_browser: bool) -> None:
+    """The sandbox and the program, in one process, until interrupted."""
+    from bot.demo import run_demo
+
+    set_up("warning")
+
+    def say(url: str) -> None:
+        out.print(f"\n  Open [bold]{url}[/bold] and be alice: press Request access.\n  Ctrl+C ends the demo.\n")
+        if open_browser:
+            webbrowser.open(url)
+
+    with suppress(asyncio.CancelledError):
+        asyncio.run(_until_interrupted(run_demo(port, data_dir, say=say)))
+
+
+async def _until_interrupted(work: Coroutine[Any, Any, None]) -> None:
+    await _interrupted(work)
+
+
+def check() -> None:
+    """Everything a run needs, each with a tick or the cure; exit code 2 when something is wrong."""
+    from bot.checks import check_all
+
+    findings = asyncio.run(check_all())
+    for finding in findings:
+        mark = "[green]✓[/green]" if finding.good else "[red]✗[/red]"
+        out.print(f"{mark} {finding.name}: ", end="")
+        out.print(finding.words, markup=False)
+    if not all(finding.good for finding in findings):
+        raise SettingsError("something needs attention; see the lines with ✗")
+
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+
+def search(query: str, k: int, data_dir: Path | None, documents: Path | None) -> None:
+    """The best passages, best first."""
+    from knowledge.memory import Knowledge
+
+    async def look(knowledge: Knowledge) -> None:
+        await knowledge.warm()
+        await knowledge.index()
+        for result in await knowledge.search([query], k):
+            out.print(f"{result.score:.3f}  {result.title} › {result.heading}", markup=False, style="bold")
+            out.print(f"       {result.url or result.file}", markup=False)
+            out.print(f"       {one_line(result.text, 300)}\n", markup=False)
+
+    asyncio.run(_with_knowledge(data_dir, documents, look))
+
+
+def index(data_dir: Path | None, documents: Path | None, *, rebuild: bool) -> None:
+    """Read the documents anew, with a bar for what takes long."""
+    from knowledge.memory import Knowledge
+
+    async def work(knowledge: Knowledge) -> None:
+        await knowledge.warm()
+        with _bar() as (_, advance):
+            summary = await knowledge.index(advance, rebuild=rebuild)
+        change = summary.change
+        out.print(f"{summary.documents} documents, {summary.passages} passages; embedder: {summary.embedder}")
+        out.print(
+            f"new {change.new}, unchanged {change.unchanged}, removed {change.deleted}; embedded {summary.embedded}"
+        )
+        for trouble in summary.trouble:
+            out.print(trouble, markup=False, style="yellow")
+
+    asyncio.run(_with_knowledge(data_dir, documents, work))
+
+
+class _bar:  # noqa: N801 - a context manager used like a function
+    """A progress bar a step, as the index names its steps."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*columns, console=out, transient=True)
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> tuple[Progress, Callable[[str, int, int], None]]:
+        self._progress.start()
+        return self._progress, self._advance
+
+    def _advance(self, step: str, done: int, total: int) -> None:
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(step, total=total)
+        self._progress.update(self._tasks[step], completed=done, total=total)
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+async def _with_knowledge(
+    data_dir: Path | None, documents: Path | None, work: Callable[[Any], Coroutine[Any, Any, None]]
+) -> None:
+    from knowledge.embed import Wanted
+    from knowledge.memory import Knowledge
+
+    place = data_dir or Path(os.environ.get("TINYAPPROVER_DATA_DIR", "data"))
+    folder = documents or (
+        Path(os.environ["TINYAPPROVER_DOCUMENTS"]) if "TINYAPPROVER_DOCUMENTS" in os.environ else None
+    )
+    if folder is None:
+        raise SettingsError("TINYAPPROVER_DOCUMENTS: is not set; name a folder with --documents")
+    knowledge = await Knowledge.open(place, folder, embedder=Wanted(os.environ.get("TINYAPPROVER_EMBEDDER", "auto")))
+    try:
+        await work(knowledge)
+    finally:
+        await knowledge.close()
+
+
+def _named_in(variable: str) -> Path | None:
+    """A path from the environment alone: searching needs none of the vendors' settings."""
+    value = os.environ.get(variable)
+    return Path(value) if value else None
+
+
+# --- policies --------------------------------------------------------------------------------------------------------
+
+
+def policy_check(directory: Path | None) -> None:
+    """Findings with file and line, or a tick."""
+    from policies.check import check as check_policies
+
+    named = directory or _named_in("TINYAPPROVER_POLICIES") or Path(__file__).parent.parent / "policies"
+    report = check_policies(named)
+    for finding in report.findings:
+        out.print(str(finding), markup=False)
+    if not report.ok:
+        raise SettingsError(f"{len(report.findings)} findings; nothing of this would be loaded")
+    counts = f"{report.entitlements} entitlements, {report.guardrails} guardrails, {report.examples} examples"
+    out.print(f"✓ {counts}: all as they say")
+
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+
+def people_link(email: str, slack: str) -> None:
+    """An admin links somebody who decides."""
+    from bot.admin import link
+
+    person = asyncio.run(link(read_settings(), email, slack))
+    pager = person.pagerduty_user or "none found: they decide in Slack only"
+    out.print(f"{person.name} may decide: directory {person.id}, Slack {person.slack_user}, PagerDuty {pager}")
+
+
+def people_list() -> None:
+    """A table of links."""
+    from bot.admin import everybody
+
+    table = Table("Login", "Name", "Directory", "Slack", "PagerDuty", "Decides")
+    for person in asyncio.run(everybody(read_settings())):
+        decides = "yes" if person.decides else "no"
+        row = (person.email, person.name, person.id, person.slack_user or "", person.pagerduty_user or "", decides)
+        table.add_row(*row)
+    out.print(table)
+
+
+def people_unlink(email: str) -> None:
+    """Forget a link."""
+    from bot.admin import unlink
+
+    if not asyncio.run(unlink(read_settings(), email)):
+        raise Refused(f"{email} is not linked.")
+    out.print(f"{email} is not linked any more")

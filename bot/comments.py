@@ -1,0 +1,127 @@
+"""Comments on our incidents: read back through the API, taken once, and handed on as attempts to decide.
+
+Polling works with no inbound endpoint at all; a webhook only makes the next reading happen at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+
+from bot.core.lifecycle import OPEN
+from bot.core.notes import Approve, Chatter, Comment, Deny, read_comment
+from bot.core.request import Answer, Place, Request
+from bot.journey import REPAGE_AFTER, Attempt
+from bot.ledger import Audit, Due, Job, Ledger
+from bot.ports import Clock, Note, Pager
+
+SOURCE = "pagerduty.note"
+CALLS_A_SECOND = 6.0
+
+
+def next_reading(age: timedelta) -> timedelta:
+    """How long until an incident of this age is read again: seconds at first, a minute later on."""
+    if age < timedelta(minutes=2):
+        return timedelta(seconds=5)
+    return timedelta(seconds=15 if age < timedelta(minutes=30) else 60)
+
+
+@dataclass(slots=True)
+class Pace:
+    """Spreads calls out, so that many open incidents stay inside the account's rate limit."""
+
+    a_second: float = CALLS_A_SECOND
+    _next: float = field(default=0.0)
+
+    async def turn(self) -> None:
+        """Wait for this caller's turn."""
+        now = asyncio.get_running_loop().time()
+        self._next = max(self._next, now) + 1.0 / self.a_second
+        await asyncio.sleep(self._next - 1.0 / self.a_second - now)
+
+
+@dataclass(frozen=True, slots=True)
+class Comments:
+    """Reads the comments of open incidents."""
+
+    ledger: Ledger
+    pager: Pager
+    clock: Clock
+    pace: Pace = field(default_factory=Pace)
+
+    async def poll(self, job: Job) -> datetime | None:
+        """Take what is new on one incident; again later while the request is open."""
+        request = await self.ledger.request(job.subject)
+        paged = await self.ledger.paged(job.subject)
+        if paged is None or request.state not in OPEN:
+            return None
+        await self.pace.turn()
+        notes, incident = await asyncio.gather(
+            self.pager.notes(paged.incident_id), self.pager.incident(paged.incident_id)
+        )
+        taken = await self.ledger.accepted(SOURCE, [note.id for note in notes])
+        for note in notes:
+            if note.id not in taken:
+                await self._take(request, note)
+        if incident.status == "resolved":
+            await self._closed_undecided(request, paged.incident_id)
+            return None
+        return self.clock.now() + next_reading(self.clock.now() - request.created_at)
+
+    async def _take(self, request: Request, note: Note) -> None:
+        """Each comment is taken once, whatever it says."""
+        comment = read_comment(note.content, case=request.id)
+        ours = note.author is not None and note.author == self.pager.own_user
+        if ours or isinstance(comment, Chatter):
+            await self.ledger.accept(SOURCE, note.id)
+            return
+        await self.ledger.accept(SOURCE, note.id, request=request.id, jobs=[_follow(note, comment)])
+
+    async def unclear(self, job: Job) -> datetime | None:
+        """A comment that decided nothing is audited, and answered with the line to write."""
+        detail = {"rule": "comment#form", "place": Place.PAGERDUTY.value, "receipt": job.payload["receipt"]}
+        audit = Audit(str(job.payload["who"]) or "nobody", "decision.refused", detail)
+        follow = Due(f"reply:{job.payload['receipt']}", payload=job.payload)
+        await self.ledger.note_event(audit, request=job.subject, jobs=(follow,))
+        return None
+
+    async def _closed_undecided(self, request: Request, incident_id: str) -> None:
+        """Resolving is no decision: requester and channel are told, and it is paged once more unless taken."""
+        if not await self.ledger.accept("pagerduty.closed", incident_id):
+            return
+        jobs = (Due("card"), Due("tell:closed"), Due("repage", at=self.clock.now() + REPAGE_AFTER))
+        audit = Audit("pagerduty", "page.closed_undecided", {"incident": incident_id})
+        await self.ledger.note_event(audit, request=request.id, jobs=jobs)
+
+
+def _follow(note: Note, comment: Comment) -> Due:
+    if note.author is None:
+        return _refused(note, "it was not written by a person")
+    if note.edited:
+        return _refused(note, "it was edited after it was written; write a new one instead")
+    match comment:
+        case Approve():
+            return _attempt(note, Answer.APPROVE, code=comment.code or "")
+        case Deny():
+            return _attempt(note, Answer.DENY, reason=comment.reason)
+        case _:
+            return _refused(note, "it is not in the form that decides")
+
+
+def _attempt(note: Note, answer: Answer, *, code: str = "", reason: str = "") -> Due:
+    attempt = Attempt(
+        place=Place.PAGERDUTY,
+        who=note.author or "",
+        answer=answer,
+        receipt=note.id,
+        code=code,
+        reason=reason,
+        written_at=note.created_at.isoformat(),
+    )
+    return Due(f"decide:{note.id}", payload=asdict(attempt))
+
+
+def _refused(note: Note, why: str) -> Due:
+    payload = {"place": Place.PAGERDUTY, "who": note.author or "", "receipt": note.id, "text": f"{why}."}
+    return Due(f"unclear:{note.id}", payload=payload)

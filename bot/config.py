@@ -1,0 +1,160 @@
+"""Every setting once: name, default, secrecy and a sentence of help; read from the environment or `.env`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot.errors import SettingsError
+
+VENDOR_HOSTS = {
+    "SLACK_API_URL": ("slack.com",),
+    "PAGERDUTY_API_URL": ("api.pagerduty.com", "api.eu.pagerduty.com"),
+    "OKTA_ORG_URL": ("okta.com", "oktapreview.com", "okta-emea.com", "okta-gov.com"),
+    "OPENAI_BASE_URL": ("api.openai.com", "openai.azure.com"),
+}
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+Words = Annotated[tuple[str, ...], NoDecode]
+
+
+def _setting(name: str, help_text: str, default: Any = ...) -> Any:
+    return Field(default, validation_alias=AliasChoices(name), description=help_text)
+
+
+class Settings(BaseSettings):
+    """What a run needs to know. Field order is the order of the documentation."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", populate_by_name=False
+    )
+
+    slack_bot_token: SecretStr = _setting("SLACK_BOT_TOKEN", "Bot token (xoxb-...) of the Slack app.")
+    slack_app_token: SecretStr = _setting("SLACK_APP_TOKEN", "App-level token (xapp-...) with connections:write.")
+    slack_api_url: str = _setting("SLACK_API_URL", "Slack's Web API address.", "https://slack.com/api/")
+    slack_responder_channel: str = _setting("SLACK_RESPONDER_CHANNEL", "Channel id (C...) where cards are posted.")
+    slack_ask_channels: Words = _setting(
+        "SLACK_ASK_CHANNELS", "Channel ids where policy questions are answered, comma separated.", ()
+    )
+
+    pagerduty_api_key: SecretStr | None = _setting(
+        "PAGERDUTY_API_KEY", "REST API key. Without it nobody is paged and decisions are taken in Slack only.", None
+    )
+    pagerduty_api_url: str = _setting("PAGERDUTY_API_URL", "PagerDuty's REST address.", "https://api.pagerduty.com")
+    pagerduty_from_email: str = _setting(
+        "PAGERDUTY_FROM_EMAIL", "E-mail of the PagerDuty user that the bot writes as: its own, never a responder's.", ""
+    )
+    pagerduty_service_id: str = _setting("PAGERDUTY_SERVICE_ID", "Service (P...) on which incidents are opened.", "")
+    pagerduty_webhook_secrets: Words = _setting(
+        "PAGERDUTY_WEBHOOK_SECRETS",
+        "Signing secrets of the webhook, comma separated for rotation. Without one, comments are polled.",
+        (),
+    )
+
+    okta_org_url: str = _setting("OKTA_ORG_URL", "Address of the Okta organisation.")
+    okta_api_token: SecretStr = _setting("OKTA_API_TOKEN", "Reader token: users, groups, factors, System Log.")
+    okta_write_token: SecretStr = _setting("OKTA_WRITE_TOKEN", "Writer token: group memberships of requestable groups.")
+    email_domains: Words = _setting(
+        "TINYAPPROVER_EMAIL_DOMAINS", "E-mail domains whose people may be linked automatically, comma separated."
+    )
+
+    openai_api_key: SecretStr | None = _setting(
+        "OPENAI_API_KEY", "Key of the model's server. Without it requests go out without advice.", None
+    )
+    openai_base_url: str = _setting(
+        "OPENAI_BASE_URL", "Address of any OpenAI-compatible server.", "https://api.openai.com/v1"
+    )
+    model: str = _setting("TINYAPPROVER_MODEL", "The model that advises.", "gpt-6-mini")
+    embedder: Literal["auto", "openai", "local", "none"] = _setting(
+        "TINYAPPROVER_EMBEDDER", "auto, openai, local or none (words alone).", "auto"
+    )
+
+    database_url: str = _setting("TINYAPPROVER_DATABASE_URL", "Database; empty means SQLite in the data directory.", "")
+    data_dir: Path = _setting(
+        "TINYAPPROVER_DATA_DIR", "Where the database and the search index are kept.", Path("data")
+    )
+    policies: Path | None = _setting("TINYAPPROVER_POLICIES", "Directory of the catalogue and guardrails.", None)
+    documents: Path | None = _setting("TINYAPPROVER_DOCUMENTS", "Folder of Markdown documents to quote from.", None)
+    documents_url: str = _setting(
+        "TINYAPPROVER_DOCUMENTS_URL", "Address under which the documents are published, for links.", ""
+    )
+
+    http_host: str = _setting("TINYAPPROVER_HTTP_HOST", "Address to listen on for webhooks and health.", "127.0.0.1")
+    http_port: int = _setting("TINYAPPROVER_HTTP_PORT", "Port to listen on; 0 takes a free one.", 8080)
+    evidence_seconds: float = _setting("TINYAPPROVER_EVIDENCE_SECONDS", "Deadline of each source of evidence.", 4.0)
+    request_hours: float = _setting(
+        "TINYAPPROVER_REQUEST_HOURS", "Hours after which an undecided request expires.", 8.0
+    )
+    morning: str = _setting(
+        "TINYAPPROVER_MORNING", "When what can wait is paged, as HH:MM and a time zone.", "09:00 UTC"
+    )
+    allowed_hosts: Words = _setting(
+        "TINYAPPROVER_ALLOWED_HOSTS", "Further hosts that vendor addresses may name, comma separated.", ()
+    )
+    clock_url: str = _setting("TINYAPPROVER_CLOCK_URL", "The sandbox's movable clock; sandbox runs only.", "")
+    log_level: str = _setting("TINYAPPROVER_LOG", "debug, info, warning or error.", "info")
+
+    @field_validator("slack_ask_channels", "pagerduty_webhook_secrets", "email_domains", "allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @property
+    def ledger_url(self) -> str:
+        """The database's address: the one that is set, or SQLite in the data directory."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'tinyapprover.db'}"
+
+
+def setting_names() -> dict[str, str]:
+    """Field name to the name of its variable."""
+    return {field: _alias(info) for field, info in Settings.model_fields.items()}
+
+
+def _alias(info: Any) -> str:
+    return str(info.validation_alias.choices[0])
+
+
+def read_settings(**override: Any) -> Settings:
+    """The settings of this process; `SettingsError` names every variable that is missing or wrong, and the cure."""
+    try:
+        settings = Settings(**override)
+    except ValidationError as problem:
+        raise SettingsError("\n".join(_complaints(problem))) from None
+    return settings
+
+
+def _complaints(problem: ValidationError) -> Iterator[str]:
+    names = setting_names()
+    help_texts = {_alias(info): info.description for info in Settings.model_fields.values()}
+    for error in problem.errors():
+        place = str(error["loc"][0]) if error["loc"] else ""
+        name = names.get(place, place)
+        what = "is not set" if error["type"] == "missing" else error["msg"].lower()
+        yield f"{name}: {what}. {help_texts.get(name, '')}".rstrip()
+
+
+def check_addresses(settings: Settings) -> None:
+    """Vendor addresses are the vendors' own, loopback, or allowed; plain http only to loopback."""
+    names = setting_names()
+    for field, name in names.items():
+        if name in VENDOR_HOSTS:
+            _check_address(name, str(getattr(settings, field)), settings.allowed_hosts)
+
+
+def _check_address(name: str, url: str, allowed: tuple[str, ...]) -> None:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in LOOPBACK and parts.scheme in ("http", "https"):
+        return
+    if parts.scheme != "https":
+        raise SettingsError(f"{name}: {url!r} must start with https:// (plain http goes to this machine only)")
+    if not any(host == known or host.endswith(f".{known}") for known in (*VENDOR_HOSTS[name], *allowed)):
+        known = ", ".join(VENDOR_HOSTS[name])
+        raise SettingsError(
+            f"{name}: {host!r} is not one of {known}; add it to TINYAPPROVER_ALLOWED_HOSTS if it is yours"
+        )

@@ -1,0 +1,85 @@
+"""The grammar of a decision in a PagerDuty comment.
+
+A comment decides only when the whole of it has the written form; nothing is normalised, corrected or guessed:
+
+    approve | approved [TA-<n> [CODE]] [.]
+    deny | denied | reject | rejected [TA-<n>] [reason]
+
+ASCII letters in any case, white space around it ignored. Everything else that holds a decision word is answered
+once with the exact line to write, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+MAX_REASON = 1000
+_SPACE = " \t\r\n\f\v"
+_CASE = r"TA-[1-9][0-9]{0,8}"
+_CODE = r"[0-9A-Z]{4}-[0-9A-Z]{4}"
+_APPROVE = re.compile(rf"approved?(?:[ \t]+({_CASE}))?(?:[ \t]+({_CODE}))?[ \t]*\.?", re.A | re.I)
+_DENY = re.compile(
+    rf"(?:deny|denied|reject|rejected)(?![\w?-])[ \t]*({_CASE})?(?![\w-])[.:,;]?(.*)", re.A | re.I | re.S
+)
+_ANY_CASE = re.compile(rf"\b{_CASE}\b", re.A | re.I)
+_DECISION_WORD = re.compile(r"approv|\bden(?:y|ied|ies)|reject", re.I)
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    """An approval in the written form; `case` and `code` as far as they were written."""
+
+    case: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """A denial in the written form, with the reason that followed."""
+
+    case: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """It talks about a decision but has not the written form, or names another case: answer it, decide nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chatter:
+    """No decision word in it: none of our business."""
+
+
+Comment = Approve | Deny | Unclear | Chatter
+
+
+def read_comment(text: str, *, case: str) -> Comment:
+    """What a comment says on the incident of `case` (such as `TA-12`), the one case that is open there."""
+    body = text.strip(_SPACE)
+    if approval := _APPROVE.fullmatch(body):
+        return _for_case(case, Approve(case=_upper(approval[1]), code=_upper(approval[2])))
+    denial = _DENY.fullmatch(body)
+    if denial and not _names_another_case(body, case):
+        return Deny(case=_upper(denial[1]), reason=denial[2].strip(_SPACE)[:MAX_REASON])
+    return Unclear() if _DECISION_WORD.search(_folded(body)) else Chatter()
+
+
+def _for_case(case: str, approval: Approve) -> Comment:
+    return approval if approval.case in (None, case) else Unclear()
+
+
+def _names_another_case(body: str, case: str) -> bool:
+    return any(found.upper() != case for found in _ANY_CASE.findall(body))
+
+
+def _upper(text: str | None) -> str | None:
+    return text.upper() if text else None
+
+
+def _folded(text: str) -> str:
+    """Only for noticing that a decision was meant, never for taking one."""
+    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))

@@ -1,0 +1,336 @@
+"""The nouns of an access request, as frozen values. Times are aware UTC datetimes; durations are whole minutes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from bot.core.lifecycle import State
+
+MAX_JUSTIFICATION = 2000
+
+
+class Sensitivity(StrEnum):
+    """How much harm a wrong grant can do. Decides which channel may decide and who is woken."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Wake(StrEnum):
+    """How a request pages: not at all (Slack only), as low urgency, or at once."""
+
+    NEVER = "never"
+    LOW = "low"
+    HIGH = "high"
+
+
+class Place(StrEnum):
+    """Where a decision was given."""
+
+    SLACK = "slack"
+    PAGERDUTY = "pagerduty"
+
+
+class Answer(StrEnum):
+    """What a person decided."""
+
+    APPROVE = "approve"
+    DENY = "deny"
+
+
+class Flag(StrEnum):
+    """How a fact reads to a careful reviewer."""
+
+    PLAIN = "plain"
+    GOOD = "good"
+    WARN = "warn"
+    SILENT = "silent"
+
+
+class Leaning(StrEnum):
+    """What the adviser leans to. It never decides."""
+
+    APPROVE = "approve"
+    DENY = "deny"
+    NEEDS_REVIEW = "needs_review"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody whose accounts are linked once, by immutable ids.
+
+    `id` is the directory's (Okta's) user id: self-approval and "two different people" compare it. `decides` is
+    true only for links made by an admin, or proven from both sides; an automatic link may ask, never decide.
+    """
+
+    id: str
+    email: str
+    name: str
+    slack_team: str | None = None
+    slack_user: str | None = None
+    pagerduty_user: str | None = None
+    decides: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the directory says of a person at `read_at`. `groups` are group names."""
+
+    person_id: str
+    email: str
+    name: str
+    status: str
+    groups: frozenset[str]
+    read_at: datetime
+    title: str = ""
+    department: str = ""
+    manager: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether the directory calls the account ACTIVE; everything else counts as no."""
+        return self.status == "ACTIVE"
+
+
+@dataclass(frozen=True, slots=True)
+class Approvers:
+    """Who decides: members of `group` (a directory group's name).
+
+    `escalation_policy` (a PagerDuty id) narrows that to people on call there now, at `levels` (1 is first; empty
+    means any). Being on call never widens it.
+    """
+
+    group: str
+    escalation_policy: str | None = None
+    levels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """One thing that may be asked for, as its catalogue file says."""
+
+    id: str
+    title: str
+    description: str
+    why: str
+    action: str
+    params: Mapping[str, str]
+    sensitivity: Sensitivity
+    requestable_by: frozenset[str]
+    approvers: Approvers
+    approvals: int
+    default_minutes: int
+    max_minutes: int
+    wake: Wake
+    conflicts: frozenset[str] = frozenset()
+    ticket_required: bool = False
+    channel: str | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody asked for, checked for form and eligibility, not yet stored.
+
+    `key` identifies the submission at its source (a view id, a delivery id): the same key stores nothing twice.
+    """
+
+    key: str
+    entitlement: str
+    requester: Person
+    beneficiary: Person
+    minutes: int
+    justification: str
+    ticket: str = ""
+    can_wait: bool = False
+    origin: str = "slack"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will change, in ids for the machine (`changes`) and in `lines` for people.
+
+    `already` is true when the beneficiary holds the access before we do anything: then nothing is removed at the end.
+    """
+
+    action: str
+    request_id: str
+    entitlement: str
+    beneficiary: str
+    minutes: int
+    changes: Mapping[str, str]
+    lines: tuple[str, ...]
+    already: bool = False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over everything in the plan; a decision binds to it."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def target(self) -> str:
+        """Names the access itself (action, ids and person), so that overlapping grants of it can be found."""
+        return json.dumps([self.action, self.beneficiary, sorted(self.changes.items())], separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What policy says of a request: allowed to be decided at all, by whom, by how many, and which rule said so."""
+
+    allowed: bool
+    rule: str
+    reason: str
+    approvals: int = 1
+    approver_group: str = ""
+    conflicts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line of evidence: `label` and `value` are plain text; `source` names the system it was read from."""
+
+    source: str
+    label: str
+    value: str
+    flag: Flag = Flag.PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A quoted piece of a company document. `id` is what advice cites; `updated_at` dates the document."""
+
+    id: str
+    title: str
+    heading: str
+    text: str
+    url: str
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Precedent:
+    """An earlier request of the same kind and how it ended."""
+
+    request_id: str
+    requester: str
+    minutes: int
+    outcome: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything gathered for one request, each source answering or saying that it is silent."""
+
+    facts: tuple[Fact, ...] = ()
+    passages: tuple[Passage, ...] = ()
+    precedents: tuple[Precedent, ...] = ()
+    silent: tuple[str, ...] = ()
+    gathered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason of the advice, with the ids of the evidence it cites (checked against what was gathered)."""
+
+    text: str
+    cites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The model's recommendation, or why there is none (`note`). It is shown on request and never acts."""
+
+    leaning: Leaning
+    reasons: tuple[Reason, ...] = ()
+    model: str = ""
+    note: str = ""
+    prompt_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A person's answer, as recorded. `minutes` is set when they approved for less; `digest` is the plan they saw."""
+
+    request_id: str
+    person_id: str
+    name: str
+    answer: Answer
+    place: Place
+    digest: str
+    at: datetime
+    minutes: int | None = None
+    reason: str = ""
+    receipt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A responder's question to the requester, and the answer once it is there."""
+
+    id: int
+    asked_by: str
+    text: str
+    asked_at: datetime
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The access as given: `ends_at` is absent for actions without an end, `held_before` means we remove nothing."""
+
+    request_id: str
+    target: str
+    held_before: bool
+    minutes: int
+    started_at: datetime
+    verified_at: datetime | None = None
+    ends_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A stored request with all that is recorded about it: cards, pages and answers are drawn from this alone."""
+
+    id: str
+    state: State
+    entitlement: Entitlement
+    requester: Person
+    beneficiary: Person
+    minutes: int
+    justification: str
+    ticket: str
+    can_wait: bool
+    origin: str
+    created_at: datetime
+    deadline: datetime
+    planned_at: datetime | None = None
+    plan: Plan | None = None
+    ruling: Ruling | None = None
+    evidence: Evidence | None = None
+    advice: Advice | None = None
+    decisions: tuple[Decision, ...] = ()
+    questions: tuple[Question, ...] = ()
+    grant: Grant | None = None
+    incident_id: str | None = None
+    incident_url: str | None = None
+    outcome: str = ""
+    closed_at: datetime | None = None
+    revoke_overdue: bool = False
+    round: int = 1
+    trouble: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def decidable(self) -> bool:
+        """Plan and policy result are recorded and policy lets people decide: *Approve* may be drawn."""
+        return self.state is State.PENDING and self.plan is not None and self.ruling is not None and self.ruling.allowed

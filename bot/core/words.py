@@ -1,0 +1,39 @@
+"""Words for people: durations, dates, and outside text made safe to stand on one line."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime
+
+_SPACE = re.compile(r"\s+")
+_JOINERS = "\u200c\u200d"
+
+
+def one_line(text: str, limit: int) -> str:
+    """Outside text on one line: no controls, bidi or zero-width tricks, at most `limit` characters."""
+    return run(text, limit).strip()
+
+
+def run(text: str, limit: int) -> str:
+    """The same for a piece of a line, which keeps the blanks at its ends."""
+    visible = "".join(char for char in _SPACE.sub(" ", text) if _is_visible(char))
+    return visible if len(visible) <= limit else f"{visible[: limit - 1].rstrip()}…"
+
+
+def _is_visible(char: str) -> bool:
+    return char in _JOINERS or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def span(minutes: int) -> str:
+    """A duration as people say it: `1 hour`, `90 minutes`, `5 days`."""
+    for size, name in ((1440, "day"), (60, "hour"), (1, "minute")):
+        if minutes >= size and minutes % size == 0:
+            count = minutes // size
+            return f"{count} {name}" + ("" if count == 1 else "s")
+    return f"{minutes} minutes"
+
+
+def date(at: datetime) -> str:
+    """A moment in UTC: `22 Nov 18:40 UTC`."""
+    return f"{at.day} {at:%b %H:%M} UTC"

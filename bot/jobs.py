@@ -1,0 +1,135 @@
+"""The due loop: claims jobs when they are due, runs them side by side, and tries again what failed.
+
+A job is a short idempotent step named by its kind (`card`, `page`, `grant` ...) and its subject (a request id). Waiting
+is a row with a due time: nothing is kept in memory, and after a crash whatever was in flight runs again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from bot.errors import Fault
+from bot.ledger import Job, Ledger
+from bot.ports import Clock
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Job], Awaitable[datetime | None]]
+LEASE_SECONDS = 60.0
+LONGEST_STEP = LEASE_SECONDS * 0.8
+LONGEST_WAIT = 30.0
+LONGEST_BACK_OFF = 60.0
+AT_ONCE = 64
+
+
+def back_off(attempts: int, *, retry_after: float | None = None) -> timedelta:
+    """How long to wait before the next try: doubling with jitter, at least what the vendor asked for."""
+    doubling: float = min(LONGEST_BACK_OFF, 2.0 ** min(attempts, 10) / 2)
+    return timedelta(seconds=max(retry_after or 0.0, doubling * random.uniform(0.7, 1.0)))  # noqa: S311 - jitter
+
+
+class Worker:
+    """Runs the jobs of its roles. A handler returns when it wants to run again, or None when it is done.
+
+    `on_trouble` is told of every failed try, so that the people who wait can be told what is missing.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        handlers: Mapping[str, Handler],
+        clock: Clock,
+        *,
+        roles: Sequence[str],
+        on_trouble: Callable[[Job, str], Awaitable[None]],
+    ) -> None:
+        self._ledger = ledger
+        self._handlers = handlers
+        self._clock = clock
+        self._roles = tuple(roles)
+        self._on_trouble = on_trouble
+        self._wake = asyncio.Event()
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._stopping = False
+
+    @property
+    def running(self) -> int:
+        """How many jobs run at this moment."""
+        return len(self._running)
+
+    def wake(self) -> None:
+        """Look for due jobs now: something was committed, or the clock was moved."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until `stop`; then what is running is finished."""
+        await self._ledger.release_leases(self._roles)
+        while not self._stopping:
+            self._wake.clear()
+            room = AT_ONCE - len(self._running)
+            jobs = await self._claim(room) if room else []
+            for job in jobs:
+                self._start(job)
+            if not jobs:
+                await self._sleep()
+        await asyncio.gather(*self._running.values())
+
+    async def stop(self) -> None:
+        """Claim nothing more and let what is running finish."""
+        self._stopping = True
+        self.wake()
+
+    async def _claim(self, room: int) -> list[Job]:
+        """Never a job that runs here still, whatever the clock did to its lease."""
+        return await self._ledger.claim(self._roles, most=room, lease=LEASE_SECONDS, running=self._running)
+
+    def _start(self, job: Job) -> None:
+        task = asyncio.create_task(self._attempt(job), name=f"{job.subject} {job.kind}")
+        self._running[job.id] = task
+        crowded = len(self._running) >= AT_ONCE
+        task.add_done_callback(lambda _: self._finished(job, crowded=crowded))
+
+    def _finished(self, job: Job, *, crowded: bool) -> None:
+        del self._running[job.id]
+        if crowded:
+            self.wake()
+
+    async def _sleep(self) -> None:
+        due = await self._ledger.next_due(self._roles)
+        seconds = (due - self._clock.now()).total_seconds() if due else LONGEST_WAIT
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), min(max(seconds, 0.001), LONGEST_WAIT))
+
+    async def _attempt(self, job: Job) -> None:
+        """Run one job to its end; whatever goes wrong becomes a later try."""
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(LONGEST_STEP):
+                again_at = await self._handlers[job.kind.partition(":")[0]](job)
+            await self._ledger.finish(job, again_at=again_at)
+            log.info("done", extra=_fields(job, started))
+        except Fault as fault:
+            log.warning("%s", fault, extra=_fields(job, started, vendor=fault.vendor))
+            await self._retry(job, str(fault), retry_after=fault.retry_after)
+        except TimeoutError:
+            log.warning("took too long", extra=_fields(job, started))
+            await self._retry(job, "took too long")
+        except Exception:  # the outermost edge: a mistake of ours must not lose the job
+            log.exception("failed", extra=_fields(job, started))
+            await self._retry(job, "an error of our own, see the log")
+
+    async def _retry(self, job: Job, trouble: str, *, retry_after: float | None = None) -> None:
+        again_at = self._clock.now() + back_off(job.attempts, retry_after=retry_after)
+        await self._ledger.finish(job, again_at=again_at, trouble=trouble, retry=True)
+        await self._on_trouble(job, trouble)
+
+
+def _fields(job: Job, started: float, *, vendor: str = "") -> dict[str, object]:
+    ms = round((time.monotonic() - started) * 1000)
+    return {"request": job.subject, "step": job.kind, "vendor": vendor, "ms": ms}

@@ -1,0 +1,161 @@
+"""What an incident says, in plain text: the first 500 characters are enough to decide on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bot.core.lifecycle import State
+from bot.core.request import Answer, Evidence, Flag, Request, Sensitivity
+from bot.core.words import date, one_line, span
+
+TITLE_LIMIT = 200
+BODY_LIMIT = 18_000
+JUSTIFICATION_IN_HEAD = 140
+
+
+def title(request: Request) -> str:
+    """Who asks for what, for how long: what a phone shows when it rings."""
+    whom = "" if _own(request) else f" for {request.beneficiary.name}"
+    text = f"{request.id}: {request.requester.name} asks for {request.entitlement.title}{whom}, {span(request.minutes)}"
+    return one_line(text, TITLE_LIMIT)
+
+
+def body(request: Request, *, card: str | None) -> str:
+    """Everything that is known, most important first."""
+    lines = [*_head(request), "", *_rest(request, card)]
+    return "\n".join(lines)[:BODY_LIMIT]
+
+
+def _head(request: Request) -> Iterator[str]:
+    """Who, what, risk, why you, what if nothing is done, and the exact comment: within 500 characters."""
+    entitlement = request.entitlement
+    yield f"Risk {entitlement.sensitivity.value}. Why: {one_line(request.justification, JUSTIFICATION_IN_HEAD)}"
+    yield from how_to_answer(request)
+    yield f"If nobody answers it expires at {date(request.deadline)}; nothing is granted."
+    yield f"You are asked because {one_line(entitlement.approvers.group, 60)} decides this and you are on call."
+
+
+def how_to_answer(request: Request) -> Iterator[str]:
+    """The exact line to write, by what kind of request it is."""
+    if request.entitlement.sensitivity is Sensitivity.CRITICAL:
+        yield "Critical: decided on the card in Slack only; a comment here decides nothing."
+    elif request.entitlement.sensitivity is Sensitivity.HIGH:
+        yield f"Comment: approve {request.id} and your code (sent to you in Slack)   or: deny {request.id} reason"
+    else:
+        yield f"Comment: approve {request.id}   or: deny {request.id} reason"
+
+
+def _rest(request: Request, card: str | None) -> Iterator[str]:
+    yield f"Asked by: {_who(request.requester.name, request.requester.email)}"
+    yield f"For: {_who(request.beneficiary.name, request.beneficiary.email)}"
+    yield f"What: {one_line(request.entitlement.title, 200)} ({request.entitlement.id})"
+    yield f"How long: {span(request.minutes)}"
+    if request.ticket:
+        yield f"Ticket: {one_line(request.ticket, 500)}"
+    yield f"Justification: {one_line(request.justification, 2000)}"
+    yield ""
+    yield from _plan_lines(request)
+    if request.evidence is not None:
+        yield from _evidence_lines(request.evidence)
+    yield ""
+    yield f"Card: {card}" if card else "The Slack card could not be posted yet; it will be linked when it is there."
+    yield "Acknowledging or resolving this incident decides nothing."
+
+
+def _plan_lines(request: Request) -> Iterator[str]:
+    if request.plan is None or request.ruling is None:
+        yield "Plan: not known yet, so an approval cannot count yet. It follows as a note."
+        return
+    yield "Plan:"
+    yield from (f"- {one_line(line, 300)}" for line in request.plan.lines)
+    ruling = request.ruling
+    yield f"Rule: {ruling.rule}; approvals needed: {ruling.approvals}, from {ruling.approver_group}"
+
+
+def _evidence_lines(evidence: Evidence) -> Iterator[str]:
+    yield ""
+    yield "What is known:"
+    for fact in evidence.facts:
+        mark = "! " if fact.flag is Flag.WARN else ""
+        yield f"- {mark}{one_line(fact.label, 80)}: {one_line(fact.value, 300)}"
+    for name in evidence.silent:
+        yield f"- ! {name} did not answer in time, so what it knows is missing here"
+    for passage in evidence.passages:
+        yield f"- {one_line(passage.title, 100)} > {one_line(passage.heading, 100)}: {one_line(passage.text, 400)}"
+        yield f"  {passage.url}"
+    for earlier in evidence.precedents:
+        yield f"- {earlier.request_id} ({date(earlier.at)}): {earlier.outcome}. {one_line(earlier.reason, 200)}"
+
+
+def plan_note(request: Request) -> str:
+    """The plan, when it became known or changed after the page."""
+    plan = request.plan
+    lines = [f"{request.id}: the plan is known now; answers count from this note on."]
+    lines += [f"- {one_line(line, 300)}" for line in (plan.lines if plan else ())]
+    return "\n".join([*lines, *how_to_answer(request)])
+
+
+def advice_note(request: Request) -> str:
+    """The model's suggestion, labelled as what it is."""
+    advice = request.advice
+    if advice is None or advice.note:
+        return f"{request.id}: {advice.note if advice else 'no recommendation'}"
+    lines = [f"{request.id}: AI suggestion, may be wrong: {advice.leaning.value.replace('_', ' ')} ({advice.model})"]
+    lines += [f"- {one_line(reason.text, 300)} [{', '.join(reason.cites)}]" for reason in advice.reasons]
+    return "\n".join(lines)
+
+
+def reply(request: Request, text: str, *, receipt: str) -> str:
+    """An answer to a comment that decided nothing."""
+    return "\n".join([f"{request.id}: a comment decided nothing (note {receipt}): {text}", *how_to_answer(request)])
+
+
+def outcome_note(request: Request) -> str:
+    """Where the request stands, in one note."""
+    return f"{request.id}: {outcome(request)}"
+
+
+def outcome(request: Request) -> str:
+    """How it ended or stands, in a sentence; says granted only when the access was read back."""
+    grant = request.grant
+    match request.state:
+        case State.ACTIVE if grant and grant.ends_at:
+            return f"approved by {deciders(request)}; granted and read back; removed at {date(grant.ends_at)}."
+        case State.DONE:
+            return f"approved by {deciders(request)}; done and read back."
+        case State.ENDED:
+            return f"ended. {one_line(request.outcome, 300)}"
+        case State.DENIED:
+            reason = one_line(request.outcome, 300)
+            return f"denied by {deciders(request)}." + (f" Reason: {reason}" if reason else "")
+        case State.APPROVED:
+            return f"approved by {deciders(request)}; not granted yet."
+        case _:
+            return f"{request.state.value}. {one_line(request.outcome, 300)}".strip()
+
+
+def deciders(request: Request) -> str:
+    """The people whose answers made the outcome."""
+    wanted = Answer.DENY if request.state is State.DENIED else Answer.APPROVE
+    names = [f"{one.name} ({one.place.value})" for one in request.decisions if one.answer is wanted]
+    return one_line(" and ".join(names), 200) or "nobody"
+
+
+def overdue(request: Request) -> tuple[str, str]:
+    """Title and text of the page for access that could not be taken back."""
+    lines = request.plan.lines if request.plan else ()
+    heading = f"{request.id}: access of {request.beneficiary.name} is overdue and could not be removed"
+    text = [
+        "The time is up and the access could not be taken away; it is tried again until it is gone.",
+        "Remove it by hand if it must be gone now:",
+        *(f"- {one_line(line, 300)}" for line in lines),
+    ]
+    return one_line(heading, TITLE_LIMIT), "\n".join(text)
+
+
+def _own(request: Request) -> bool:
+    return request.requester.id == request.beneficiary.id
+
+
+def _who(name: str, email: str) -> str:
+    return one_line(f"{name} <{email}>", 200)

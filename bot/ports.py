@@ -1,0 +1,260 @@
+"""What the story needs from the outside, as narrow protocols. `bot.app` hands in the connectors that satisfy them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from bot.core.request import Advice, Evidence, Fact, Passage, Plan, Request, Standing
+
+Blocks = list[dict[str, Any]]
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def now(self) -> datetime:
+        """The present, aware, in UTC."""
+        ...
+
+
+# --- chat ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A chat message: a full sentence as `text` (notification, screen readers) and blocks. `text` is escaped mrkdwn."""
+
+    text: str
+    blocks: Blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Where a message stands: channel id and timestamp id."""
+
+    channel: str
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What the chat system says of a user, read fresh."""
+
+    team: str
+    user: str
+    email: str
+    email_confirmed: bool
+    name: str
+    full_member: bool
+    bot: bool
+    deleted: bool
+    timezone: str = "UTC"
+
+
+class Chat(Protocol):
+    """The chat system: posts, finds again what it posted, updates, whispers, and tells who somebody is."""
+
+    async def post(self, channel: str, message: Message, *, key: str) -> Sent:
+        """Post, carrying `key` in the message's metadata so that `find` can see it."""
+        ...
+
+    async def find(self, channel: str, *, key: str, since: datetime) -> Sent | None:
+        """The message of ours that carries `key`, posted after `since`, if it is there."""
+        ...
+
+    async def update(self, sent: Sent, message: Message) -> None: ...
+
+    async def whisper(self, channel: str, user: str, text: str) -> None:
+        """Show `text` to one person only, in a channel."""
+        ...
+
+    async def dm_channel(self, user: str) -> str:
+        """The id of the direct-message channel with a person."""
+        ...
+
+    async def open_modal(self, trigger_id: str, view: dict[str, Any]) -> str:
+        """Open a modal and return its view id. A trigger lives three seconds and works once."""
+        ...
+
+    async def update_modal(self, view_id: str, view: dict[str, Any]) -> None: ...
+
+    async def publish_home(self, user: str, view: dict[str, Any]) -> None: ...
+
+    async def member(self, user: str) -> Member: ...
+
+    async def is_in_channel(self, channel: str, user: str) -> bool: ...
+
+    def link(self, sent: Sent) -> str:
+        """The address of a message, built without a call."""
+        ...
+
+
+# --- page ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What an incident is opened with. `key` is the dedupe key; `urgency` is high or low."""
+
+    key: str
+    title: str
+    body: str
+    urgency: str
+    escalation_policy: str | None = None
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    id: str
+    url: str
+    status: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A comment on an incident. `author` is a user id, or None when a service, a rule or nobody wrote it."""
+
+    id: str
+    content: str
+    author: str | None
+    created_at: datetime
+    updated_at: datetime | None
+
+    @property
+    def edited(self) -> bool:
+        """Whether its text was changed after it was written."""
+        return self.updated_at is not None and self.updated_at != self.created_at
+
+
+@dataclass(frozen=True, slots=True)
+class PagerUser:
+    id: str
+    email: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnCall:
+    user: str
+    level: int
+
+
+class Pager(Protocol):
+    """The paging system."""
+
+    async def open_incident(self, page: Page, *, look_first: bool = False) -> Incident:
+        """Open an incident, or adopt the open one that has the key. A repeat looks first: then also a resolved one."""
+        ...
+
+    async def incident(self, incident_id: str) -> Incident: ...
+
+    async def notes(self, incident_id: str) -> Sequence[Note]:
+        """All comments, oldest first."""
+        ...
+
+    async def add_note(self, incident_id: str, content: str) -> Note:
+        """Write a comment once: what already stands there with the same content, by us, is returned instead."""
+        ...
+
+    async def resolve(self, incident_id: str) -> None:
+        """Resolve; an incident that is resolved already is fine."""
+        ...
+
+    async def escalate(self, incident_id: str, level: int) -> None:
+        """Page the people of an escalation level (1 is first)."""
+        ...
+
+    async def user(self, user_id: str) -> PagerUser: ...
+
+    async def user_by_email(self, email: str) -> PagerUser | None: ...
+
+    async def on_call(self, escalation_policy: str) -> Sequence[OnCall]: ...
+
+    @property
+    def own_user(self) -> str:
+        """The id of the user our notes are written as; a note of theirs never decides. Known after `connect`."""
+        ...
+
+
+# --- directory, evidence, actions ------------------------------------------------------------------------------------
+
+
+class Directory(Protocol):
+    """Who people are and what they hold, read live. `max_age` (seconds) says how old a reading may be."""
+
+    async def standing(self, person_id: str, *, max_age: float = 0) -> Standing: ...
+
+    async def by_login(self, email: str) -> Standing | None:
+        """The one account whose login equals `email` exactly (ignoring case); None if there is none."""
+        ...
+
+    async def members(self, group: str, *, max_age: float = 0) -> Sequence[str]:
+        """The ids of everybody in a group, by the group's name."""
+        ...
+
+
+class Source(Protocol):
+    """One place a careful reviewer would look."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def gather(self, request: Request) -> Evidence:
+        """What it has to say; raises `Fault` when it cannot be read."""
+        ...
+
+
+class Memory(Protocol):
+    """The company's own words, searched."""
+
+    async def passages(self, queries: Sequence[str], *, limit: int = 3) -> Sequence[Passage]:
+        """The best passages for any of the queries, best first; public visibility only."""
+        ...
+
+
+class Actor(Protocol):
+    """One kind of privileged action. `least_permission` says what its credentials need, for `check` and the docs."""
+
+    kind: str
+    least_permission: str
+
+    async def plan(self, request: Request, *, max_age: float = 0) -> Plan:
+        """What will change; `Refused` for what must not be touched. Reads only."""
+        ...
+
+    async def apply(self, plan: Plan) -> None:
+        """Carry the plan out. Idempotent; a `Fault` with `unknown` may have done it."""
+        ...
+
+    async def verify(self, plan: Plan) -> bool:
+        """Read back: is the access there now?"""
+        ...
+
+    async def revoke(self, plan: Plan) -> None:
+        """Take away what `apply` added. Idempotent."""
+        ...
+
+
+# --- advice ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What the model is given: the company's prompt, facts in fields, and outside text as quoted data."""
+
+    system: str
+    request: Mapping[str, str]
+    facts: Sequence[Fact]
+    passages: Sequence[Passage]
+    precedents: Sequence[Mapping[str, str]] = field(default_factory=tuple)
+
+
+class Adviser(Protocol):
+    """Recommends; never decides. Raises `Fault` when no usable answer came."""
+
+    async def advise(self, brief: Brief) -> Advice: ...

@@ -1,0 +1,301 @@
+"""The forms: each is built here and read here, and their ids stand beside both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from bot.core.request import MAX_JUSTIFICATION, Advice, Entitlement, Request
+from bot.core.words import date, one_line, span
+from bot.errors import Refused
+from bot.slack.blocks import (
+    Block,
+    bullets,
+    context,
+    escape,
+    fields,
+    input_block,
+    line,
+    modal,
+    option,
+    plain,
+    quote,
+    rich,
+    section,
+    text,
+)
+
+REQUEST, DENY_REASON, QUESTION, ANSWER = "request_access", "deny_reason", "question", "answer"
+ACCESS, FOR, DURATION, JUSTIFICATION, TICKET, TIMING = "access", "for", "duration", "justification", "ticket", "timing"
+REASON = "reason"
+CAN_WAIT = "can_wait"
+DURATIONS = (15, 30, 60, 120, 240, 480, 720, 1440, 2880, 7200, 10080, 20160, 43200)
+USUAL_LONGEST, USUAL = 480, 60
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The request form as it was filled in: parsed, not yet judged."""
+
+    access: str
+    beneficiary: str
+    minutes: int
+    justification: str
+    ticket: str
+    can_wait: bool
+
+
+def request_form(
+    requester: str, *, entitlement: Entitlement | None = None, justification: str = "", notice: str = ""
+) -> Block:
+    """The one form. Choosing *Access* draws it again with that entitlement's limits."""
+    blocks: list[Block] = [section(f"⚠ {escape(notice)}")] if notice else []
+    blocks.append(_access(entitlement))
+    if entitlement is not None:
+        blocks.append(context(_about(entitlement)))
+    someone = {"type": "users_select", "action_id": FOR, "initial_user": requester}
+    blocks.append(input_block(FOR, "For", someone))
+    blocks.append(_duration(entitlement))
+    blocks += [_justification(justification), _ticket(entitlement), _timing()]
+    return modal(REQUEST, "Request access", blocks, submit=plain("Request", 24))
+
+
+def refusal_form(sentence: str) -> Block:
+    """The same modal for somebody who cannot ask, saying why and what to do."""
+    return modal(REQUEST, "Request access", [section(escape(sentence))], close="Close")
+
+
+def _access(entitlement: Entitlement | None) -> Block:
+    element: Block = {
+        "type": "external_select",
+        "action_id": ACCESS,
+        "min_query_length": 0,
+        "placeholder": plain("Type to search what you may ask for", 150),
+    }
+    if entitlement is not None:
+        element["initial_option"] = access_option(entitlement)
+    return input_block(ACCESS, "Access", element, dispatch_action=True)
+
+
+def access_option(entitlement: Entitlement) -> Block:
+    return option(one_line(entitlement.title, 75), entitlement.id)
+
+
+def access_options(entitlements: Sequence[Entitlement], typed: str) -> list[Block]:
+    """What the typeahead offers: every word typed must be in the title, id or description."""
+    words = typed.casefold().split()
+    offered = [one for one in entitlements if all(word in _searchable(one) for word in words)]
+    return [access_option(one) for one in offered[:100]]
+
+
+def _searchable(entitlement: Entitlement) -> str:
+    return f"{entitlement.title} {entitlement.id} {entitlement.description}".casefold()
+
+
+def _about(entitlement: Entitlement) -> str:
+    return (
+        f"{escape(one_line(entitlement.description, 500))}\n"
+        f"Decided by {escape(entitlement.approvers.group)} · at most {span(entitlement.max_minutes)} · "
+        f"sensitivity {entitlement.sensitivity.value}"
+    )
+
+
+def _duration(entitlement: Entitlement | None) -> Block:
+    longest = entitlement.max_minutes if entitlement else USUAL_LONGEST
+    usual = entitlement.default_minutes if entitlement else USUAL
+    minutes = sorted({usual, longest, *(n for n in DURATIONS if n <= longest)})
+    element = {
+        "type": "static_select",
+        "action_id": f"{DURATION}-{entitlement.id if entitlement else 'any'}",
+        "options": [option(span(n), str(n)) for n in minutes],
+        "initial_option": option(span(usual), str(usual)),
+    }
+    return input_block(DURATION, "Duration", element)
+
+
+def _justification(words: str) -> Block:
+    element: Block = {
+        "type": "plain_text_input",
+        "action_id": JUSTIFICATION,
+        "multiline": True,
+        "max_length": MAX_JUSTIFICATION,
+        "placeholder": plain("What do you need to do, and why now?", 150),
+    }
+    if words:
+        element["initial_value"] = words[:MAX_JUSTIFICATION]
+    return input_block(JUSTIFICATION, "Justification", element)
+
+
+def _ticket(entitlement: Entitlement | None) -> Block:
+    required = entitlement is not None and entitlement.ticket_required
+    element = {"type": "url_text_input", "action_id": TICKET, "placeholder": plain("https://...", 150)}
+    return input_block(TICKET, "Ticket", element, optional=not required)
+
+
+def _timing() -> Block:
+    element = {"type": "checkboxes", "action_id": TIMING, "options": [option("It can wait until morning", CAN_WAIT)]}
+    return input_block(TIMING, "Can this wait until morning?", element, optional=True)
+
+
+def read_request(view: Mapping[str, Any], requester: str) -> Filled:
+    """Parse a submission; `Refused` names the field that is wrong."""
+    values = view["state"]["values"]
+    access = _selected(values, ACCESS)
+    if not access:
+        raise Refused("Choose what you need from the list.", field=ACCESS)
+    justification = (_typed(values, JUSTIFICATION) or "").strip()
+    if not justification:
+        raise Refused("Say what you need it for; whoever decides reads exactly this.", field=JUSTIFICATION)
+    if len(justification) > MAX_JUSTIFICATION:
+        raise Refused(f"Please say it in {MAX_JUSTIFICATION} characters.", field=JUSTIFICATION)
+    return Filled(
+        access=access,
+        beneficiary=_element(values, FOR).get("selected_user") or requester,
+        minutes=_minutes(_selected(values, DURATION)),
+        justification=justification,
+        ticket=_link(_typed(values, TICKET) or ""),
+        can_wait=bool(_element(values, TIMING).get("selected_options")),
+    )
+
+
+def _element(values: Mapping[str, Any], block_id: str) -> Mapping[str, Any]:
+    return next(iter((values.get(block_id) or {}).values()), {})
+
+
+def _selected(values: Mapping[str, Any], block_id: str) -> str:
+    return str((_element(values, block_id).get("selected_option") or {}).get("value") or "")
+
+
+def _typed(values: Mapping[str, Any], block_id: str) -> str | None:
+    return _element(values, block_id).get("value")
+
+
+def _minutes(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 525_600:
+        raise Refused("Choose how long you need it.", field=DURATION)
+    return int(value)
+
+
+def _link(value: str) -> str:
+    link = value.strip()
+    if link and (urlsplit(link).scheme not in ("http", "https") or len(link) > 500 or not urlsplit(link).hostname):
+        raise Refused("Paste the ticket's link, starting with https://.", field=TICKET)
+    return link
+
+
+# --- answering -------------------------------------------------------------------------------------------------------
+
+
+def deny_form(request_id: str, *, channel: str, ts: str) -> Block:
+    """*Deny* asks for a reason."""
+    return _one_text(
+        DENY_REASON,
+        f"Deny {request_id}",
+        label="Reason",
+        hint="The requester reads this.",
+        submit="Deny",
+        about={"request": request_id, "channel": channel, "ts": ts},
+    )
+
+
+def question_form(request_id: str) -> Block:
+    """*Ask* the requester something."""
+    return _one_text(
+        QUESTION,
+        f"Ask about {request_id}",
+        label="Question",
+        hint="The requester gets it as a direct message; the answer appears on the card and on the page.",
+        submit="Ask",
+        about={"request": request_id},
+    )
+
+
+def answer_form(request_id: str, question: int, words: str) -> Block:
+    """The requester's answer to a question."""
+    form = _one_text(
+        ANSWER,
+        f"Answer on {request_id}",
+        label="Answer",
+        hint="Whoever decides reads exactly this.",
+        submit="Answer",
+        about={"request": request_id, "question": question},
+    )
+    return {**form, "blocks": [rich(quote(words)), *form["blocks"]]}
+
+
+def _one_text(callback: str, title: str, *, label: str, hint: str, submit: str, about: Mapping[str, Any]) -> Block:
+    element = {"type": "plain_text_input", "action_id": REASON, "multiline": True, "max_length": 1000}
+    blocks = [input_block(REASON, label, element, hint=plain(hint))]
+    return modal(callback, title, blocks, submit=plain(submit, 24), private_metadata=json.dumps(about))
+
+
+def read_text(view: Mapping[str, Any]) -> str:
+    """What was typed into a form with one text."""
+    words = (_typed(view["state"]["values"], REASON) or "").strip()
+    if not words:
+        raise Refused("Please write something here.", field=REASON)
+    return words[:1000]
+
+
+def about(view: Mapping[str, Any]) -> dict[str, Any]:
+    """What a form is about, as it was built; every id in it is looked up again."""
+    found = json.loads(view.get("private_metadata") or "{}")
+    return found if isinstance(found, dict) else {}
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+
+def advice_view(request: Request) -> Block:
+    """The recommendation, for whoever asked to see it."""
+    blocks = [*_advice(request.advice)] if request.advice else [section("There is no recommendation yet.")]
+    return modal("advice", f"Advice on {request.id}", blocks, close="Close")
+
+
+def _advice(advice: Advice) -> Iterator[Block]:
+    if advice.note:
+        yield section(escape(advice.note))
+        return
+    leaning = {"approve": "Leans to approve", "deny": "Leans to deny", "needs_review": "Needs a careful look"}
+    yield section(f"*{leaning[advice.leaning.value]}*")
+    if advice.reasons:
+        yield rich(bullets([[text(f"{reason.text} [{', '.join(reason.cites)}]")] for reason in advice.reasons[:10]]))
+    yield context(f"AI suggestion, may be wrong · {escape(advice.model)} · that you looked is recorded")
+
+
+def details_view(request: Request) -> Block:
+    """Everything recorded of a request."""
+    blocks: list[Block] = [
+        fields(
+            [
+                ("Request", request.id),
+                ("State", request.state.value),
+                ("Entitlement", request.entitlement.id),
+                ("Asked", date(request.created_at)),
+                ("Expires", date(request.deadline)),
+                ("Came from", request.origin),
+            ]
+        ),
+        rich(quote(request.justification)),
+        rich(line(text("Why this entitlement exists: ", bold=True), text(request.entitlement.why, limit=500))),
+    ]
+    if request.ruling is not None:
+        blocks.append(rich(line(text(f"Rule {request.ruling.rule}: ", bold=True), text(request.ruling.reason))))
+    if request.plan is not None:
+        changes = [[text(f"{name}: {value}")] for name, value in sorted(request.plan.changes.items())]
+        blocks.append(rich(line(text("Plan", bold=True)), bullets([*changes, [text(f"digest {request.plan.digest}")]])))
+    blocks += [rich(bullets(_answers(request)))] if request.decisions else []
+    return modal("details", f"Details of {request.id}", blocks, close="Close")
+
+
+def _answers(request: Request) -> list[list[Block]]:
+    return [
+        [text(f"{one.name}: {one.answer.value} in {one.place.value} at {date(one.at)}. {one.reason}")]
+        for one in request.decisions
+    ]

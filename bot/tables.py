@@ -1,0 +1,228 @@
+"""The tables, their types, and how values of the domain are kept in them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from bot.core.request import Advice, Entitlement, Evidence, Person, Plan, Ruling
+
+metadata = MetaData()
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime, also where the database keeps no zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        instant: datetime = value
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+class Value(TypeDecorator[Any]):
+    """A frozen dataclass of the domain, as JSON."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else _adapter(self.kind).dump_json(value).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else _adapter(self.kind).validate_json(value)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("key", String, nullable=False, unique=True),
+    Column("state", String, nullable=False, index=True),
+    Column("round", Integer, nullable=False, default=1),
+    Column("entitlement_id", String, nullable=False, index=True),
+    Column("entitlement", Value(Entitlement), nullable=False),
+    Column("requester_id", String, nullable=False, index=True),
+    Column("requester", Value(Person), nullable=False),
+    Column("beneficiary_id", String, nullable=False),
+    Column("beneficiary", Value(Person), nullable=False),
+    Column("minutes", Integer, nullable=False),
+    Column("justification", Text, nullable=False),
+    Column("ticket", Text, nullable=False),
+    Column("can_wait", Boolean, nullable=False),
+    Column("origin", String, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("deadline", Instant, nullable=False),
+    Column("planned_at", Instant),
+    Column("plan", Value(Plan)),
+    Column("ruling", Value(Ruling)),
+    Column("evidence", Value(Evidence)),
+    Column("advice", Value(Advice)),
+    Column("outcome", Text, nullable=False, default=""),
+    Column("closed_at", Instant),
+    sqlite_autoincrement=True,
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("request_id", String, primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("person_id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("answer", String, nullable=False),
+    Column("place", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("minutes", Integer),
+    Column("reason", Text, nullable=False),
+    Column("receipt", String, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("request_id", String, nullable=False, index=True),
+    Column("asked_by", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("answer", Text, nullable=False, default=""),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("request_id", String, primary_key=True),
+    Column("target", Text, nullable=False, index=True),
+    Column("held_before", Boolean, nullable=False),
+    Column("minutes", Integer, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("verified_at", Instant),
+    Column("ends_at", Instant),
+    Column("revoked_at", Instant),
+    Column("overdue", Boolean, nullable=False, default=False),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("subject", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("channel", String, nullable=False),
+    Column("ts", String, nullable=False),
+    Column("digest", String, nullable=False, default=""),
+    Column("fingerprint", String, nullable=False, default=""),
+    Column("shown_at", Instant, nullable=False),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("request_id", String, primary_key=True),
+    Column("incident_id", String, nullable=False, unique=True),
+    Column("url", String, nullable=False),
+    Column("digest", String, nullable=False, default=""),
+    Column("shown_at", Instant, nullable=False),
+    Column("resolved_at", Instant),
+)
+
+codes = Table(
+    "codes",
+    metadata,
+    Column("request_id", String, primary_key=True),
+    Column("person_id", String, primary_key=True),
+    Column("digest", String, primary_key=True),
+    Column("code", String, nullable=False),
+    Column("used_at", Instant),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("email", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("slack_team", String),
+    Column("slack_user", String),
+    Column("pagerduty_user", String, unique=True),
+    Column("decides", Boolean, nullable=False),
+    Column("linked_by", String, nullable=False),
+    Column("linked_at", Instant, nullable=False),
+    UniqueConstraint("slack_team", "slack_user"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("subject", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("wanted", Integer, nullable=False, default=1),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("leased_until", Float, nullable=False, default=0.0),
+    Column("payload", JSON, nullable=False),
+    Column("trouble", Text, nullable=False, default=""),
+    UniqueConstraint("subject", "kind"),
+    Index("jobs_due", "role", "due"),
+    sqlite_autoincrement=True,
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", String, nullable=False),
+    Column("request_id", String, nullable=False, index=True),
+    Column("actor", String, nullable=False),
+    Column("what", String, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("prev", String, nullable=False),
+    Column("hash", String, nullable=False),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("delivery_id", String, primary_key=True),
+    Column("at", Instant, nullable=False),
+)
+
+stamp = Table("stamp", metadata, Column("name", String, primary_key=True), Column("value", String, nullable=False))

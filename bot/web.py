@@ -1,0 +1,87 @@
+"""The HTTP side: PagerDuty's signed webhook, health, readiness and metrics."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from bot.errors import SettingsError
+from bot.ledger import Due, Ledger
+from connectors.pagerduty_webhook import parse_event, verify_signature
+
+log = logging.getLogger(__name__)
+
+BODY_LIMIT = 256 * 1024
+Metrics = Callable[[], Awaitable[str]]
+
+
+@dataclass(slots=True)
+class Front:
+    """What the HTTP side needs: the ledger, the webhook's secrets, and how ready the rest is."""
+
+    ledger: Ledger
+    secrets: tuple[str, ...]
+    ready: Callable[[], dict[str, bool]]
+    metrics: Metrics
+    _runner: web.AppRunner | None = field(default=None)
+
+    async def start(self, host: str, port: int) -> str:
+        """Listen; `SettingsError` when the address is taken. Returns the base address."""
+        app = web.Application(client_max_size=BODY_LIMIT)
+        app.add_routes(
+            [
+                web.get("/healthz", self._health),
+                web.get("/readyz", self._readiness),
+                web.get("/metrics", self._metrics),
+                web.post("/webhooks/pagerduty", self._pagerduty),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as problem:
+            await self._runner.cleanup()
+            raise SettingsError(
+                f"TINYAPPROVER_HTTP_PORT: cannot listen on {host}:{port} ({problem.strerror}); choose another port"
+            ) from None
+        bound = self._runner.addresses[0]
+        return f"http://{bound[0]}:{bound[1]}"
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        """Alive: the loop turns."""
+        return web.json_response({"alive": True})
+
+    async def _readiness(self, _request: web.Request) -> web.Response:
+        """Ready: everything is connected and warm; says what is not."""
+        parts = self.ready()
+        return web.json_response(parts, status=200 if all(parts.values()) else 503)
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(text=await self.metrics(), content_type="text/plain")
+
+    async def _pagerduty(self, request: web.Request) -> web.Response:
+        """A signed hint that something happened on an incident: stored once, then read back through the API."""
+        if not self.secrets:
+            return web.Response(status=503, text="PAGERDUTY_WEBHOOK_SECRETS is not set")
+        body = await request.read()
+        if not verify_signature(self.secrets, body, request.headers.get("X-PagerDuty-Signature")):
+            log.warning(
+                "a webhook with a wrong signature was refused", extra={"step": "webhook", "vendor": "pagerduty"}
+            )
+            return web.Response(status=401, text="wrong signature")
+        try:
+            event = parse_event(body)
+        except ValueError:
+            return web.Response(status=202, text="not an event of ours")
+        case = await self.ledger.request_of_incident(event.incident_id) if event.incident_id else None
+        if case is not None:
+            await self.ledger.accept("pagerduty.event", event.id, request=case, jobs=[Due("poll")])
+        return web.Response(status=202)

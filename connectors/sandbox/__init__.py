@@ -1,0 +1,20 @@
+"""The other end of the wires: stand-ins for Slack, PagerDuty, Okta and a model, for the demo, the tests and the bench.
+
+They speak the vendors' HTTP and WebSocket, keep state, and refuse what the vendors refuse. They are not the
+vendors' products and never claim to be.
+"""
+
+from __future__ import annotations
+
+from connectors.sandbox.okta import Okta
+from connectors.sandbox.openai import OpenAI
+from connectors.sandbox.pagerduty import PagerDuty
+from connectors.sandbox.server import Sandbox
+from connectors.sandbox.slack import Slack
+from connectors.sandbox.world import new_world
+
+
+def new_sandbox() -> Sandbox:
+    """A sandbox with every stand-in, freshly seeded."""
+    world = new_world()
+    return Sandbox([Slack(world), PagerDuty(world), Okta(world), OpenAI(world)], world)

@@ -1,0 +1,234 @@
+"""What a person can do in Slack: shortcuts, commands, clicks, forms, messages. Each act sends the genuine payload."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from connectors.sandbox import slack_payloads as payloads
+from connectors.sandbox.server import Act, Refusal
+from connectors.sandbox.slack_forms import find_element, options_of, value_for
+from connectors.sandbox.slack_modal_acts import ModalActs
+from connectors.sandbox.slack_replies import reply
+from connectors.sandbox.slack_store import ApiError, Channel, Json, Message, ResponseAddress
+from connectors.sandbox.world import SandboxPerson
+
+Verb = Callable[[SandboxPerson, Mapping[str, Any]], Awaitable[Any]]
+
+
+class Given(dict[str, Any]):
+    """Arguments that say which one is missing."""
+
+    def __missing__(self, name: str) -> Any:
+        raise Refusal(f"say {name!r}")
+
+
+class Acts(ModalActs):
+    """All verbs of `/_sandbox/act`, called as `slack.<verb>`."""
+
+    def table(self) -> dict[str, Act]:
+        """Name to coroutine function(person key, arguments)."""
+        verbs: dict[str, Verb] = {
+            "shortcut": self.shortcut,
+            "command": self.command,
+            "message_shortcut": self.message_shortcut,
+            "click": self.click,
+            "say": self.say,
+            "home": self.home,
+            "suggest": self.suggest,
+            "fill": self.fill,
+            "submit": self.submit,
+            "close_view": self.close_view,
+        }
+        return {name: self._as_somebody(verb) for name, verb in verbs.items()}
+
+    def _as_somebody(self, verb: Verb) -> Act:
+        """Deactivated people cannot do anything; `stale` lets a session that is still open act."""
+
+        async def act(key: str, args: Mapping[str, Any]) -> Any:
+            person = self.workspace.world.people[key]
+            if person.deactivated and not args.get("stale"):
+                raise Refusal(f"the account of {key} is deactivated")
+            return await verb(person, Given(args))
+
+        return act
+
+    async def shortcut(self, person: SandboxPerson, args: Mapping[str, Any]) -> Json:
+        """A global shortcut, by callback_id."""
+        return await self.interact(person, payloads.shortcut(self.workspace, person, args["callback_id"]), args)
+
+    async def message_shortcut(self, person: SandboxPerson, args: Mapping[str, Any]) -> Json:
+        """A shortcut from a message's menu."""
+        channel = self.channel_of(person, args)
+        message = channel.messages.get(str(args["ts"]))
+        if message is None:
+            raise Refusal("there is no such message")
+        payload = payloads.message_shortcut(self.workspace, person, args["callback_id"], channel, message)
+        return await self.interact(person, payload, args)
+
+    async def command(self, person: SandboxPerson, args: Mapping[str, Any]) -> Json:
+        """A slash command; what comes with the acknowledgement is shown to the person or the channel."""
+        channel = self.channel_of(person, args)
+        name, text = str(args["command"]), str(args.get("text") or "")
+        payload = payloads.command(self.workspace, person, channel, name, text)
+        ack = await self.socket.ask("slash_commands", payload)
+        if ack.payload:
+            self._show_command_answer(person, channel, ack.payload)
+        return await self.outcome(person, ack.error, payload["trigger_id"], args)
+
+    def _show_command_answer(self, person: SandboxPerson, channel: Channel, answer: Any) -> None:
+        body = answer if isinstance(answer, dict) else {"text": str(answer)}
+        address = ResponseAddress(person.slack, channel.id, self.workspace.world.now())
+        try:
+            reply(self.workspace, address, body)
+        except ApiError as refusal:
+            self.workspace.tell(person.slack, f"the command failed: {refusal}")
+
+    async def click(self, person: SandboxPerson, args: Mapping[str, Any]) -> Json:
+        """Use a button or menu in a message, modal or Home as this person sees it.
+
+        `stale` clicks what was there before: an earlier version of the message, or an element of that `value`.
+        `raw` lays fields over the payload, to send what no honest client would.
+        """
+        place, blocks, typed = self.place_of(person, args)
+        block, element = self._clicked(args, blocks)
+        action = await self._action(person, place, block, element, args)
+        if element["type"] not in ("button", "overflow"):
+            self._remember(args, typed, action)
+            place, _, _ = self.place_of(person, args)
+        payload = payloads.block_actions(self.workspace, person, place, action)
+        return await self.interact(person, payload | dict(args.get("raw") or {}), args)
+
+    def _clicked(self, args: Mapping[str, Any], blocks: list[list[Json]]) -> tuple[Json, Json]:
+        """The element, looked for in what is shown now and, for a stale click, in what was shown before."""
+        action_id, block_id = str(args["action_id"]), args.get("block_id")
+        for shown in blocks if args.get("stale") else blocks[:1]:
+            found = find_element(shown, action_id, block_id)
+            if found and ("value" not in args or found[1].get("value") == args["value"] or not args.get("stale")):
+                return found
+        if not args.get("stale") and not args.get("raw"):
+            raise Refusal(f"there is no {action_id!r} to click here now")
+        words = {"type": "plain_text", "text": action_id}
+        button = {"type": "button", "action_id": action_id, "text": words, "value": str(args.get("value", ""))}
+        return {"type": "actions", "block_id": block_id or "gone"}, button
+
+    async def _action(
+        self, person: SandboxPerson, place: Json, block: Json, element: Json, args: Mapping[str, Any]
+    ) -> Json:
+        action = {"action_id": element["action_id"], "block_id": block["block_id"], "type": element["type"]}
+        if element["type"] == "button":
+            return action | {name: element[name] for name in ("text", "value", "style", "url") if name in element}
+        if "option" not in args:
+            raise Refusal(f"say which option: {', '.join(one['text']['text'] for one in options_of(element))}")
+        options = await self.options_shown(person, place, block, element, args["option"])
+        return action | value_for(self.workspace, element, args["option"], options)
+
+    def _remember(self, args: Mapping[str, Any], typed: dict[str, dict[str, Json]], action: Json) -> None:
+        held = {key: value for key, value in action.items() if key not in ("action_id", "block_id")}
+        typed.setdefault(action["block_id"], {})[action["action_id"]] = held
+
+    async def say(self, person: SandboxPerson, args: Mapping[str, Any]) -> Json:
+        """Write a message; without a channel, to the app directly."""
+        channel = self.channel_of(person, args)
+        if channel.archived:
+            raise Refusal(f"#{channel.name} is archived")
+        text = self._typed_text(str(args["text"]))
+        thread = str(args["thread_ts"]) if args.get("thread_ts") else None
+        message = Message(ts=self.workspace.next_ts(), user=person.slack, text=text, thread_ts=thread)
+        self.workspace.post(channel, message)
+        if (
+            not channel.im_with
+            and f"<@{self.workspace.bot_user}>" in text
+            and self.workspace.bot_user in channel.members
+        ):
+            mention = self.workspace.message_json(message) | {"type": "app_mention", "channel": channel.id}
+            self.workspace.emit(mention | {"event_ts": message.ts})
+        return {"channel": channel.id, "ts": message.ts}
+
+    def _typed_text(self, text: str) -> str:
+        """Escaped as Slack does; `@Name` of the app or a person becomes a mention."""
+        names = {self.workspace.bot_name: self.workspace.bot_user}
+        names |= {person.name: person.slack for person in self.workspace.world.people.values()}
+        escaped = html.escape(text, quote=False)
+        for name, user_id in names.items():
+            escaped = escaped.replace(f"@{name}", f"<@{user_id}>").replace(f"&lt;@{user_id}&gt;", f"<@{user_id}>")
+        return escaped
+
+    async def home(self, person: SandboxPerson, args: Mapping[str, Any]) -> Json:
+        """Open the app's Home (or, with `tab: messages`, its direct messages)."""
+        event = {
+            "type": "app_home_opened",
+            "user": person.slack,
+            "channel": self.workspace.im(person.slack).id,
+            "tab": str(args.get("tab") or "home"),
+            "event_ts": self.workspace.next_ts(),
+        }
+        home = self.workspace.homes.get(person.slack)
+        self.workspace.emit(event | ({"view": payloads.view_place(self.workspace, home)["view"]} if home else {}))
+        return {"ok": True}
+
+
+class AdminActs:
+    """What an administrator or the network does: membership, archiving, the connections, the pace."""
+
+    def __init__(self, acts: Acts, set_pace: Callable[[bool], None]) -> None:
+        self.workspace, self.socket = acts.workspace, acts.socket
+        self._set_pace = set_pace
+
+    def table(self) -> dict[str, Act]:
+        return {
+            "disconnect": self.disconnect,
+            "drop": self.drop,
+            "freeze": self.freeze,
+            "pace": self.pace,
+            "remove_app": self.remove_app,
+            "invite_app": self.invite_app,
+            "archive": self.archive,
+            "deactivate": self.deactivate,
+        }
+
+    async def disconnect(self, _key: str, args: Mapping[str, Any]) -> Json:
+        """Send a disconnect frame: `warning`, `refresh_requested` or `link_disabled`."""
+        return {"connections": await self.socket.disconnect(str(args.get("reason") or "refresh_requested"))}
+
+    async def drop(self, _key: str, args: Mapping[str, Any]) -> Json:
+        return {"connections": self.socket.drop(count=args.get("count"))}
+
+    async def freeze(self, _key: str, args: Mapping[str, Any]) -> Json:
+        return {"connections": self.socket.freeze(frozen=bool(args.get("on", True)))}
+
+    async def pace(self, _key: str, args: Mapping[str, Any]) -> Json:
+        """Keep apps to one message a second and channel, or stop doing so."""
+        self._set_pace(bool(args.get("on", True)))
+        return {"paced": bool(args.get("on", True))}
+
+    async def remove_app(self, _key: str, args: Mapping[str, Any]) -> Json:
+        self._named(args).members.discard(self.workspace.bot_user)
+        return self._changed()
+
+    async def invite_app(self, _key: str, args: Mapping[str, Any]) -> Json:
+        self._named(args).members.add(self.workspace.bot_user)
+        return self._changed()
+
+    async def archive(self, _key: str, args: Mapping[str, Any]) -> Json:
+        self._named(args).archived = bool(args.get("on", True))
+        return self._changed()
+
+    async def deactivate(self, key: str, args: Mapping[str, Any]) -> Json:
+        """Deactivate this person's account, or with `on: false` bring it back."""
+        people = self.workspace.world.people
+        people[key] = replace(people[key], deactivated=bool(args.get("on", True)))
+        return self._changed()
+
+    def _named(self, args: Mapping[str, Any]) -> Channel:
+        wanted = str(args.get("channel")).removeprefix("#")
+        for channel in self.workspace.channels.values():
+            if wanted in (channel.id, channel.name):
+                return channel
+        raise Refusal(f"there is no channel {wanted!r}")
+
+    def _changed(self) -> Json:
+        self.workspace.world.touch()
+        return {"ok": True}

@@ -1,0 +1,6 @@
+"""What the company has written down, searched by words and meaning."""
+
+from knowledge.embed import Wanted
+from knowledge.memory import Knowledge, Summary
+
+__all__ = ["Knowledge", "Summary", "Wanted"]

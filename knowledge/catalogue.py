@@ -1,0 +1,263 @@
+"""Documents, their passages, the BM25 index and every vector ever computed, in SQLite: the copy that counts.
+
+The vector index is made from this and may be thrown away. Used from one thread only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from knowledge.chunks import Chunk
+from knowledge.sources import PUBLIC, Document
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+_MANY = 500  # ids in one statement
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A passage with what its document says of itself."""
+
+    id: str
+    doc_id: str
+    title: str
+    heading: str
+    anchor: str
+    text: str
+    text_hash: str
+    url: str
+    file: str
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How many passages a document gained, kept and lost."""
+
+    new: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+
+    def __add__(self, other: Change) -> Change:
+        return Change(self.new + other.new, self.unchanged + other.unchanged, self.deleted + other.deleted)
+
+
+class Catalogue:
+    """The database at `path`. Every change of a document is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        from sqlite_utils import Database
+
+        self._db = Database(path)
+        self._db.enable_wal()
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA secure_delete=ON")
+        self._create()
+
+    def _create(self) -> None:
+        self._db.table("documents").create(
+            {
+                "doc_id": str,
+                "source": str,
+                "title": str,
+                "url": str,
+                "file": str,
+                "visibility": str,
+                "updated_at": str,
+                "fetched_at": str,
+                "content_hash": str,
+            },
+            pk="doc_id",
+            if_not_exists=True,
+        )
+        chunks = self._db.table("chunks").create(
+            {
+                "n": int,
+                "chunk_id": str,
+                "doc_id": str,
+                "ord": int,
+                "heading": str,
+                "anchor": str,
+                "prefix": str,
+                "text": str,
+                "text_hash": str,
+            },
+            pk="n",
+            if_not_exists=True,
+        )
+        chunks.create_index(["chunk_id"], unique=True, if_not_exists=True)
+        chunks.create_index(["doc_id"], if_not_exists=True)
+        chunks.create_index(["text_hash"], if_not_exists=True)
+        if chunks.detect_fts() is None:
+            chunks.enable_fts(["prefix", "text"], create_triggers=True, tokenize="porter unicode61 remove_diacritics 2")
+        self._db.table("embeddings").create(
+            {"fingerprint": str, "text_hash": str, "vector": bytes}, pk=("fingerprint", "text_hash"), if_not_exists=True
+        )
+
+    def close(self) -> None:
+        self._db.close()
+
+    # --- documents ---------------------------------------------------------------------------------------------------
+
+    def holds(self, document: Document, cut_by: str) -> bool:
+        """Whether this very document, cut in this way, is in the catalogue; it is noted as seen today."""
+        seen = self._db.execute(
+            "UPDATE documents SET fetched_at = ? WHERE doc_id = ? AND content_hash = ?",
+            [datetime.now(UTC).isoformat(), document.id, _content_hash(document, cut_by)],
+        ).rowcount
+        self._db.commit()
+        return bool(seen)
+
+    def count(self, document_id: str) -> int:
+        return self._number("SELECT count(*) FROM chunks WHERE doc_id = ?", document_id)
+
+    def store(self, source: str, document: Document, chunks: Sequence[Chunk], cut_by: str) -> Change:
+        """Replace what is known of a document; passages that did not change keep their rows."""
+        with self._db.atomic():
+            rows = self._db.execute("SELECT chunk_id FROM chunks WHERE doc_id = ?", [document.id])
+            known = {row[0] for row in rows}
+            new = [chunk for chunk in chunks if chunk.id not in known]
+            gone = known - {chunk.id for chunk in chunks}
+            self._delete("chunks", "chunk_id", gone)
+            self._add(document.id, chunks, known)
+            self._db.table("documents").upsert(
+                {
+                    "doc_id": document.id,
+                    "source": source,
+                    "title": document.title,
+                    "url": document.url,
+                    "file": document.file,
+                    "visibility": document.visibility,
+                    "updated_at": document.updated_at.isoformat() if document.updated_at else None,
+                    "fetched_at": datetime.now(UTC).isoformat(),
+                    "content_hash": _content_hash(document, cut_by),
+                },
+                pk="doc_id",
+            )
+        return Change(new=len(new), unchanged=len(chunks) - len(new), deleted=len(gone))
+
+    def _add(self, doc_id: str, chunks: Sequence[Chunk], known: set[str]) -> None:
+        for order, chunk in enumerate(chunks):
+            if chunk.id in known:
+                self._db.execute("UPDATE chunks SET ord = ? WHERE chunk_id = ?", [order, chunk.id])
+            else:
+                columns = ("heading", "anchor", "prefix", "text", "text_hash")
+                row = {name: getattr(chunk, name) for name in columns}
+                self._db.table("chunks").insert({"chunk_id": chunk.id, "doc_id": doc_id, "ord": order, **row})
+
+    def document_ids(self, source: str) -> set[str]:
+        return {row[0] for row in self._db.execute("SELECT doc_id FROM documents WHERE source = ?", [source])}
+
+    def forget(self, doc_ids: Iterable[str]) -> Change:
+        """Take documents out, with their passages."""
+        gone = list(doc_ids)
+        with self._db.atomic():
+            lost = self._delete("chunks", "doc_id", gone)
+            self._delete("documents", "doc_id", gone)
+        return Change(deleted=lost)
+
+    def _delete(self, table: str, column: str, values: Iterable[str]) -> int:
+        return sum(
+            self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", [value]).rowcount  # noqa: S608 - our own names
+            for value in values
+        )
+
+    def totals(self) -> tuple[int, int, datetime | None]:
+        """Documents, passages, and when the last of them was read."""
+        documents, last = self._db.execute("SELECT count(*), max(fetched_at) FROM documents").fetchone()
+        return documents, self._number("SELECT count(*) FROM chunks"), datetime.fromisoformat(last) if last else None
+
+    def _number(self, sql: str, *values: str) -> int:
+        return int(self._db.execute(sql, list(values)).fetchone()[0])
+
+    # --- search ------------------------------------------------------------------------------------------------------
+
+    def bm25(self, match: str, limit: int, visibility: str = PUBLIC) -> list[str]:
+        """The ids of the best passages for an FTS5 expression, best first."""
+        sql = """
+            SELECT c.chunk_id FROM chunks_fts JOIN chunks c ON c.n = chunks_fts.rowid
+            JOIN documents d ON d.doc_id = c.doc_id
+            WHERE chunks_fts MATCH ? AND d.visibility = ? ORDER BY bm25(chunks_fts), c.n LIMIT ?"""
+        return [row[0] for row in self._db.execute(sql, [match, visibility, limit])]
+
+    def rows(self, chunk_ids: Sequence[str], visibility: str = PUBLIC) -> dict[str, Row]:
+        """The passages with these ids that may be seen, whichever index named them."""
+        found = {}
+        for some in _some(chunk_ids):
+            sql = f"""
+                SELECT c.chunk_id, c.doc_id, d.title, c.heading, c.anchor, c.text, c.text_hash, d.url, d.file,
+                d.updated_at FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
+                WHERE d.visibility = ? AND c.chunk_id IN ({_marks(some)})"""  # noqa: S608 - question marks only
+            for *values, updated in self._db.execute(sql, [visibility, *some]):
+                values.append(datetime.fromisoformat(updated) if updated else None)
+                found[values[0]] = Row(*values)
+        return found
+
+    # --- vectors -----------------------------------------------------------------------------------------------------
+
+    def missing(self, fingerprint: str, visibility: str = PUBLIC) -> list[tuple[str, str]]:
+        """(text hash, text to embed) of the passages that have no vector in this space, short ones first."""
+        sql = """
+            SELECT DISTINCT c.text_hash, c.prefix || char(10) || c.text AS indexed
+            FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
+            LEFT JOIN embeddings e ON e.fingerprint = ? AND e.text_hash = c.text_hash
+            WHERE e.text_hash IS NULL AND d.visibility = ? ORDER BY length(indexed)"""
+        return [(row[0], row[1]) for row in self._db.execute(sql, [fingerprint, visibility])]
+
+    def keep(self, fingerprint: str, text_hashes: Sequence[str], vectors: Vectors) -> None:
+        """Cache vectors for good."""
+        rows = (
+            {"fingerprint": fingerprint, "text_hash": name, "vector": vector.astype("<f4").tobytes()}
+            for name, vector in zip(text_hashes, vectors, strict=True)
+        )
+        self._db.table("embeddings").insert_all(rows, pk=("fingerprint", "text_hash"), replace=True)
+
+    def vectors(self, fingerprint: str, text_hashes: Sequence[str]) -> dict[str, Vectors]:
+        """The cached vectors of these texts."""
+        import numpy as np
+
+        found = {}
+        for some in _some(text_hashes):
+            sql = f"SELECT text_hash, vector FROM embeddings WHERE fingerprint = ? AND text_hash IN ({_marks(some)})"  # noqa: S608
+            for name, vector in self._db.execute(sql, [fingerprint, *some]):
+                found[name] = np.frombuffer(vector, dtype="<f4")
+        return found
+
+    def embedded(self, fingerprint: str, visibility: str = PUBLIC) -> Mapping[str, str]:
+        """Passage id to text hash, for every passage that has a vector in this space: what a vector index holds."""
+        sql = """
+            SELECT c.chunk_id, c.text_hash FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
+            JOIN embeddings e ON e.fingerprint = ? AND e.text_hash = c.text_hash WHERE d.visibility = ?"""
+        return dict(self._db.execute(sql, [fingerprint, visibility]))
+
+    def drop_unused_vectors(self) -> None:
+        """Forget the vectors of texts that no document holds any more."""
+        with self._db.atomic():
+            self._db.execute("DELETE FROM embeddings WHERE text_hash NOT IN (SELECT text_hash FROM chunks)")
+
+
+def _content_hash(document: Document, cut_by: str) -> str:
+    updated = document.updated_at.isoformat() if document.updated_at else ""
+    parts = [document.title, document.text, document.url, document.file, updated, document.visibility, cut_by]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _some(values: Sequence[str]) -> Iterator[list[str]]:
+    """`values` in portions that fit one statement."""
+    for start in range(0, len(values), _MANY):
+        yield list(values[start : start + _MANY])
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))

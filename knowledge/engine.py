@@ -1,0 +1,216 @@
+"""What the worker thread works with: catalogue, embedder and vector index, moved forward in short steps.
+
+Every step leaves the directory in order, so that a kill between or inside steps loses nothing that was done.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bot.errors import Fault
+from knowledge.catalogue import Catalogue, Change
+from knowledge.chunks import chunks
+from knowledge.embed import Embedder, Wanted, build, count_tokens, fingerprint
+from knowledge.search import Meaning, Result, search
+from knowledge.sources import Document, DocumentSource, Skipped
+from knowledge.vectors import Build, Shelf, VectorIndex
+
+_ADD = 200  # vectors a step
+_FEW, _LOSS = 20, 0.3  # with more documents than this, a run that would forget a larger part stops
+
+
+@dataclass(slots=True)
+class Reading:
+    """One source being read: what it held, and what is still to come."""
+
+    source: DocumentSource
+    rest: Iterator[Document | Skipped]
+    seen: set[str] = field(default_factory=set)
+    change: Change = field(default_factory=Change)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+class Engine:
+    """Lives on one thread. `home` is ours alone; everything in it can be made again from the sources."""
+
+    def __init__(self, home: Path, wanted: Wanted) -> None:
+        self._home = home
+        self._wanted = wanted
+        self._count: Callable[[str], int] | None = None
+        self._count_by = ""
+        self._index: VectorIndex | None = None
+        self._next: tuple[Build, VectorIndex] | None = None
+        self.embedder: Embedder | None = None
+        self.trouble = ""
+        self.catalogue = _open_catalogue(home / "catalogue.db")
+        self.shelf = Shelf(home / "vectors")
+        self.shelf.sweep()
+
+    def close(self) -> None:
+        self._drop_unfinished()
+        self._give_up_index()
+        self.catalogue.close()
+
+    # --- warm-up -----------------------------------------------------------------------------------------------------
+
+    def load_embedder(self) -> None:
+        """Build the embedder, once. A server that does not answer leaves BM25 alone until the next try."""
+        if self.embedder is None:
+            self.trouble = ""
+            try:
+                self.embedder = build(self._wanted, self._home / "models")
+            except Fault as fault:
+                self.trouble = str(fault)
+
+    def usable_build(self) -> Build | None:
+        """The stored vectors, if they are in the embedder's space and not open yet."""
+        current = self.shelf.current()
+        fits = current and self.embedder and current.fingerprint == self.embedder.fingerprint
+        return current if fits and self._index is None else None
+
+    def open_index(self, stored: Build) -> None:
+        """Open vectors that were found healthy."""
+        self._index = VectorIndex(self.shelf.path(stored), stored.fingerprint)
+
+    @property
+    def searches_meaning(self) -> bool:
+        return self._index is not None and self.embedder is not None
+
+    # --- indexing ----------------------------------------------------------------------------------------------------
+
+    def start_reading(self, source: DocumentSource) -> Reading:
+        if self._count is None:
+            self._count_by, self._count = count_tokens()
+        return Reading(source, source.read())
+
+    def read_one(self, reading: Reading) -> bool:
+        """Take the next document in; false when there is none."""
+        item = next(reading.rest, None)
+        if isinstance(item, Skipped):
+            reading.skipped.append(item)
+        elif item is not None:
+            reading.seen.add(item.id)
+            reading.change += self._take_in(reading.source.name, item)
+        return item is not None
+
+    def _take_in(self, source: str, document: Document) -> Change:
+        cut_by = fingerprint(tokens=self._count_by)
+        if self.catalogue.holds(document, cut_by):
+            return Change(unchanged=self.catalogue.count(document.id))
+        assert self._count
+        return self.catalogue.store(source, document, chunks(document, self._count), cut_by)
+
+    def finish_reading(self, reading: Reading, *, force: bool) -> str:
+        """Forget what the source no longer holds; returns why not, when so much is gone that it looks wrong."""
+        known = self.catalogue.document_ids(reading.source.name)
+        gone = known - reading.seen
+        if not force and len(known) > _FEW and len(gone) > _LOSS * len(known):
+            return f"{len(gone)} of {len(known)} documents of {reading.source.name} are gone; kept until forced"
+        reading.change += self.catalogue.forget(gone)
+        return ""
+
+    def missing(self) -> list[tuple[str, str]]:
+        return self.catalogue.missing(self.embedder.fingerprint) if self.embedder else []
+
+    def embed(self, some: Sequence[tuple[str, str]]) -> None:
+        """Compute and cache the vectors of some (text hash, text)."""
+        assert self.embedder
+        vectors = self.embedder.embed([text for _, text in some])
+        self.trouble = ""
+        self.catalogue.keep(self.embedder.fingerprint, [name for name, _ in some], vectors)
+
+    def start_aligning(self, *, rebuild: bool) -> list[tuple[str, str]]:
+        """Make the index forget what is gone, and list the (id, text hash) it lacks. A new one starts empty."""
+        self._drop_unfinished()
+        if self.embedder is None:
+            return []
+        wanted = dict(self.catalogue.embedded(self.embedder.fingerprint))
+        if self._index is None or rebuild:
+            self._start_build(self.embedder.fingerprint)
+            return list(wanted.items())
+        held = self._index.ids()
+        self._index.remove(held - wanted.keys())
+        return [(name, text_hash) for name, text_hash in wanted.items() if name not in held]
+
+    def _start_build(self, space: str) -> None:
+        fresh = self.shelf.fresh(space)
+        self._next = (fresh, VectorIndex(self.shelf.path(fresh), space))
+
+    def _drop_unfinished(self) -> None:
+        """A build that an earlier run was stopped in is not gone on with; its files go at the next start."""
+        if self._next:
+            self._next[1].close()
+        self._next = None
+
+    def add(self, some: Sequence[tuple[str, str]]) -> None:
+        """Put cached vectors into the index that is being built, else into the one in use."""
+        import numpy as np
+
+        index = self._next[1] if self._next else self._index
+        assert index
+        assert self.embedder
+        cached = self.catalogue.vectors(self.embedder.fingerprint, [text_hash for _, text_hash in some])
+        ready = [(name, cached[text_hash]) for name, text_hash in some if text_hash in cached]
+        if ready:
+            index.add([name for name, _ in ready], np.stack([vector for _, vector in ready]))
+
+    def finish_aligning(self) -> None:
+        """Switch to the index that was built, if one was, and forget vectors that no text needs."""
+        if self._next:
+            fresh, index = self._next
+            self.shelf.switch(fresh)
+            old, self._index, self._next = self._index, index, None
+            if old:
+                old.close()
+        self.catalogue.drop_unused_vectors()
+
+    # --- search ------------------------------------------------------------------------------------------------------
+
+    def search(self, queries: Sequence[str], k: int) -> list[Result]:
+        """By words and meaning; by words alone when the embedder or the vectors do not answer."""
+        if not queries:
+            return []
+        try:
+            return search(self.catalogue, queries, k, self._meaning(queries))
+        except Fault as fault:
+            self.trouble = str(fault)
+            if fault.vendor == "chroma":
+                self._give_up_index()
+            return search(self.catalogue, queries, k, None)
+
+    def _meaning(self, queries: Sequence[str]) -> Meaning | None:
+        if self._index is None or self.embedder is None:
+            return None
+        vectors = self.embedder.embed(queries)
+        self.trouble = ""
+        return Meaning(self._index, self.embedder.fingerprint, vectors)
+
+    def _give_up_index(self) -> None:
+        """Go on by words alone; the next indexing builds the vectors anew."""
+        if self._index:
+            self._index.close()
+        self._index = None
+
+
+def portions(items: Sequence[tuple[str, str]], size: int = _ADD) -> Iterator[Sequence[tuple[str, str]]]:
+    """`items` in steps of `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _open_catalogue(path: Path) -> Catalogue:
+    """The catalogue; a damaged file is put aside, since the sources hold everything in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return Catalogue(path)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):  # a full disk or a missing permission is no damage
+            raise
+        for tail in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + tail)
+            if part.exists():
+                part.replace(path.with_name(f"{path.name}.damaged{tail}"))
+        return Catalogue(path)

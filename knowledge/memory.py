@@ -1,0 +1,296 @@
+"""The company's own words, searched: the one class the rest of the product sees. Satisfies `bot.ports.Memory`."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, ParamSpec, TypeVar
+
+from bot.core.request import Passage
+from bot.errors import Fault, SettingsError
+from knowledge.catalogue import Change
+from knowledge.embed import Wanted
+from knowledge.engine import Engine, portions
+from knowledge.search import Result, tidy
+from knowledge.sources import DocumentSource, Skipped
+from knowledge.sources.documents import Folder
+from knowledge.vectors import Build, probe_command
+
+Progress = Callable[[str, int, int], None]
+
+_PROBE_SECONDS = 60
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What an indexing run found and did. `trouble` are sentences for the operator; the run went on past them."""
+
+    documents: int
+    passages: int
+    change: Change
+    embedded: int
+    embedder: str
+    skipped: tuple[Skipped, ...] = ()
+    trouble: tuple[str, ...] = ()
+
+
+class Knowledge:
+    """Documents in a data directory that this process owns. All work happens on one worker thread.
+
+    `open` is quick. `warm` loads the embedder and the vectors; until then, and whenever they fail, `passages` and
+    `search` go by words (BM25) alone. `index` reads the sources anew; searches are answered between its steps.
+    """
+
+    def __init__(self, home: Path, sources: Sequence[DocumentSource], wanted: Wanted) -> None:
+        self._home = home
+        self._sources = sources
+        self._wanted = wanted
+        self._lock = _own(home)
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="knowledge")
+        self._busy = asyncio.Lock()
+        self._engine: Engine | None = None
+        self._held = ""
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        data_dir: Path,
+        documents: Path | None,
+        *,
+        embedder: Wanted | None = None,
+        base_url: str = "",
+        sources: Sequence[DocumentSource] = (),
+    ) -> Knowledge:
+        """Take `data_dir`/knowledge over. `SettingsError` when another process has it or a setting cannot be used."""
+        wanted = embedder or Wanted()
+        wanted.resolve()
+        self = cls(data_dir / "knowledge", [*_folders(documents, base_url), *sources], wanted)
+        try:
+            self._engine = await self._run(Engine, self._home, wanted)
+            await self._look()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        """Give the directory back. An indexing run in another task ends with a `Fault` at its next step."""
+        engine, self._engine, self._closed = self._engine, None, True
+        if engine:
+            await asyncio.get_running_loop().run_in_executor(self._worker, engine.close)
+        self._worker.shutdown(wait=False)
+        self._lock.close()
+
+    async def warm(self) -> None:
+        """Load the embedder and open the vectors, if they are healthy and in its space. Safe to call again."""
+        async with self._busy:
+            await self._warm()
+
+    async def _warm(self) -> None:
+        engine = self._ready()
+        await self._run(engine.load_embedder)
+        stored = await self._run(engine.usable_build)
+        if stored and await _is_healthy(engine.shelf.path(stored), stored):
+            await self._run(engine.open_index, stored)
+        await self._look()
+
+    # --- search ------------------------------------------------------------------------------------------------------
+
+    async def passages(self, queries: Sequence[str], *, limit: int = 3) -> list[Passage]:
+        """The best public passages for any of the queries, as evidence `p1`, `p2`...; unlike ones are left out."""
+        found = await self.search(queries, 3 * limit)
+        embedder = self._ready().embedder
+        floor = embedder.floor if embedder else 0.0
+        like = [result for result in found if result.cosine is None or result.cosine >= floor]
+        return [_passage(number, result) for number, result in enumerate(like[:limit], 1)]
+
+    async def search(self, queries: Sequence[str], k: int = 5) -> list[Result]:
+        """The `k` best public passages with their scores, however unlike the queries they are."""
+        return await self._run(self._ready().search, tidy(queries), k)
+
+    # --- indexing ----------------------------------------------------------------------------------------------------
+
+    async def index(self, progress: Progress | None = None, *, rebuild: bool = False, force: bool = False) -> Summary:
+        """Bring the catalogue and the vectors up to date with the sources.
+
+        `progress` is called with a word for the step, how much is done, and of how much. `rebuild` makes the vector
+        index anew from the cached vectors; `force` forgets documents even when most of a source is gone.
+        """
+        say = progress or _say_nothing
+        async with self._busy:
+            await self._warm()
+            change, skipped, trouble = Change(), list[Skipped](), list[str]()
+            for source in self._sources:
+                try:
+                    change += await self._read(source, say, skipped, trouble, force=force)
+                except Fault as fault:
+                    trouble.append(str(fault))
+            embedded = await self._embed(say, trouble)
+            await self._align(say, rebuild=rebuild)
+            await self._look()
+            return await self._summary(change, embedded, skipped, trouble)
+
+    async def _read(
+        self, source: DocumentSource, say: Progress, skipped: list[Skipped], trouble: list[str], *, force: bool
+    ) -> Change:
+        engine = self._ready()
+        reading = await self._run(engine.start_reading, source)
+        while await self._run(engine.read_one, reading):
+            say("read", len(reading.seen), 0)
+        skipped += reading.skipped
+        if kept := await self._run(engine.finish_reading, reading, force=force):
+            trouble.append(kept)
+        return reading.change
+
+    async def _embed(self, say: Progress, trouble: list[str]) -> int:
+        engine = self._ready()
+        missing = await self._run(engine.missing)
+        done = 0
+        for some in portions(missing, engine.embedder.batch if engine.embedder else 1):
+            try:
+                await self._run(engine.embed, some)
+            except Fault as fault:
+                trouble.append(f"{fault}; {len(missing) - done} passages are found by words alone until the next run")
+                break
+            done += len(some)
+            say("embed", done, len(missing))
+        return done
+
+    async def _align(self, say: Progress, *, rebuild: bool) -> None:
+        """Make the vector index hold what the catalogue holds; one that fails is built anew, once."""
+        try:
+            await self._fill(say, rebuild=rebuild)
+        except Fault as fault:
+            if fault.vendor != "chroma":
+                raise
+            await self._fill(say, rebuild=True)
+
+    async def _fill(self, say: Progress, *, rebuild: bool) -> None:
+        engine = self._ready()
+        lacking = await self._run(engine.start_aligning, rebuild=rebuild)
+        done = 0
+        for some in portions(lacking):
+            await self._run(engine.add, some)
+            done += len(some)
+            say("vectors", done, len(lacking))
+        await self._run(engine.finish_aligning)
+
+    async def _summary(
+        self, change: Change, embedded: int, skipped: Sequence[Skipped], trouble: Sequence[str]
+    ) -> Summary:
+        engine = self._ready()
+        documents, passages, _ = await self._run(engine.catalogue.totals)
+        return Summary(
+            documents=documents,
+            passages=passages,
+            change=change,
+            embedded=embedded,
+            embedder=engine.embedder.name if engine.embedder else "none",
+            skipped=tuple(skipped),
+            trouble=(*filter(None, [engine.trouble]), *trouble),
+        )
+
+    # --- state -------------------------------------------------------------------------------------------------------
+
+    def describe(self) -> tuple[str, ...]:
+        """How things stand, in lines for `check`."""
+        if self._engine is None:
+            return (self._held, "closed")
+        return (self._held, self._way(self._engine), *filter(None, [self._engine.trouble]))
+
+    async def _look(self) -> None:
+        """Refresh what `describe` says."""
+        engine = self._ready()
+        documents, passages, last = await self._run(engine.catalogue.totals)
+        held = f"{documents} documents, {passages} passages" + (f", read {last:%Y-%m-%d %H:%M} UTC" if last else "")
+        if not self._sources:
+            held = f"no documents folder is configured (TINYAPPROVER_DOCUMENTS); {held}"
+        elif not documents:
+            held = "no documents are indexed"
+        self._held = held
+
+    def _way(self, engine: Engine) -> str:
+        """How searches are answered now."""
+        if engine.searches_meaning and engine.embedder:
+            return f"search by words and meaning ({engine.embedder.name})"
+        wanted = self._wanted.resolve()
+        if wanted == "none":
+            return "search by words alone (BM25): no embedder is configured or installed"
+        return f"search by words alone (BM25) until the vectors are there (embedder: {wanted})"
+
+    def _ready(self) -> Engine:
+        if self._engine is None:
+            raise Fault("knowledge", "it is closed", permanent=True)
+        return self._engine
+
+    async def _run(self, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """One step on the worker thread."""
+        if self._closed:
+            raise Fault("knowledge", "it is closed", permanent=True)
+        return await asyncio.get_running_loop().run_in_executor(self._worker, lambda: step(*args, **kwargs))
+
+
+def _folders(documents: Path | None, base_url: str) -> list[DocumentSource]:
+    if documents is None:
+        return []
+    if not documents.is_dir():
+        raise SettingsError(f"TINYAPPROVER_DOCUMENTS is {documents}, which is not a folder")
+    return [Folder(documents, base_url=base_url)]
+
+
+def _say_nothing(_step: str, _done: int, _total: int) -> None:
+    """For callers who want no progress."""
+
+
+def _passage(number: int, result: Result) -> Passage:
+    return Passage(
+        id=f"p{number}",
+        title=result.title,
+        heading=result.heading,
+        text=result.text,
+        url=result.url,
+        updated_at=result.updated_at,
+    )
+
+
+def _own(home: Path) -> IO[str]:
+    """Lock the directory for this process; the lock goes when the file is closed, or with the process."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = (home / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        owner = file.read(40).strip()
+        file.close()
+        raise SettingsError(
+            f"{home} is in use by another process ({owner or 'unknown'}); stop it, or set TINYAPPROVER_DATA_DIR"
+        ) from error
+    file.truncate(0)
+    file.write(f"pid {os.getpid()}")
+    file.flush()
+    return file
+
+
+async def _is_healthy(path: Path, stored: Build) -> bool:
+    """Whether the vectors can be read, tried in another process: damaged files may crash the one that opens them."""
+    env = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "LANG") if name in os.environ}
+    silent = asyncio.subprocess.DEVNULL
+    command = probe_command(path, stored.fingerprint)
+    child = await asyncio.create_subprocess_exec(*command, stdin=silent, stdout=silent, stderr=silent, env=env)
+    try:
+        return await asyncio.wait_for(child.wait(), _PROBE_SECONDS) == 0
+    except TimeoutError:
+        return False
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()

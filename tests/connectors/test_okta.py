@@ -1,0 +1,266 @@
+"""The Okta connector against the sandbox, and against every way its wire can fail."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.core.request import Flag
+from bot.errors import Fault, Refused, SettingsError
+from connectors.okta import OktaGroupActor, OktaReader
+from connectors.okta_api import OktaApi
+from tests.connectors.requests import ALICE, DAVE, MALLORY, a_request
+
+WIRE_FAULTS = ["slow", "cut", "error", "rate_limit", "rate_limit_bare", "html", "empty"]
+
+
+async def test_a_standing_tells_status_role_and_groups(okta, wire):
+    standing = await okta.standing(ALICE.id)
+    assert standing.active
+    assert (standing.name, standing.email) == ("Alice Archer", "alice@example.com")
+    assert (standing.title, standing.department) == ("Software engineer", "Payments")
+    assert standing.groups == {"everyone", "engineering"}
+    assert standing.read_at <= wire.world.now()
+
+
+async def test_somebody_deactivated_is_not_active(okta):
+    assert (await okta.standing(DAVE.id)).status == "DEPROVISIONED"
+
+
+async def test_a_standing_is_read_again_once_it_is_too_old(okta, wire):
+    await okta.standing(ALICE.id, max_age=60)
+    await wire.act("bob", "okta.deactivate", who="alice")
+    assert (await okta.standing(ALICE.id, max_age=60)).active
+    await wire.later(seconds=61)
+    assert not (await okta.standing(ALICE.id, max_age=60)).active
+
+
+async def test_without_an_age_a_standing_is_always_fresh(okta, wire):
+    await okta.standing(ALICE.id)
+    await wire.act("bob", "okta.deactivate", who="alice")
+    assert not (await okta.standing(ALICE.id)).active
+
+
+async def test_many_who_ask_at_once_share_one_reading(okta, wire):
+    await asyncio.gather(*(okta.standing(ALICE.id, max_age=60) for _ in range(20)))
+    assert sum(route.endswith(ALICE.id) for route in wire.calls("okta")) == 1
+
+
+async def test_one_who_stops_waiting_does_not_spoil_it_for_the_others(okta):
+    first = asyncio.create_task(okta.standing(ALICE.id, max_age=60))
+    second = asyncio.create_task(okta.standing(ALICE.id, max_age=60))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).active
+
+
+async def test_a_login_is_matched_whole_and_ignoring_case(okta):
+    assert (await okta.by_login("ALICE@example.com")).person_id == ALICE.id
+    assert await okta.by_login("nobody@example.com") is None
+    assert await okta.by_login("alice") is None
+    assert await okta.by_login("../groups?@example.com") is None
+
+
+async def test_members_are_read_over_all_pages(okta, wire):
+    everybody = await okta.members("everyone")
+    assert len(everybody) == len(wire.members("everyone")) == 5
+    assert len([route for route in wire.calls("okta") if route.endswith("/users")]) == 3
+
+
+async def test_a_page_that_fails_fails_the_whole_list(okta, wire):
+    await okta.members("everyone")
+    wire.play("okta", "error", "GET *groups/*/users", times=1)
+    with pytest.raises(Fault):
+        await okta.members("everyone")
+
+
+async def test_a_group_that_is_not_there_has_no_members_but_a_fault(okta):
+    with pytest.raises(Fault, match="0 groups") as caught:
+        await okta.members("no such group")
+    assert caught.value.permanent
+
+
+async def test_an_applications_group_counts_for_nothing(okta, wire):
+    with pytest.raises(Fault, match="0 groups"):
+        await okta.members("payroll-app-users")
+
+
+@pytest.mark.parametrize("group", ['" or profile.name sw "', "prod-readonly ", "PROD-READONLY", "\\"])
+async def test_a_group_is_found_by_its_exact_name_only(okta, group):
+    assert list(await okta.groups_named(group)) == []
+
+
+# --- membership
+
+
+async def test_a_plan_says_what_will_change_in_words_and_in_ids(group_actor):
+    plan = await group_actor.plan(a_request())
+    assert plan.lines == ("adds alice@example.com to Okta group prod-readonly", "removes 60 minutes after the grant")
+    assert plan.changes["user"] == ALICE.id
+    assert not plan.already
+
+
+async def test_a_plan_reads_everything_in_one_round_trip(group_actor, wire):
+    wire.play("okta", "slow", "*", times=None, seconds=0.15)
+    async with asyncio.timeout(0.29):
+        await group_actor.plan(a_request())
+
+
+async def test_a_grant_is_made_seen_and_taken_back(group_actor, wire):
+    plan = await group_actor.plan(a_request())
+    await group_actor.apply(plan)
+    assert await group_actor.verify(plan)
+    assert wire.members("prod-readonly") == ["alice@example.com"]
+    await group_actor.revoke(plan)
+    assert not await group_actor.verify(plan)
+    assert wire.members("prod-readonly") == []
+
+
+async def test_applying_and_revoking_twice_is_fine(group_actor, wire):
+    plan = await group_actor.plan(a_request())
+    await group_actor.apply(plan)
+    await group_actor.apply(plan)
+    await group_actor.revoke(plan)
+    await group_actor.revoke(plan)
+    assert [change["event"] for change in wire.state("okta")["log"]] == [
+        "group.user_membership.add",
+        "group.user_membership.remove",
+    ]
+
+
+async def test_what_was_held_before_is_not_taken_away(group_actor, wire):
+    await wire.act("bob", "okta.add_member", who="alice", group="prod-readonly")
+    plan = await group_actor.plan(a_request())
+    assert plan.already
+    assert "already" in plan.lines[0]
+    await group_actor.revoke(plan)
+    assert wire.members("prod-readonly") == ["alice@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("group", "says"),
+    [
+        ("iam-approvers", "cannot be asked for"),
+        ("IAM-Approvers", "cannot be asked for"),
+        ("payroll-app-users", "cannot be edited by hand"),
+        ("no such group", "0 groups named"),
+    ],
+)
+async def test_groups_that_must_not_be_touched_are_refused(group_actor, group, says):
+    with pytest.raises(Refused, match=says):
+        await group_actor.plan(a_request(group=group))
+
+
+async def test_nobody_inactive_gets_a_plan(group_actor):
+    with pytest.raises(Refused, match="DEPROVISIONED"):
+        await group_actor.plan(a_request(person=DAVE))
+
+
+async def test_a_grant_whose_answer_is_lost_is_unknown_and_then_read_back(group_actor, wire):
+    plan = await group_actor.plan(a_request())
+    wire.play("okta", "lost_answer", "PUT */groups/*", times=None)
+    with pytest.raises(Fault) as caught:
+        await group_actor.apply(plan)
+    assert caught.value.unknown
+    assert await group_actor.verify(plan)
+
+
+@pytest.mark.parametrize("kind", WIRE_FAULTS)
+async def test_a_failed_grant_says_whether_it_may_have_happened(group_actor, wire, kind):
+    plan = await group_actor.plan(a_request())
+    wire.play("okta", kind, "PUT */groups/*", times=None, seconds=2)
+    with pytest.raises(Fault) as caught:
+        await group_actor.apply(plan)
+    assert caught.value.unknown == (kind not in ("rate_limit", "rate_limit_bare"))
+    assert not caught.value.permanent
+    assert caught.value.retry_after == (2.0 if kind == "rate_limit" else None)
+
+
+@pytest.mark.parametrize("kind", WIRE_FAULTS)
+async def test_a_failed_read_is_a_fault_that_is_never_unknown(okta, wire, kind):
+    wire.play("okta", kind, "GET *", times=None, seconds=2)
+    with pytest.raises(Fault) as caught:
+        await okta.standing(ALICE.id)
+    assert (caught.value.unknown, caught.value.permanent) == (False, False)
+
+
+async def test_the_reader_token_can_never_write(okta, wire):
+    reading_only = OktaApi(f"{wire.url}/okta", "sandbox-okta-reader")
+    actor = OktaGroupActor(okta, reading_only)
+    plan = await actor.plan(a_request())
+    with pytest.raises(Fault) as caught:
+        await actor.apply(plan)
+    await reading_only.close()
+    assert (caught.value.status, caught.value.permanent, caught.value.unknown) == (403, True, False)
+
+
+async def test_a_process_without_a_writer_plans_and_does_not_write(okta):
+    actor = OktaGroupActor(okta, None)
+    plan = await actor.plan(a_request())
+    with pytest.raises(Fault, match="no writer token"):
+        await actor.apply(plan)
+
+
+async def test_a_wrong_token_is_a_permanent_fault_in_oktas_words(wire):
+    reader = OktaReader(OktaApi(f"{wire.url}/okta", "wrong"), wire.world)
+    with pytest.raises(Fault, match="E0000011") as caught:
+        await reader.ping()
+    await reader.close()
+    assert (caught.value.status, caught.value.permanent) == (401, True)
+
+
+async def test_nothing_but_an_id_becomes_part_of_an_address(okta, wire):
+    with pytest.raises(Fault, match="not an Okta id"):
+        await okta.standing("../groups")
+    assert not [route for route in wire.calls("okta") if "groups" in route]
+
+
+async def test_plain_http_is_for_loopback_only():
+    with pytest.raises(SettingsError, match="https only"):
+        OktaApi("http://example.okta.com", "token")
+
+
+# --- evidence
+
+
+async def test_evidence_tells_account_role_groups_factors_and_place(okta_facts):
+    facts = {fact.label: fact for fact in (await okta_facts.gather(a_request())).facts}
+    assert facts["Account"].value == "ACTIVE"
+    assert facts["Manager"].value == "bob@example.com"
+    assert facts["Groups"].value == "2: engineering, everyone"
+    assert facts["Sign-in factors"].flag is Flag.WARN
+    assert "none resists phishing" in facts["Sign-in factors"].value
+    assert (facts["Last sign-in"].flag, "Berlin, Germany" in facts["Last sign-in"].value) == (Flag.GOOD, True)
+
+
+async def test_a_new_place_and_no_factors_are_warned_of(okta_facts):
+    facts = {fact.label: fact for fact in (await okta_facts.gather(a_request(person=MALLORY))).facts}
+    assert facts["Sign-in factors"].flag is Flag.WARN
+    assert facts["Last sign-in"].flag is Flag.WARN
+    assert "first seen from this place in 90 days" in facts["Last sign-in"].value
+
+
+async def test_access_that_is_held_already_is_warned_of(okta_facts, wire):
+    await wire.act("bob", "okta.add_member", who="alice", group="prod-readonly")
+    facts = {fact.label: fact for fact in (await okta_facts.gather(a_request())).facts}
+    assert facts["Groups"].value == "already in prod-readonly, and in 2 others"
+
+
+async def test_a_part_that_cannot_be_read_says_so_and_the_rest_stays(okta_facts, wire):
+    wire.play("okta", "error", "GET */logs", times=None)
+    facts = {fact.label: fact for fact in (await okta_facts.gather(a_request())).facts}
+    assert facts["Last sign-in"].flag is Flag.SILENT
+    assert facts["Account"].flag is Flag.GOOD
+
+
+async def test_without_the_account_itself_there_is_no_evidence(okta_facts, wire):
+    wire.play("okta", "cut", "GET *", times=None)
+    with pytest.raises(Fault):
+        await okta_facts.gather(a_request())
+
+
+async def test_evidence_is_gathered_in_one_round_trip(okta_facts, wire):
+    wire.play("okta", "slow", "*", times=None, seconds=0.15)
+    async with asyncio.timeout(0.29):
+        await okta_facts.gather(a_request())

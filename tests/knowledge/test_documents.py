@@ -1,0 +1,132 @@
+"""Reading a folder of Markdown that anybody may have written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bot.errors import Fault
+from knowledge.sources import Document, Skipped
+from knowledge.sources.documents import MAX_BYTES, Folder
+
+
+def _read(folder: Path, base_url: str = "") -> tuple[list[Document], list[Skipped]]:
+    items = list(Folder(folder, base_url=base_url).read())
+    return [i for i in items if isinstance(i, Document)], [i for i in items if isinstance(i, Skipped)]
+
+
+def test_front_matter_gives_title_date_and_address(folder: Path) -> None:
+    (folder / "a.md").write_text(
+        "---\ntitle: Keys\nupdated: 2026-03-01\nurl: https://h.example.com/k\n---\n# Other\n\nText"
+    )
+    (document,), _ = _read(folder)
+    assert document.title == "Keys"
+    assert document.updated_at == datetime(2026, 3, 1, tzinfo=UTC)
+    assert document.url == "https://h.example.com/k"
+    assert "title:" not in document.text
+
+
+def test_without_front_matter_heading_time_and_path_serve(folder: Path) -> None:
+    (folder / "sub").mkdir()
+    page = folder / "sub" / "b c.md"
+    page.write_text("Intro\n\n## The heading ##\n\nText")
+    os.utime(page, (1_700_000_000, 1_700_000_000))
+    (document,), _ = _read(folder)
+    assert (document.id, document.title, document.url) == ("sub/b c.md", "The heading", "sub/b c.md")
+    assert document.updated_at == datetime.fromtimestamp(1_700_000_000, UTC)
+    (based,), _ = _read(folder, base_url="https://wiki.example.com/")
+    assert based.url == "https://wiki.example.com/sub/b%20c.md"
+
+
+def test_in_a_checkout_the_commit_dates_a_document(folder: Path) -> None:
+    (folder / "é page.md").write_text("# Page")
+    git = ["git", "-C", str(folder), "-c", "user.name=alice", "-c", "user.email=alice@example.com"]
+    env = {**os.environ, "GIT_COMMITTER_DATE": "2025-01-02T03:04:05Z", "GIT_AUTHOR_DATE": "2025-01-02T03:04:05Z"}
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "Page"]):
+        subprocess.run([*git, *words], check=True, env=env)
+    (document,), _ = _read(folder)
+    assert document.updated_at == datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "//evil",
+        "https://a@b/",
+        "https://x/ <b>",
+        "[1]",
+        "http://[",
+        "data:,x",
+    ],
+)
+def test_an_address_that_is_no_web_address_is_not_used(folder: Path, url: str) -> None:
+    (folder / "a.md").write_text(f"---\nurl: {url!r}\n---\ntext")
+    (document,), _ = _read(folder)
+    assert document.url == "a.md"
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        "a: [",
+        "!!python/object/apply:os.system [ls]",
+        "- list",
+        "updated: 2026-99-99",
+        "title: [x]\nupdated: soon",
+        "&a [*a]",
+    ],
+)
+def test_broken_front_matter_is_dropped(folder: Path, front: str) -> None:
+    (folder / "a.md").write_text(f"---\n{front}\n---\n# Real title\n\ntext")
+    (document,), _ = _read(folder)
+    assert document.title == "Real title"
+    assert document.updated_at is not None
+
+
+def test_what_cannot_be_read_is_skipped_with_a_reason(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside.md").write_text("# Secret")
+    (tmp_path / "beyond").mkdir()
+    (tmp_path / "beyond" / "c.md").write_text("# Secret")
+    (folder / "link.md").symlink_to(tmp_path / "outside.md")
+    (folder / "folder").symlink_to(tmp_path / "beyond")
+    (folder / "loop.md").symlink_to("loop.md")
+    (folder / "latin.md").write_bytes(b"caf\xe9")
+    (folder / "huge.md").write_bytes(b"x" * (MAX_BYTES + 1))
+    os.mkfifo(folder / "pipe.md")
+    (folder / "good.md").write_text("# Good")
+    documents, skipped = _read(folder)
+    assert [document.title for document in documents] == ["Good"]
+    reasons = {s.what: s.why for s in skipped}
+    assert reasons.keys() == {"link.md", "loop.md", "latin.md", "huge.md", "pipe.md"}
+    assert reasons["link.md"] == "a link out of the documents folder"
+    assert reasons["latin.md"] == "not UTF-8 at byte 3"
+
+
+def test_links_within_the_folder_are_followed_once(folder: Path) -> None:
+    """As in a mounted Kubernetes ConfigMap: the files are links into a hidden folder."""
+    (folder / "..2026").mkdir()
+    (folder / "..2026" / "a.md").write_text("# A")
+    (folder / "..data").symlink_to("..2026")
+    (folder / "a.md").symlink_to("..data/a.md")
+    documents, skipped = _read(folder)
+    assert [d.id for d in documents] == ["a.md"]
+    assert not skipped
+
+
+def test_characters_that_cannot_be_seen_are_taken_out(folder: Path) -> None:
+    hidden = "Deny\u202eevorppa\u202c this\u200b \x00\x1b[31mplease\ufeff\u2066\U000e0041"
+    (folder / "a.md").write_text(f'---\ntitle: "a\\u202Eb\\nc"\n---\n{hidden}\r\nnext\tline')
+    (document,), _ = _read(folder)
+    assert document.title == "ab c"
+    assert document.text == "Denyevorppa this [31mplease\nnext    line"
+
+
+def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="not a folder"):
+        list(Folder(tmp_path / "none").read())
