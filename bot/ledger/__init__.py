@@ -1,0 +1,22 @@
+"""Where requests, decisions, jobs and the audit trail are kept: every change is one transaction.
+
+A request moves only by compare-and-swap (`UPDATE ... WHERE number = ? AND state = ?`): one row changed means this
+caller won. The change, the jobs that follow from it and its audit event are committed together. SQLite runs on one
+writer thread (WAL, synchronous=FULL), so nothing here blocks the event loop.
+"""
+
+from __future__ import annotations
+
+from bot.ledger.database import Audit, Due
+from bot.ledger.decisions import Decisions
+from bot.ledger.grants import Grants
+from bot.ledger.links import Links
+from bot.ledger.places import Paged, Places, Shown
+from bot.ledger.queue import Figures, Job, Queue
+
+
+class Ledger(Decisions, Grants, Places, Links, Queue):
+    """The story's memory, in one piece."""
+
+
+__all__ = ["Audit", "Due", "Figures", "Job", "Ledger", "Paged", "Shown"]

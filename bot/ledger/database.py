@@ -1,0 +1,167 @@
+"""One database, one transaction at a time, on a thread of its own; jobs and audit events go along in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.pool import StaticPool
+
+from bot.audit import GENESIS, AuditEvent, event_hash
+from bot.errors import SettingsError
+from bot.ledger import tables as t
+
+T = TypeVar("T")
+EXECUTOR_KINDS = frozenset({"grant", "revoke"})
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A job that follows from a change: `kind` is unique for its subject; `at` is now when absent."""
+
+    kind: str
+    at: datetime | None = None
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """An event to append: who, what, and JSON details."""
+
+    actor: str
+    what: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+_HEAD = select(t.events.c.seq, t.events.c.hash).order_by(t.events.c.seq.desc()).limit(1)
+_WANT_AGAIN = (
+    update(t.jobs)
+    .where(t.jobs.c.subject == bindparam("s"), t.jobs.c.kind == bindparam("k"))
+    .values(due=bindparam("at"), wanted=t.jobs.c.wanted + 1, payload=bindparam("p"))
+)
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `sqlite:///path` or `postgresql://...`, set up for lasting commits."""
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_size=4)
+    engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    event.listen(engine, "connect", _lasting_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _lasting_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class Database:
+    """Transactions, and what every one of them may carry: events and jobs.
+
+    `on_commit` is called (on the loop) after every transaction that scheduled jobs.
+    """
+
+    def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._now = now
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self.on_commit: Callable[[], None] = lambda: None
+
+    @classmethod
+    async def open(cls, url: str, *, kind: str, now: Callable[[], datetime]) -> Self:
+        """Create what is missing and stamp the database `sandbox` or `production`; the other kind is refused."""
+        ledger = cls(open_engine(url), now)
+        await ledger._run(lambda connection: _set_up(connection, kind))
+        return ledger
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._thread.shutdown, wait=True)
+        self._engine.dispose()
+
+    async def _run(self, work: Callable[[Connection], T]) -> T:
+        """One transaction, on the ledger's own thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        with self._engine.begin() as connection:
+            return work(connection)
+
+    async def _change(self, work: Callable[[Connection], T]) -> T:
+        result = await self._run(work)
+        self.on_commit()
+        return result
+
+    async def events(self, request: str | None = None) -> list[AuditEvent]:
+        """The trail, oldest first."""
+        query = select(t.events).order_by(t.events.c.seq)
+        if request is not None:
+            query = query.where(t.events.c.request_id == request)
+        return await self._run(lambda c: [AuditEvent(**row._mapping) for row in c.execute(query)])
+
+    def _append(self, c: Connection, request: str, audit: Audit) -> None:
+        head = c.execute(_HEAD).one_or_none()
+        seq, prev = (head.seq + 1, head.hash) if head else (1, GENESIS)
+        at = self._now().isoformat(timespec="milliseconds")
+        body = {
+            "seq": seq,
+            "at": at,
+            "request_id": request,
+            "actor": audit.actor,
+            "what": audit.what,
+            "detail": dict(audit.detail),
+            "prev": prev,
+        }
+        c.execute(insert(t.events), {**body, "hash": event_hash(body)})
+
+    async def schedule(self, subject: str, jobs: Sequence[Due]) -> None:
+        """Want jobs without changing anything else."""
+        await self._change(lambda c: self._schedule(c, subject, jobs))
+
+    async def cancel(self, subject: str, kinds: Sequence[str]) -> None:
+        """Forget jobs that are no longer wanted."""
+        theirs = (t.jobs.c.subject == subject) & t.jobs.c.kind.in_(list(kinds))
+        await self._run(lambda c: c.execute(delete(t.jobs).where(theirs)))
+
+    def _schedule(self, c: Connection, subject: str, jobs: Sequence[Due]) -> None:
+        now = self._now()
+        for due in jobs:
+            whose, at = due.subject or subject, (due.at or now).timestamp()
+            again = {"s": whose, "k": due.kind, "at": at, "p": dict(due.payload)}
+            if c.execute(_WANT_AGAIN, again).rowcount == 0:
+                role = "executor" if due.kind in EXECUTOR_KINDS else "front"
+                row = {"subject": whose, "kind": due.kind, "role": role, "due": at, "payload": dict(due.payload)}
+                c.execute(insert(t.jobs), row)
+
+
+def _set_up(c: Connection, kind: str) -> None:
+    t.metadata.create_all(c)
+    stamped = c.execute(select(t.stamp.c.value).where(t.stamp.c.name == "kind")).scalar()
+    if stamped is None:
+        c.execute(insert(t.stamp), {"name": "kind", "value": kind})
+    elif stamped != kind:
+        raise SettingsError(
+            f"this database belongs to a {stamped} run and this is a {kind} run: "
+            "set TINYAPPROVER_DATA_DIR (or TINYAPPROVER_DATABASE_URL) to another place"
+        )

@@ -1,0 +1,115 @@
+"""Grants: recorded before anything is written outside, and again when it was read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from bot.core.lifecycle import Event
+from bot.core.request import (
+    Grant,
+    Plan,
+    Request,
+)
+from bot.ledger import tables as t
+from bot.ledger.database import Audit, Due
+from bot.ledger.requests import Requests, grant_of
+
+_GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
+
+
+class Grants(Requests):
+    """Access as given, and as taken back."""
+
+    async def start_grant(self, plan: Plan, minutes: int, *, actor: str) -> Grant:
+        """Record that an action begins, before anything is written outside; a second start finds the first."""
+
+        def work(c: Connection) -> Grant:
+            row = c.execute(_GRANT, {"r": plan.request_id}).one_or_none()
+            if row is None:
+                values = {
+                    "request_id": plan.request_id,
+                    "target": plan.target,
+                    "held_before": plan.already,
+                    "minutes": minutes,
+                    "started_at": self._now(),
+                }
+                c.execute(insert(t.grants), values)
+                self._append(
+                    c,
+                    plan.request_id,
+                    Audit(actor, "grant.started", {"digest": plan.digest, "held_before": plan.already}),
+                )
+                row = c.execute(_GRANT, {"r": plan.request_id}).one()
+            return grant_of(row)
+
+        return await self._run(work)
+
+    async def granted(self, request: Request, *, audit: Audit, jobs: Callable[[datetime], Sequence[Due]]) -> bool:
+        """The access was read back: approved becomes active until its end."""
+        now = self._now()
+
+        def work(c: Connection) -> bool:
+            grant = grant_of(c.execute(_GRANT, {"r": request.id}).one())
+            ends_at = now + timedelta(minutes=grant.minutes)
+            row = t.grants.c.request_id == request.id
+            c.execute(update(t.grants).where(row).values(verified_at=now, ends_at=ends_at))
+            detail = {**audit.detail, "ends_at": ends_at.isoformat()}
+            return self._move(c, request.id, Event.GRANTED, Audit(audit.actor, audit.what, detail), {}, jobs(ends_at))
+
+        return await self._change(work)
+
+    async def taken_back(self, request: str, *, outcome: str, audit: Audit, jobs: Sequence[Due]) -> bool:
+        """The access was read to be gone (or was never ours to remove): active becomes ended."""
+        now = self._now()
+
+        def work(c: Connection) -> bool:
+            row = t.grants.c.request_id == request
+            c.execute(update(t.grants).where(row).values(revoked_at=now, overdue=False))
+            if self._move(c, request, Event.TAKEN_BACK, audit, {"outcome": outcome, "closed_at": now}, jobs):
+                return True
+            self._append(c, request, audit)  # what a failed grant may have left behind
+            return False
+
+        return await self._change(work)
+
+    async def retry(self, request: str, *, audit: Audit, jobs: Sequence[Due]) -> bool:
+        """A failed grant is tried again; one that was cleaned up starts from nothing."""
+
+        def work(c: Connection) -> bool:
+            cleaned = (t.grants.c.request_id == request) & t.grants.c.revoked_at.is_not(None)
+            if not self._move(c, request, Event.RETRIED, audit, {"outcome": ""}, jobs):
+                return False
+            c.execute(delete(t.grants).where(cleaned))
+            return True
+
+        return await self._change(work)
+
+    async def mark_overdue(self, request: str, *, audit: Audit, jobs: Sequence[Due]) -> None:
+        """The access should be gone and is not."""
+
+        def work(c: Connection) -> None:
+            row = (t.grants.c.request_id == request) & (t.grants.c.overdue.is_(False))
+            if c.execute(update(t.grants).where(row).values(overdue=True)).rowcount == 1:
+                self._append(c, request, audit)
+                self._schedule(c, request, jobs)
+
+        await self._change(work)
+
+    async def other_live_grant(self, target: str, *, besides: str) -> str | None:
+        """Another request whose active grant covers the same access."""
+        query = (
+            select(t.grants.c.request_id)
+            .where(t.grants.c.target == target, t.grants.c.request_id != besides)
+            .where(t.grants.c.verified_at.is_not(None), t.grants.c.revoked_at.is_(None))
+        )
+        return await self._run(lambda c: c.execute(query).scalar())

@@ -1,0 +1,154 @@
+"""What of a request is shown where: our chat messages and incidents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from bot.ledger import tables as t
+from bot.ledger.database import Audit, Database, Due
+from bot.ports import Incident, Sent
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A chat message of ours as it stands: `digest` is the plan that it shows (empty: none)."""
+
+    sent: Sent
+    digest: str
+    fingerprint: str
+    shown_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Paged:
+    """An incident of ours: `digest` is the plan shown on it since `shown_at`."""
+
+    incident_id: str
+    url: str
+    digest: str
+    shown_at: datetime
+    resolved: bool
+
+
+_MESSAGE = select(t.messages).where(t.messages.c.subject == bindparam("s"), t.messages.c.kind == bindparam("k"))
+_INCIDENT = select(t.incidents).where(t.incidents.c.request_id == bindparam("r"))
+
+
+class Places(Database):
+    """Where a request is shown, and which plan is shown there since when."""
+
+    async def shown(self, subject: str, kind: str) -> Shown | None:
+        """A message of ours."""
+
+        def work(c: Connection) -> Shown | None:
+            row = c.execute(_MESSAGE, {"s": subject, "k": kind}).one_or_none()
+            return _shown(row) if row else None
+
+        return await self._run(work)
+
+    async def show(self, subject: str, kind: str, sent: Sent, *, digest: str, fingerprint: str) -> None:
+        """Record what a message of ours now shows; `shown_at` is kept while the plan on it stays the same."""
+        now = self._now()
+
+        def work(c: Connection) -> None:
+            row = c.execute(_MESSAGE, {"s": subject, "k": kind}).one_or_none()
+            since = row.shown_at if row and row.digest == digest else now
+            values = {
+                "channel": sent.channel,
+                "ts": sent.ts,
+                "digest": digest,
+                "fingerprint": fingerprint,
+                "shown_at": since,
+            }
+            place = (t.messages.c.subject == subject) & (t.messages.c.kind == kind)
+            if row is None:
+                c.execute(insert(t.messages), {"subject": subject, "kind": kind, **values})
+            else:
+                c.execute(update(t.messages).where(place).values(**values))
+
+        await self._run(work)
+
+    async def forget_message(self, subject: str, kind: str) -> None:
+        """The message is gone (deleted, channel archived): the next drawing posts anew."""
+        place = (t.messages.c.subject == subject) & (t.messages.c.kind == kind)
+        await self._run(lambda c: c.execute(delete(t.messages).where(place)))
+
+    async def paged(self, request: str) -> Paged | None:
+        """The incident of a request."""
+
+        def work(c: Connection) -> Paged | None:
+            row = c.execute(_INCIDENT, {"r": request}).one_or_none()
+            return (
+                Paged(row.incident_id, row.url, row.digest, row.shown_at, row.resolved_at is not None) if row else None
+            )
+
+        return await self._run(work)
+
+    async def record_incident(self, request: str, incident: Incident, *, digest: str, jobs: Sequence[Due]) -> None:
+        """An incident stands for the request, showing the plan of `digest`."""
+
+        def work(c: Connection) -> None:
+            row = {
+                "request_id": request,
+                "incident_id": incident.id,
+                "url": incident.url,
+                "digest": digest,
+                "shown_at": self._now(),
+            }
+            try:
+                with c.begin_nested():
+                    c.execute(insert(t.incidents), row)
+            except IntegrityError:
+                return
+            self._append(c, request, Audit("tinyapprover", "page.opened", {"incident": incident.id, "digest": digest}))
+            self._schedule(c, request, jobs)
+
+        await self._change(work)
+
+    async def replace_incident(self, request: str, incident: Incident, *, digest: str, jobs: Sequence[Due]) -> None:
+        """A second page stands for the request now; comments on the first count no more."""
+
+        def work(c: Connection) -> None:
+            row = t.incidents.c.request_id == request
+            values = {"incident_id": incident.id, "url": incident.url, "digest": digest, "shown_at": self._now()}
+            c.execute(update(t.incidents).where(row).values(**values))
+            self._append(c, request, Audit("tinyapprover", "page.opened", {"incident": incident.id, "digest": digest}))
+            self._schedule(c, request, jobs)
+
+        await self._change(work)
+
+    async def plan_on_incident(self, request: str, digest: str) -> None:
+        """A changed plan was written to the incident as a note: it counts from now."""
+        row = t.incidents.c.request_id == request
+        values = {"digest": digest, "shown_at": self._now()}
+        await self._run(lambda c: c.execute(update(t.incidents).where(row).values(**values)))
+
+    async def incident_resolved(self, request: str) -> None:
+        row = t.incidents.c.request_id == request
+        await self._run(lambda c: c.execute(update(t.incidents).where(row).values(resolved_at=self._now())))
+
+    async def request_of_incident(self, incident_id: str) -> str | None:
+        query = select(t.incidents.c.request_id).where(t.incidents.c.incident_id == incident_id)
+        return await self._run(lambda c: c.execute(query).scalar())
+
+
+def _shown(row: Row[Any]) -> Shown:
+    return Shown(Sent(row.channel, row.ts), row.digest, row.fingerprint, row.shown_at)
+
+
+def _paged(row: Row[Any]) -> Paged:
+    return Paged(row.incident_id, row.url, row.digest, row.shown_at, row.resolved_at is not None)

@@ -1,0 +1,152 @@
+"""Jobs, claimed by lease; and the inbox, which takes every delivery once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from bot.ledger import tables as t
+from bot.ledger.database import Database, Due
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job. `attempts` counts claims since it last succeeded; its lease fences its completion."""
+
+    id: int
+    subject: str
+    kind: str
+    attempts: int
+    wanted: int
+    leased_until: float
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Counts for monitoring; `late` is how many seconds the most overdue job waits."""
+
+    requests: Mapping[str, int]
+    jobs: Mapping[str, int]
+    late: float
+
+
+_CLAIMABLE = (
+    select(t.jobs)
+    .where(t.jobs.c.role.in_(bindparam("roles", expanding=True)))
+    .where(t.jobs.c.due <= bindparam("now"), t.jobs.c.leased_until <= bindparam("now"))
+    .where(t.jobs.c.id.not_in(bindparam("running", expanding=True)))
+    .order_by(t.jobs.c.due)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_LEASE = (
+    update(t.jobs)
+    .where(t.jobs.c.id == bindparam("job"))
+    .values(leased_until=bindparam("until"), attempts=t.jobs.c.attempts + 1)
+)
+_NEXT_DUE = select(func.min(t.jobs.c.due)).where(
+    t.jobs.c.role.in_(bindparam("roles", expanding=True)), t.jobs.c.leased_until == 0.0
+)
+
+
+class Queue(Database):
+    """What is due, and what has come in."""
+
+    async def claim(self, roles: Sequence[str], *, most: int, lease: float, running: Collection[int] = ()) -> list[Job]:
+        """Due jobs, leased for `lease` seconds; never one of those that the caller is `running`."""
+        now = self._now().timestamp()
+
+        def work(c: Connection) -> list[Job]:
+            wanted = {"roles": list(roles), "now": now, "most": most, "running": list(running)}
+            rows = c.execute(_CLAIMABLE, wanted).all()
+            if rows:
+                c.execute(_LEASE, [{"job": row.id, "until": now + lease} for row in rows])
+            return [_job(row, leased_until=now + lease) for row in rows]
+
+        return await self._run(work)
+
+    async def finish(
+        self, job: Job, *, again_at: datetime | None = None, trouble: str = "", retry: bool = False
+    ) -> None:
+        """Done: gone, unless it was wanted again meanwhile; or due again at a time, with what went wrong.
+
+        Only the claim that holds the lease may say so: a later claim of the same job has another lease.
+        """
+        ours = (t.jobs.c.id == job.id) & (t.jobs.c.leased_until == job.leased_until)
+        unchanged = ours & (t.jobs.c.wanted == job.wanted)
+
+        def work(c: Connection) -> bool:
+            if again_at is None:
+                if c.execute(delete(t.jobs).where(unchanged)).rowcount == 1:
+                    return False
+                c.execute(update(t.jobs).where(ours).values(leased_until=0.0, attempts=0, trouble=""))
+                return True
+            values = {"leased_until": 0.0, "trouble": trouble[:300]}
+            later = {"due": again_at.timestamp()} | ({} if retry else {"attempts": 0})
+            if c.execute(update(t.jobs).where(unchanged).values(**values, **later)).rowcount == 0:
+                c.execute(update(t.jobs).where(ours).values(**values))
+            return True
+
+        if await self._run(work):
+            self.on_commit()  # it waits again, perhaps for less long than anything that was known before
+
+    async def next_due(self, roles: Sequence[str]) -> datetime | None:
+        """When the next unleased job is due."""
+        due = await self._run(lambda c: c.execute(_NEXT_DUE, {"roles": list(roles)}).scalar())
+        return datetime.fromtimestamp(due, self._now().tzinfo) if due is not None else None
+
+    async def release_leases(self, roles: Sequence[str]) -> None:
+        """At the start of the only process: what was in flight at a crash runs again."""
+        mine = t.jobs.c.role.in_(list(roles))
+        await self._run(lambda c: c.execute(update(t.jobs).where(mine).values(leased_until=0.0)))
+
+    async def figures(self) -> Figures:
+        """What waits, and how late."""
+        by_state = select(t.requests.c.state, func.count()).group_by(t.requests.c.state)
+        kinds = select(t.jobs.c.kind, t.jobs.c.due)
+
+        def work(c: Connection) -> Figures:
+            waiting = [(kind.partition(":")[0], due) for kind, due in c.execute(kinds).tuples()]
+            late = max((self._now().timestamp() - due for _, due in waiting), default=0.0)
+            states = {str(state): int(count) for state, count in c.execute(by_state).tuples()}
+            return Figures(states, Counter(kind for kind, _ in waiting), max(late, 0.0))
+
+        return await self._run(work)
+
+    async def accept(self, source: str, delivery_id: str, *, request: str = "", jobs: Sequence[Due] = ()) -> bool:
+        """Take a delivery once, with the jobs that it means; false when it was taken before."""
+        return await self._change(lambda c: self._accept(c, source, delivery_id, request, jobs))
+
+    def _accept(self, c: Connection, source: str, delivery_id: str, request: str, jobs: Sequence[Due]) -> bool:
+        try:
+            with c.begin_nested():
+                c.execute(insert(t.inbox), {"source": source, "delivery_id": delivery_id, "at": self._now()})
+        except IntegrityError:
+            return False
+        self._schedule(c, request, jobs)
+        return True
+
+    async def accepted(self, source: str, delivery_ids: Sequence[str]) -> set[str]:
+        """Which of these deliveries were taken before."""
+        query = select(t.inbox.c.delivery_id).where(t.inbox.c.source == source, t.inbox.c.delivery_id.in_(delivery_ids))
+        return await self._run(lambda c: set(c.execute(query).scalars()))
+
+
+def _job(row: Row[Any], *, leased_until: float) -> Job:
+    return Job(row.id, row.subject, row.kind, row.attempts + 1, row.wanted, leased_until, row.payload)

@@ -1,0 +1,259 @@
+"""Requests: stored once, read whole, and moved only by compare-and-swap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    bindparam,
+    insert,
+    select,
+    update,
+)
+
+from bot.core.lifecycle import MOVES, Event, State, move
+from bot.core.request import (
+    Answer,
+    Decision,
+    Draft,
+    Entitlement,
+    Grant,
+    Place,
+    Precedent,
+    Question,
+    Request,
+)
+from bot.ledger import tables as t
+from bot.ledger.database import Audit, Database, Due
+
+
+def request_id(number: int) -> str:
+    """`TA-<n>`."""
+    return f"TA-{number}"
+
+
+def number_of(request: str) -> int:
+    """The n of `TA-<n>`."""
+    return int(request.removeprefix("TA-"))
+
+
+_REQUEST = select(t.requests).where(t.requests.c.number == bindparam("n"))
+_DECISIONS = select(t.decisions).where(t.decisions.c.request_id == bindparam("r")).order_by(t.decisions.c.at)
+_QUESTIONS = select(t.questions).where(t.questions.c.request_id == bindparam("r")).order_by(t.questions.c.id)
+_GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
+_INCIDENT = select(t.incidents).where(t.incidents.c.request_id == bindparam("r"))
+_TROUBLE = select(t.jobs.c.kind, t.jobs.c.trouble).where(t.jobs.c.subject == bindparam("r"), t.jobs.c.trouble != "")
+
+
+class Requests(Database):
+    """The rows behind the story."""
+
+    async def receive(self, draft: Draft, entitlement: Entitlement, *, deadline: datetime, jobs: Sequence[Due]) -> str:
+        """Store a submission with its jobs; the id it got, or the id it has already if its key was seen before."""
+        return await self._change(lambda c: self._receive(c, draft, entitlement, deadline, jobs))
+
+    def _receive(
+        self, c: Connection, draft: Draft, entitlement: Entitlement, deadline: datetime, jobs: Sequence[Due]
+    ) -> str:
+        seen = c.execute(select(t.requests.c.number).where(t.requests.c.key == draft.key)).scalar()
+        if seen is not None:
+            return request_id(seen)
+        result = c.execute(insert(t.requests), _row_of(draft, entitlement, now=self._now(), deadline=deadline))
+        number = result.inserted_primary_key
+        request = request_id(number[0] if number else 0)
+        detail = {
+            "entitlement": draft.entitlement,
+            "for": draft.beneficiary.id,
+            "minutes": draft.minutes,
+            "origin": draft.origin,
+        }
+        self._append(c, request, Audit(draft.requester.id, "request.received", detail))
+        self._schedule(c, request, [Due("expire", at=deadline), *jobs])
+        return request
+
+    async def request(self, request: str) -> Request:
+        """Everything recorded of a request; `KeyError` for an unknown id."""
+        return await self._run(lambda c: self._load(c, request))
+
+    async def find(self, request: str) -> Request | None:
+        """The same, or None."""
+        try:
+            return await self.request(request)
+        except (KeyError, ValueError):
+            return None
+
+    def _load(self, c: Connection, request: str) -> Request:
+        row = c.execute(_REQUEST, {"n": number_of(request)}).one_or_none()
+        if row is None:
+            raise KeyError(request)
+        return self._assemble(c, row)
+
+    def _assemble(self, c: Connection, row: Row[Any]) -> Request:
+        request = request_id(row.number)
+        grant = c.execute(_GRANT, {"r": request}).one_or_none()
+        incident = c.execute(_INCIDENT, {"r": request}).one_or_none()
+        trouble = {row.kind: row.trouble for row in c.execute(_TROUBLE, {"r": request})}
+        return Request(
+            id=request,
+            state=State(row.state),
+            round=row.round,
+            entitlement=row.entitlement,
+            requester=row.requester,
+            beneficiary=row.beneficiary,
+            minutes=row.minutes,
+            justification=row.justification,
+            ticket=row.ticket,
+            can_wait=row.can_wait,
+            origin=row.origin,
+            created_at=row.created_at,
+            deadline=row.deadline,
+            planned_at=row.planned_at,
+            plan=row.plan,
+            ruling=row.ruling,
+            evidence=row.evidence,
+            advice=row.advice,
+            decisions=tuple(_decision(d) for d in c.execute(_DECISIONS, {"r": request}) if d.round == row.round),
+            questions=tuple(_question(q) for q in c.execute(_QUESTIONS, {"r": request})),
+            grant=grant_of(grant) if grant else None,
+            incident_id=incident.incident_id if incident else None,
+            incident_url=incident.url if incident else None,
+            outcome=row.outcome,
+            closed_at=row.closed_at,
+            revoke_overdue=bool(grant and grant.overdue),
+            trouble=trouble,
+        )
+
+    async def requests(
+        self, *, states: Iterable[State] = (), person: str | None = None, limit: int = 50
+    ) -> list[Request]:
+        """Newest first; `person` matches requester or beneficiary."""
+        query = select(t.requests).order_by(t.requests.c.number.desc()).limit(limit)
+        if wanted := [state.value for state in states]:
+            query = query.where(t.requests.c.state.in_(wanted))
+        if person is not None:
+            query = query.where((t.requests.c.requester_id == person) | (t.requests.c.beneficiary_id == person))
+        return await self._run(lambda c: [self._assemble(c, row) for row in c.execute(query).all()])
+
+    async def precedents(self, entitlement: str, *, before: str, limit: int = 3) -> list[Precedent]:
+        """The latest closed or granted requests for the same thing, before this one."""
+        decided = [state.value for state in State if state not in (State.RECEIVED, State.PENDING)]
+        query = (
+            select(t.requests)
+            .where(t.requests.c.entitlement_id == entitlement, t.requests.c.number < number_of(before))
+            .where(t.requests.c.state.in_(decided))
+            .order_by(t.requests.c.number.desc())
+            .limit(limit)
+        )
+        return await self._run(lambda c: [_precedent(self._assemble(c, row)) for row in c.execute(query).all()])
+
+    async def move(
+        self,
+        request: str,
+        happened: Event,
+        *,
+        audit: Audit,
+        values: Mapping[str, Any] | None = None,
+        jobs: Sequence[Due] = (),
+    ) -> bool:
+        """Compare-and-swap by the table of moves; false when the request is elsewhere already (somebody else won)."""
+        return await self._change(lambda c: self._move(c, request, happened, audit, values or {}, jobs))
+
+    def _move(
+        self,
+        c: Connection,
+        request: str,
+        happened: Event,
+        audit: Audit,
+        values: Mapping[str, Any],
+        jobs: Sequence[Due],
+    ) -> bool:
+        for state in [state for state, listed in MOVES if listed is happened]:
+            row = (t.requests.c.number == number_of(request)) & (t.requests.c.state == state.value)
+            after = move(state, happened)
+            if c.execute(update(t.requests).where(row).values(state=after.value, **values)).rowcount == 1:
+                detail = {**audit.detail, "from": state.value, "to": after.value}
+                self._append(c, request, Audit(audit.actor, audit.what, detail))
+                self._schedule(c, request, jobs)
+                return True
+        return False
+
+    async def record(
+        self, request: str, *, audit: Audit, values: Mapping[str, Any] | None = None, jobs: Sequence[Due] = ()
+    ) -> None:
+        """Add to a request without moving it."""
+
+        def work(c: Connection) -> None:
+            if values:
+                c.execute(update(t.requests).where(t.requests.c.number == number_of(request)).values(**values))
+            self._append(c, request, audit)
+            self._schedule(c, request, jobs)
+
+        await self._change(work)
+
+    async def note_event(self, audit: Audit, *, request: str = "", jobs: Sequence[Due] = ()) -> None:
+        """An event that changes nothing (a refused click, advice shown), with what follows from it."""
+
+        def work(c: Connection) -> None:
+            self._append(c, request, audit)
+            self._schedule(c, request, jobs)
+
+        await self._change(work)
+
+
+def _row_of(draft: Draft, entitlement: Entitlement, *, now: datetime, deadline: datetime) -> dict[str, Any]:
+    return {
+        "key": draft.key,
+        "state": State.RECEIVED.value,
+        "entitlement_id": entitlement.id,
+        "entitlement": entitlement,
+        "requester_id": draft.requester.id,
+        "requester": draft.requester,
+        "beneficiary_id": draft.beneficiary.id,
+        "beneficiary": draft.beneficiary,
+        "minutes": draft.minutes,
+        "justification": draft.justification,
+        "ticket": draft.ticket,
+        "can_wait": draft.can_wait,
+        "origin": draft.origin,
+        "created_at": now,
+        "deadline": deadline,
+    }
+
+
+def _decision(row: Row[Any]) -> Decision:
+    return Decision(
+        request_id=row.request_id,
+        person_id=row.person_id,
+        name=row.name,
+        answer=Answer(row.answer),
+        place=Place(row.place),
+        digest=row.digest,
+        at=row.at,
+        minutes=row.minutes,
+        reason=row.reason,
+        receipt=row.receipt,
+    )
+
+
+def _question(row: Row[Any]) -> Question:
+    return Question(id=row.id, asked_by=row.asked_by, text=row.text, asked_at=row.asked_at, answer=row.answer)
+
+
+def grant_of(row: Row[Any]) -> Grant:
+    values = {key: value for key, value in row._mapping.items() if key != "overdue"}
+    return Grant(**values)
+
+
+def _precedent(request: Request) -> Precedent:
+    return Precedent(
+        request_id=request.id,
+        requester=request.requester.name,
+        minutes=request.minutes,
+        outcome=request.state.value,
+        reason=request.outcome,
+        at=request.created_at,
+    )
