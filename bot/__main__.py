@@ -15,6 +15,8 @@ app = typer.Typer(
     help="Access requests decided from Slack or from the page: evidence, advice, a person's decision, the grant.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # drawing boxes around the help would double the time it takes
+    context_settings={"max_content_width": 120},
     add_completion=False,
 )
 policy = typer.Typer(help="The catalogue and the guardrails.", no_args_is_help=True)
@@ -44,6 +46,16 @@ def demo(
     from bot import commands
 
     commands.demo(port, data_dir, open_browser=open_browser)
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="A new directory for your own policies.")],
+) -> None:
+    """Write a starter set of policies to make your own."""
+    from bot import commands
+
+    commands.init(directory)
 
 
 @app.command()

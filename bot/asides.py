@@ -10,7 +10,7 @@ from datetime import datetime
 from bot.core.lifecycle import OPEN, Event, State
 from bot.core.request import Entitlement, Person, Request, Sensitivity, Standing
 from bot.core.words import one_line
-from bot.errors import Refused
+from bot.errors import Fault, Refused
 from bot.journey import CLOSED_JOBS, Journey
 from bot.ledger import Audit, Due, Job
 from bot.slack import cards, home
@@ -86,8 +86,14 @@ class Asides:
         if pager is None or not request.incident_id or request.state not in OPEN:
             return None
         level = 1 + len([one for one in await self._trail(request.id) if one == "page.passed_on"])
-        await pager.escalate(request.incident_id, level)
-        await pager.add_note(request.incident_id, f"{request.id}: passed on to level {level}.")
+        try:
+            await pager.escalate(request.incident_id, level)
+            words = f"passed on to level {level}."
+        except Fault as fault:
+            if not fault.permanent:
+                raise
+            words = f"nobody comes after level {level - 1}, so it stays with whoever has it."
+        await pager.add_note(request.incident_id, f"{request.id}: {words}")
         return None
 
     async def _trail(self, request: str) -> list[str]:
@@ -124,7 +130,7 @@ class Asides:
         if request.state is not State.ACTIVE:
             raise Refused(f"{request.id} is not active, so there is nothing to give back.", rule="grant#not-active")
         audit = Audit(person.id, "grant.given_back")
-        await self.journey.ledger.note_event(audit, request=request.id, jobs=(Due("revoke"),))
+        await self.journey.ledger.end_now(request.id, audit=audit, jobs=(Due("revoke"),))
 
     # --- codes for comments on sensitive requests -------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from bot.config import read_settings
+from bot.config import Settings, read_settings
 from bot.core.words import one_line
 from bot.errors import Refused, SettingsError
 from bot.logs import set_up
@@ -26,33 +26,40 @@ out = Console(highlight=False)
 
 def run() -> None:
     """Until SIGTERM or SIGINT, then in order."""
-    from bot.app import start
+    from bot.app import PRODUCTION
 
     settings = read_settings()
     set_up(settings.log_level)
-
-    async def main() -> None:
-        running = await start(settings)
-        out.print(f"TinyApprover runs; health at {running.url}/healthz")
-        try:
-            await _interrupted(running.wait())
-        finally:
-            await running.stop()
-
-    asyncio.run(main())
+    asyncio.run(serve(settings, kind=PRODUCTION))
 
 
-async def _interrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Wait for the work or for a signal to stop, whichever comes first."""
+async def serve(settings: Settings, *, kind: str) -> None:
+    """The program, until a signal; then nothing more is taken and what runs is finished."""
+    await _until_interrupted(_run(settings, kind))
+
+
+async def _run(settings: Settings, kind: str) -> None:
+    from bot.app import start
+
+    running = await start(settings, kind=kind)
+    out.print(f"TinyApprover runs; health at {running.url}/healthz")
+    try:
+        await running.wait()
+    finally:
+        await running.stop()
+
+
+async def _until_interrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Until the work ends or a signal asks to stop; then the work is cancelled, and its own ending waited for."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    tasks = {asyncio.create_task(work), asyncio.create_task(stop.wait())}
-    done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
+    working, asked = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (working, asked):
         task.cancel()
-    for task in done:
-        task.result()
+    with suppress(asyncio.CancelledError):
+        await working
 
 
 def demo(port: int, data_dir: Path, *, open_browser: bool) -> None:
@@ -66,12 +73,7 @@ def demo(port: int, data_dir: Path, *, open_browser: bool) -> None:
         if open_browser:
             webbrowser.open(url)
 
-    with suppress(asyncio.CancelledError):
-        asyncio.run(_until_interrupted(run_demo(port, data_dir, say=say)))
-
-
-async def _until_interrupted(work: Coroutine[Any, Any, None]) -> None:
-    await _interrupted(work)
+    asyncio.run(_until_interrupted(run_demo(port, data_dir, say=say)))
 
 
 def check() -> None:
@@ -171,6 +173,18 @@ def _named_in(variable: str) -> Path | None:
 
 
 # --- policies --------------------------------------------------------------------------------------------------------
+
+
+def init(directory: Path) -> None:
+    """Copy the shipped examples; a directory that holds something is left alone."""
+    if directory.exists() and any(directory.iterdir()):
+        raise SettingsError(f"{directory} is not empty; name a new directory")
+    shipped = Path(__file__).parent.parent / "policies"
+    (directory / "catalogue").mkdir(parents=True, exist_ok=True)
+    for path in [*shipped.glob("catalogue/*.yml"), *shipped.glob("guardrails.*"), shipped / "advice.md"]:
+        if path.suffix != ".py":
+            (directory / path.relative_to(shipped)).write_bytes(path.read_bytes())
+    out.print(f"Written to {directory}: make it yours, then run: tinyapprover policy check {directory}", markup=False)
 
 
 def policy_check(directory: Path | None) -> None:

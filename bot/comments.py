@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from bot.core.lifecycle import OPEN
-from bot.core.notes import Approve, Chatter, Comment, Deny, read_comment
+from bot.core.notes import Approve, Chatter, Comment, Deny, Unclear, read_comment
 from bot.core.request import Answer, Place, Request
 from bot.journey import REPAGE_AFTER, Attempt
 from bot.ledger import Audit, Due, Job, Ledger
@@ -51,32 +51,35 @@ class Comments:
     pace: Pace = field(default_factory=Pace)
 
     async def poll(self, job: Job) -> datetime | None:
-        """Take what is new on one incident; again later while the request is open."""
+        """Take what is new on one incident; again later while the request is open, and once after that."""
         request = await self.ledger.request(job.subject)
         paged = await self.ledger.paged(job.subject)
-        if paged is None or request.state not in OPEN:
+        if paged is None:
             return None
         await self.pace.turn()
         notes, incident = await asyncio.gather(
             self.pager.notes(paged.incident_id), self.pager.incident(paged.incident_id)
         )
-        taken = await self.ledger.accepted(SOURCE, [note.id for note in notes])
+        taken = await self.ledger.accepted(SOURCE, [_receipt(note) for note in notes])
         for note in notes:
-            if note.id not in taken:
+            if _receipt(note) not in taken:
                 await self._take(request, note)
+        if request.state not in OPEN:
+            return None
         if incident.status == "resolved":
             await self._closed_undecided(request, paged.incident_id)
             return None
         return self.clock.now() + next_reading(self.clock.now() - request.created_at)
 
     async def _take(self, request: Request, note: Note) -> None:
-        """Each comment is taken once, whatever it says."""
+        """Each comment is taken once, whatever it says. What we write tells how to decide and never has that form."""
         comment = read_comment(note.content, case=request.id)
         ours = note.author is not None and note.author == self.pager.own_user
-        if ours or isinstance(comment, Chatter):
-            await self.ledger.accept(SOURCE, note.id)
+        if isinstance(comment, Chatter) or (ours and isinstance(comment, Unclear)):
+            await self.ledger.accept(SOURCE, _receipt(note))
             return
-        await self.ledger.accept(SOURCE, note.id, request=request.id, jobs=[_follow(note, comment)])
+        follow = _refused(note, "it was written as TinyApprover itself") if ours else _follow(note, comment)
+        await self.ledger.accept(SOURCE, _receipt(note), request=request.id, jobs=[follow])
 
     async def unclear(self, job: Job) -> datetime | None:
         """A comment that decided nothing is audited, and answered with the line to write."""
@@ -93,6 +96,11 @@ class Comments:
         jobs = (Due("card"), Due("tell:closed"), Due("repage", at=self.clock.now() + REPAGE_AFTER))
         audit = Audit("pagerduty", "page.closed_undecided", {"incident": incident_id})
         await self.ledger.note_event(audit, request=request.id, jobs=jobs)
+
+
+def _receipt(note: Note) -> str:
+    """Under what a comment is taken once; an edit after that is taken again, to be told that it does not count."""
+    return f"{note.id}-edited" if note.edited else note.id
 
 
 def _follow(note: Note, comment: Comment) -> Due:
@@ -123,5 +131,5 @@ def _attempt(note: Note, answer: Answer, *, code: str = "", reason: str = "") ->
 
 
 def _refused(note: Note, why: str) -> Due:
-    payload = {"place": Place.PAGERDUTY, "who": note.author or "", "receipt": note.id, "text": f"{why}."}
-    return Due(f"unclear:{note.id}", payload=payload)
+    payload = {"place": Place.PAGERDUTY, "who": note.author or "", "receipt": _receipt(note), "text": f"{why}."}
+    return Due(f"unclear:{_receipt(note)}", payload=payload)

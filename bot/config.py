@@ -38,9 +38,6 @@ class Settings(BaseSettings):
     slack_app_token: SecretStr = _setting("SLACK_APP_TOKEN", "App-level token (xapp-...) with connections:write.")
     slack_api_url: str = _setting("SLACK_API_URL", "Slack's Web API address.", "https://slack.com/api/")
     slack_responder_channel: str = _setting("SLACK_RESPONDER_CHANNEL", "Channel id (C...) where cards are posted.")
-    slack_ask_channels: Words = _setting(
-        "SLACK_ASK_CHANNELS", "Channel ids where policy questions are answered, comma separated.", ()
-    )
 
     pagerduty_api_key: SecretStr | None = _setting(
         "PAGERDUTY_API_KEY", "REST API key. Without it nobody is paged and decisions are taken in Slack only.", None
@@ -99,7 +96,7 @@ class Settings(BaseSettings):
     clock_url: str = _setting("TINYAPPROVER_CLOCK_URL", "The sandbox's movable clock; sandbox runs only.", "")
     log_level: str = _setting("TINYAPPROVER_LOG", "debug, info, warning or error.", "info")
 
-    @field_validator("slack_ask_channels", "pagerduty_webhook_secrets", "email_domains", "allowed_hosts", mode="before")
+    @field_validator("pagerduty_webhook_secrets", "email_domains", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value

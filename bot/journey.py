@@ -160,11 +160,19 @@ class Journey:
 
     async def _plan_and_rule(self, request: Request, *, max_age: float = 0) -> tuple[Plan, Ruling]:
         plan, requester, beneficiary = await asyncio.gather(
-            self.actors[request.entitlement.action].plan(request, max_age=max_age),
+            self._plan(request, max_age=max_age),
             self.directory.standing(request.requester.id, max_age=max_age),
             self.directory.standing(request.beneficiary.id, max_age=max_age),
         )
         return plan, self._rule(request, request.entitlement, requester, beneficiary)
+
+    async def _plan(self, request: Request, *, max_age: float) -> Plan:
+        """The plan; what another request of ours gave is not held already: it ends with the later of the two."""
+        actor = self.actors[request.entitlement.action]
+        plan = await actor.plan(request, max_age=max_age)
+        if plan.already and await self.ledger.other_live_grant(plan.target, besides=request.id):
+            return await actor.plan(request, max_age=max_age, ours=True)
+        return plan
 
     async def _refuse(self, request: Request, ruling: Ruling) -> None:
         audit = Audit(BOT, "request.refused", {"rule": ruling.rule, "policy": self.rules.digest})
@@ -279,16 +287,20 @@ class Journey:
 
     async def page_of(self, request: Request, *, key: str = "") -> Page:
         """What the incident of a request says."""
-        shown = await self.ledger.shown(request.id, "card")
+        link = await self._card_link(request)
         urgent = request.entitlement.wake is Wake.HIGH and not request.can_wait
         return Page(
             key=key or request.id,
             title=page.title(request),
-            body=page.body(request, card=self.chat.link(shown.sent) if shown else None),
+            body=page.body(request, card=link),
             urgency="high" if urgent else "low",
             escalation_policy=request.entitlement.approvers.escalation_policy,
-            link=self.chat.link(shown.sent) if shown else "",
+            link=link or "",
         )
+
+    async def _card_link(self, request: Request) -> str | None:
+        shown = await self.ledger.shown(request.id, "card")
+        return self.chat.link(shown.sent) if shown else None
 
     async def plan_note(self, job: Job) -> datetime | None:
         """A plan that became known, or changed, after the page went out is added to it, and counts from then on."""
@@ -432,7 +444,9 @@ class Journey:
         if place == Place.SLACK:
             await self.chat.whisper(job.payload["channel"], job.payload["who"], escape(text))
         elif self.pager is not None and request.incident_id:
-            await self.pager.add_note(request.incident_id, page.reply(request, text, receipt=job.payload["receipt"]))
+            link = await self._card_link(request)
+            note = page.reply(request, text, receipt=job.payload["receipt"], card=link)
+            await self.pager.add_note(request.incident_id, note)
         return None
 
     async def expire(self, job: Job) -> datetime | None:
@@ -461,12 +475,11 @@ class Journey:
 
     async def _still_as_approved(self, request: Request, plan: Plan) -> bool:
         """Ask again, with readings a few seconds old at most; whatever has changed stops the grant."""
-        actor = self.actors[request.entitlement.action]
         approvers = [one.person_id for one in request.decisions if one.answer is Answer.APPROVE]
         ids = [request.requester.id, request.beneficiary.id, *approvers]
         try:
             fresh, readings = await asyncio.gather(
-                actor.plan(request, max_age=FRESH_SECONDS),
+                self._plan(request, max_age=FRESH_SECONDS),
                 asyncio.gather(*(self.directory.standing(person, max_age=FRESH_SECONDS) for person in ids)),
             )
         except Refused as refused:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.core.lifecycle import State
-from bot.core.request import Answer, Evidence, Flag, Request, Sensitivity
+from bot.core.lifecycle import OPEN, State
+from bot.core.request import Answer, Evidence, Flag, Place, Request, Sensitivity
 from bot.core.words import date, one_line, span
 
 TITLE_LIMIT = 200
 BODY_LIMIT = 18_000
-JUSTIFICATION_IN_HEAD = 140
+HEAD_LIMIT = 500
+WHERE = {Place.SLACK: "in Slack", Place.PAGERDUTY: "on the page"}
 
 
 def title(request: Request) -> str:
     """Who asks for what, for how long: what a phone shows when it rings."""
-    whom = "" if _own(request) else f" for {request.beneficiary.name}"
-    text = f"{request.id}: {request.requester.name} asks for {request.entitlement.title}{whom}, {span(request.minutes)}"
-    return one_line(text, TITLE_LIMIT)
+    return one_line(f"{request.id}: {_asks(request)}", TITLE_LIMIT)
+
+
+def _asks(request: Request) -> str:
+    whom = "" if _own(request) else f" for {one_line(request.beneficiary.name, 30)}"
+    what = f"{one_line(request.entitlement.title, 60)}{whom}, {span(request.minutes)}"
+    return f"{one_line(request.requester.name, 30)} asks for {what}"
 
 
 def body(request: Request, *, card: str | None) -> str:
@@ -27,12 +32,16 @@ def body(request: Request, *, card: str | None) -> str:
 
 
 def _head(request: Request) -> Iterator[str]:
-    """Who, what, risk, why you, what if nothing is done, and the exact comment: within 500 characters."""
+    """Who, what, risk, why, the exact comment, what if nothing is done, and why you: within 500 characters."""
     entitlement = request.entitlement
-    yield f"Risk {entitlement.sensitivity.value}. Why: {one_line(request.justification, JUSTIFICATION_IN_HEAD)}"
-    yield from how_to_answer(request)
-    yield f"If nobody answers it expires at {date(request.deadline)}; nothing is granted."
-    yield f"You are asked because {one_line(entitlement.approvers.group, 60)} decides this and you are on call."
+    asks = f"{_asks(request)}. Risk {entitlement.sensitivity.value}."
+    rest = [
+        *how_to_answer(request),
+        f"If nobody answers it expires at {date(request.deadline)}; nothing is granted.",
+        f"You are asked because {one_line(entitlement.approvers.group, 60)} decides this and you are on call.",
+    ]
+    room = HEAD_LIMIT - sum(len(line) + 1 for line in ["Why: ", asks, *rest])
+    yield from [asks, f"Why: {one_line(request.justification, room)}", *rest]
 
 
 def how_to_answer(request: Request) -> Iterator[str]:
@@ -81,7 +90,8 @@ def _evidence_lines(evidence: Evidence) -> Iterator[str]:
     for name in evidence.silent:
         yield f"- ! {name} did not answer in time, so what it knows is missing here"
     for passage in evidence.passages:
-        yield f"- {one_line(passage.title, 100)} > {one_line(passage.heading, 100)}: {one_line(passage.text, 400)}"
+        place = " > ".join(one_line(part, 100) for part in (passage.title, passage.heading) if part)
+        yield f"- {place}: {one_line(passage.text, 400)}"
         yield f"  {passage.url}"
     for earlier in evidence.precedents:
         yield f"- {earlier.request_id} ({date(earlier.at)}): {earlier.outcome}. {one_line(earlier.reason, 200)}"
@@ -105,9 +115,12 @@ def advice_note(request: Request) -> str:
     return "\n".join(lines)
 
 
-def reply(request: Request, text: str, *, receipt: str) -> str:
-    """An answer to a comment that decided nothing."""
-    return "\n".join([f"{request.id}: a comment decided nothing (note {receipt}): {text}", *how_to_answer(request)])
+def reply(request: Request, text: str, *, receipt: str, card: str | None) -> str:
+    """An answer to a comment that decided nothing: why, and what to write while it can still be decided."""
+    lines = [f"{request.id}: a comment decided nothing (note {receipt}): {text}"]
+    if request.state in OPEN:
+        lines += [*how_to_answer(request), *([f"Card: {card}"] if card else [])]
+    return "\n".join(lines)
 
 
 def outcome_note(request: Request) -> str:
@@ -137,7 +150,7 @@ def outcome(request: Request) -> str:
 def deciders(request: Request) -> str:
     """The people whose answers made the outcome."""
     wanted = Answer.DENY if request.state is State.DENIED else Answer.APPROVE
-    names = [f"{one.name} ({one.place.value})" for one in request.decisions if one.answer is wanted]
+    names = [f"{one.name} {WHERE[one.place]}" for one in request.decisions if one.answer is wanted]
     return one_line(" and ".join(names), 200) or "nobody"
 
 

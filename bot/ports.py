@@ -68,7 +68,7 @@ class Chat(Protocol):
     async def update(self, sent: Sent, message: Message) -> None: ...
 
     async def whisper(self, channel: str, user: str, text: str) -> None:
-        """Show `text` to one person only, in a channel."""
+        """Show `text` to one person only: in the channel if they are in it, else as a direct message."""
         ...
 
     async def dm_channel(self, user: str) -> str:
@@ -223,8 +223,11 @@ class Actor(Protocol):
     kind: str
     least_permission: str
 
-    async def plan(self, request: Request, *, max_age: float = 0) -> Plan:
-        """What will change; `Refused` for what must not be touched. Reads only."""
+    async def plan(self, request: Request, *, max_age: float = 0, ours: bool = False) -> Plan:
+        """What will change; `Refused` for what must not be touched. Reads only.
+
+        `ours` says that the access, if it is there already, came from another request and ends with the later one.
+        """
         ...
 
     async def apply(self, plan: Plan) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from bot.core.request import Plan, Request, Standing
+from bot.core.words import span
 from bot.errors import Fault, Refused
 from bot.ports import Clock
 from connectors.okta_api import VENDOR, OktaApi, equals, identifier
@@ -156,7 +157,7 @@ class OktaGroupActor:
         self._writer = writer
         self._protected = frozenset(name.casefold() for name in protected)
 
-    async def plan(self, request: Request, *, max_age: float = 0) -> Plan:
+    async def plan(self, request: Request, *, max_age: float = 0, ours: bool = False) -> Plan:
         """Reads group and person side by side: one round trip."""
         name = request.entitlement.params.get("group", "")
         if not name or name.casefold() in self._protected:
@@ -168,7 +169,7 @@ class OktaGroupActor:
         if not standing.active:
             raise Refused(f"{standing.email} is {standing.status} in Okta, not active.", rule="okta.group:inactive")
         group = _editable(named, name)
-        already = name in standing.groups
+        already = name in standing.groups and not ours
         return Plan(
             action=self.kind,
             request_id=request.id,
@@ -266,7 +267,7 @@ def _lines(email: str, group: str, minutes: int, *, already: bool) -> tuple[str,
     if already:
         return (f"{email} is in Okta group {group} already: nothing is added, and nothing is removed at the end",)
     added = f"adds {email} to Okta group {group}"
-    return (added, f"removes {minutes} minutes after the grant") if minutes else (added, "stays until it is removed")
+    return (added, f"removes {span(minutes)} after the grant") if minutes else (added, "stays until it is removed")
 
 
 def _text(data: Any, *path: str) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EVENT_TYPE = "tinyapprover"
 TIMEOUT_SECONDS = 10
 DM_CACHE = 10_000
+OUT_OF_SIGHT = frozenset(["user_not_in_channel", "not_in_channel", "channel_not_found", "is_archived"])
+UNREACHABLE = frozenset(["cannot_dm_bot", "user_disabled", "user_not_found", "user_not_visible"])
 LOST_FOR_GOOD = frozenset(
     [
         "account_inactive",
@@ -89,7 +91,22 @@ class Slack:
         await self._paced(sent.channel, "update", message, ts=sent.ts)
 
     async def whisper(self, channel: str, user: str, text: str) -> None:
-        await self._call(self._client.chat_postEphemeral(channel=channel, user=user, text=text, link_names=False))
+        try:
+            await self._call(self._client.chat_postEphemeral(channel=channel, user=user, text=text, link_names=False))
+        except Fault as fault:
+            if fault.what not in OUT_OF_SIGHT:
+                raise
+            await self._whisper_directly(user, text)
+
+    async def _whisper_directly(self, user: str, text: str) -> None:
+        """For somebody who is not in the channel; an account that takes no direct messages cannot be told."""
+        try:
+            channel = await self.dm_channel(user)
+        except Fault as fault:
+            if fault.what in UNREACHABLE:
+                return
+            raise
+        await self._call(self._client.chat_postMessage(channel=channel, text=text, link_names=False))
 
     async def dm_channel(self, user: str) -> str:
         if user not in self._dms:

@@ -16,6 +16,7 @@ from bot.errors import Fault, SettingsError
 from knowledge.catalogue import Change
 from knowledge.embed import Wanted
 from knowledge.engine import Engine, portions
+from knowledge.prose import prose
 from knowledge.search import Result, tidy
 from knowledge.sources import DocumentSource, Skipped
 from knowledge.sources.documents import Folder
@@ -255,7 +256,7 @@ def _passage(number: int, result: Result) -> Passage:
         id=f"p{number}",
         title=result.title,
         heading=result.heading,
-        text=result.text,
+        text=prose(result.text),
         url=result.url,
         updated_at=result.updated_at,
     )

@@ -58,13 +58,13 @@ class Story:
 
     # --- the vendors ------------------------------------------------------------------------------------------------
 
-    async def act(self, who: str, do: str, **arguments: Any) -> Json:
+    async def act(self, who: str, do: str, /, **arguments: Any) -> Json:
         """Do something as a person; asserts that the sandbox lets them try."""
         status, answer = await self.try_to(who, do, **arguments)
         assert status == 200, answer
         return answer
 
-    async def try_to(self, who: str, do: str, **arguments: Any) -> tuple[int, Json]:
+    async def try_to(self, who: str, do: str, /, **arguments: Any) -> tuple[int, Json]:
         """The same, with the sandbox's own refusal as the answer."""
         body = {"as": who, "do": do, **arguments}
         assert self._http is not None
@@ -209,3 +209,22 @@ class Story:
         """What the audit trail tells, in order."""
         assert self.running is not None
         return [event.what for event in await self.running.ledger.events(request)]
+
+    async def refusals(self, request: str | None = None) -> list[str]:
+        """The rules that refused something, in order."""
+        assert self.running is not None
+        events = await self.running.ledger.events(request)
+        return [str(event.detail["rule"]) for event in events if event.what.endswith(".refused")]
+
+    def home(self, who: str) -> Json:
+        """Somebody's App Home as it stands."""
+        return dict(self.state["slack"]["homes"][who])
+
+    def told(self, who: str) -> str:
+        """Everything that the program said to one person alone, as one text."""
+        return "\n".join([*(str(one["text"]) for one in self.dms(who)), *self.whispers(who)])
+
+    def buttons(self, message: Json) -> set[str]:
+        """The names of the buttons and menus of a message or view."""
+        elements = [element for block in message["blocks"] for element in block.get("elements", [])]
+        return {str(element["action_id"]) for element in elements if "action_id" in element}

@@ -5,8 +5,8 @@ A comment decides only when the whole of it has the written form; nothing is nor
     approve | approved [TA-<n> [CODE]] [.]
     deny | denied | reject | rejected [TA-<n>] [reason]
 
-ASCII letters in any case, white space around it ignored. Everything else that holds a decision word is answered
-once with the exact line to write, and decides nothing.
+ASCII letters in any case, white space around it ignored. White space or one of `.:,;!` parts a denial from its reason.
+Everything else that holds a decision word is answered once with the exact line to write, and decides nothing.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ MAX_REASON = 1000
 _SPACE = " \t\r\n\f\v"
 _CASE = r"TA-[1-9][0-9]{0,8}"
 _CODE = r"[0-9A-Z]{4}-[0-9A-Z]{4}"
-_APPROVE = re.compile(rf"approved?(?:[ \t]+({_CASE}))?(?:[ \t]+({_CODE}))?[ \t]*\.?", re.A | re.I)
+_APPROVE = re.compile(rf"approved?(?:[ \t]+({_CASE})(?:[ \t]+({_CODE}))?)?[ \t]*\.?", re.A | re.I)
 _DENY = re.compile(
-    rf"(?:deny|denied|reject|rejected)(?![\w?-])[ \t]*({_CASE})?(?![\w-])[.:,;]?(.*)", re.A | re.I | re.S
+    rf"(?:deny|denied|reject|rejected)(?=[\s.:,;!]|\Z)[ \t]*({_CASE})?(?![\w-])[.:,;]?(.*)", re.A | re.I | re.S
 )
-_ANY_CASE = re.compile(rf"\b{_CASE}\b", re.A | re.I)
+_ANY_CASE = re.compile(r"\bTA-[0-9]\w*", re.A | re.I)
 _DECISION_WORD = re.compile(r"approv|\bden(?:y|ied|ies)|reject", re.I)
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 

@@ -21,6 +21,7 @@ from bot.core.request import (
     Ruling,
 )
 from bot.core.verdict import Tally, tally
+from bot.errors import Refused
 from bot.ledger import tables as t
 from bot.ledger.database import Audit, Due
 from bot.ledger.requests import Requests
@@ -58,7 +59,10 @@ class Decisions(Requests):
         if not _may_still_be_decided(request, decision) or not self._record_decision(c, request, decision):
             return None
         if code and not self._use_code(c, decision, code):
-            raise KeyError("code")
+            raise Refused(
+                "This code is not yours, was used already, or is for an older plan. Use the newest one sent to you.",
+                rule="invariant#code",
+            )
         needed = request.ruling.approvals if request.ruling else 1
         counted = tally((*request.decisions, decision), needed=needed, minutes=request.minutes)
         audit = Audit(decision.person_id, f"decision.{decision.answer}", _decision_detail(decision))

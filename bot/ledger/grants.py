@@ -106,10 +106,22 @@ class Grants(Requests):
         await self._change(work)
 
     async def other_live_grant(self, target: str, *, besides: str) -> str | None:
-        """Another request whose active grant covers the same access."""
+        """Another request that added the same access and is not due to take it back yet."""
+        lasts = t.grants.c.ends_at.is_(None) | (t.grants.c.ends_at > self._now())
         query = (
             select(t.grants.c.request_id)
             .where(t.grants.c.target == target, t.grants.c.request_id != besides)
-            .where(t.grants.c.verified_at.is_not(None), t.grants.c.revoked_at.is_(None))
+            .where(t.grants.c.held_before.is_(False), t.grants.c.revoked_at.is_(None), lasts)
         )
         return await self._run(lambda c: c.execute(query).scalar())
+
+    async def end_now(self, request: str, *, audit: Audit, jobs: Sequence[Due]) -> None:
+        """An active grant ends earlier than planned: it covers nothing from now on."""
+        row = (t.grants.c.request_id == request) & t.grants.c.revoked_at.is_(None)
+
+        def work(c: Connection) -> None:
+            c.execute(update(t.grants).where(row).values(ends_at=self._now()))
+            self._append(c, request, audit)
+            self._schedule(c, request, jobs)
+
+        await self._change(work)

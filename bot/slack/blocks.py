@@ -18,6 +18,34 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def unescape(text: str) -> str:
+    """What somebody typed, from the text of their message: the inverse of `escape`."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def said(text: str, limit: int = LINE) -> str:
+    """Outside text for mrkdwn: on one line, escaped, and cut so that it fits when it is escaped."""
+    words = one_line(text, limit)
+    while (over := len(escape(words)) - limit) > 0:
+        words = one_line(words, len(words) - max(1, over // 4))
+    return escape(words)
+
+
+def href(url: str, label: str) -> str:
+    """A link in mrkdwn; `label` is ours."""
+    return f"<{escape(url).replace('|', '%7C')}|{label}>"
+
+
+def characters(block: Any) -> int:
+    """All the text in blocks together, which Slack limits beside the single limits."""
+    if isinstance(block, dict):
+        return sum(
+            len(value) if key == "text" and isinstance(value, str) else characters(value)
+            for key, value in block.items()
+        )
+    return sum(characters(one) for one in block) if isinstance(block, list) else 0
+
+
 def plain(text: str, limit: int = 2000) -> Block:
     """A plain text object: no mrkdwn, no emoji names."""
     return {"type": "plain_text", "text": one_line(text, limit) or " ", "emoji": False}

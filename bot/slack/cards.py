@@ -19,16 +19,18 @@ from bot.slack.blocks import (
     actions,
     bullets,
     button,
+    characters,
     confirm,
     context,
-    escape,
     fields,
     header,
+    href,
     line,
     link,
     option,
     quote,
     rich,
+    said,
     section,
     text,
     when,
@@ -39,6 +41,8 @@ NOT_ME, DETAILS, SHOW_ADVICE, RETRY = "not_me", "details", "show_advice", "retry
 WITHDRAW, GIVE_BACK, REPLY = "withdraw", "give_back", "reply"
 SHORTER = (15, 30, 60, 120, 240, 480, 1440)
 PASSAGE_LIMIT = 280
+BUDGET = 12_000  # Slack refuses a message of more than about 13,200 characters, though each block be within its limit
+ROOMS = (300, 160, 80, 40)
 
 MARKS = {Flag.PLAIN: "", Flag.GOOD: "✓ ", Flag.WARN: "⚠ Check: ", Flag.SILENT: "⚠ "}
 STANDING = {
@@ -54,19 +58,28 @@ STANDING = {
     State.FAILED: "🔴 Could not be granted",
     State.REFUSED: "⚪ Refused by policy",
 }
+TELLS_WHY = frozenset({State.DENIED, State.ENDED, State.FAILED, State.REFUSED, State.WITHDRAWN})
 
 # --- the responder's card --------------------------------------------------------------------------------------------
 
 
 def card(request: Request, *, page_url: str | None = None) -> Message:
-    """The context card in the responder channel."""
-    blocks = [*_what(request), *_status(request)]
-    if request.plan is not None:
-        blocks.append(_plan(request))
-    if request.state in OPEN:
-        blocks += [*_evidence(request), *_questions(request)]
-    blocks += [*_footer(request, page_url), *_buttons(request)]
+    """The context card in the responder channel; what was looked up makes room when it is all too much for Slack."""
+    drawn = ([*_card(request, page_url, room)] for room in ROOMS)
+    blocks = next((blocks for blocks in drawn if characters(blocks) <= BUDGET), [*_card(request, page_url, ROOMS[-1])])
     return Message(text=sentence(request), blocks=blocks)
+
+
+def _card(request: Request, page_url: str | None, room: int) -> Iterator[Block]:
+    yield from _what(request)
+    yield from _status(request)
+    if request.plan is not None:
+        yield _plan(request)
+    if request.state in OPEN:
+        yield from _evidence(request, room)
+        yield from _questions(request, room)
+    yield from _footer(request, page_url)
+    yield from _buttons(request)
 
 
 def sentence(request: Request) -> str:
@@ -75,7 +88,7 @@ def sentence(request: Request) -> str:
     asks = (
         f"{request.id}: {request.requester.name} asks for {request.entitlement.title}{whom} for {span(request.minutes)}"
     )
-    return escape(one_line(f"{asks}. {_bare(STANDING[request.state])}.", 600))
+    return said(f"{asks}. {_bare(STANDING[request.state])}.", 600)
 
 
 def _bare(words: str) -> str:
@@ -101,22 +114,19 @@ def _status(request: Request) -> Iterator[Block]:
     if request.revoke_overdue:
         words = "🔴 *Overdue: the time is up and the access could not be removed yet.* It is tried until it is gone."
     yield section(f"{words}{_status_detail(request)}")
+    if request.outcome and request.state in TELLS_WHY:
+        yield rich(quote(request.outcome, limit=500))
 
 
 def _status_detail(request: Request) -> str:
-    grant, names = request.grant, escape(page.deciders(request))
-    reason = escape(one_line(request.outcome, 500))
+    grant, names = request.grant, said(page.deciders(request))
     match request.state:
         case State.PENDING:
             return f" · {_count(request)}"
         case State.ACTIVE if grant and grant.ends_at:
             return f" · approved by {names} · ends {when(grant.ends_at)}"
-        case State.APPROVED | State.DONE:
+        case State.APPROVED | State.DONE | State.DENIED:
             return f" · by {names}"
-        case State.DENIED:
-            return f" · by {names}" + (f"\nReason: {reason}" if reason else "")
-        case State.ENDED | State.FAILED | State.REFUSED | State.WITHDRAWN:
-            return f"\n{reason}" if reason else ""
         case _:
             return ""
 
@@ -124,7 +134,7 @@ def _status_detail(request: Request) -> str:
 def _count(request: Request) -> str:
     needed = request.ruling.approvals if request.ruling else 1
     counted = tally(request.decisions, needed=needed, minutes=request.minutes)
-    who = f" ({escape(page.deciders(request))})" if counted.approvals else ""
+    who = f" ({said(page.deciders(request))})" if counted.approvals else ""
     return f"{counted.approvals} of {counted.needed} approvals{who}"
 
 
@@ -143,71 +153,74 @@ def _if_now(request: Request) -> datetime:
     return (request.planned_at or request.created_at) + timedelta(minutes=request.minutes)
 
 
-def _evidence(request: Request) -> Iterator[Block]:
+def _evidence(request: Request, room: int) -> Iterator[Block]:
     evidence = request.evidence
     if evidence is None:
         yield context("Looking things up…")
         return
     if evidence.facts or evidence.silent:
-        yield rich(line(text("What is known", bold=True)), bullets([*_facts(evidence)]))
-    yield rich(line(text("What the documents say", bold=True)), *_passages(evidence))
-    yield rich(line(text("Earlier requests for this", bold=True)), bullets([*_precedents(evidence)]))
+        yield rich(line(text("What is known", bold=True)), bullets([*_facts(evidence, room)]))
+    yield rich(line(text("What the documents say", bold=True)), *_passages(evidence, room))
+    yield rich(line(text("Earlier requests for this", bold=True)), bullets([*_precedents(evidence, room)]))
 
 
-def _facts(evidence: Evidence) -> Iterator[list[Block]]:
-    yield from (_fact(fact) for fact in evidence.facts[:20])
-    for name in evidence.silent:
-        yield [text(f"⚠ {name} did not answer in time, so what it knows is missing here")]
+def _facts(evidence: Evidence, room: int) -> Iterator[list[Block]]:
+    yield from (_fact(fact, room) for fact in evidence.facts[:20])
+    for name in evidence.silent[:10]:
+        yield [text(f"⚠ {one_line(name, 80)} did not answer in time, so what it knows is missing here")]
 
 
-def _fact(fact: Fact) -> list[Block]:
-    return [text(f"{MARKS[fact.flag]}{one_line(fact.label, 80)}: ", bold=True), text(fact.value)]
+def _fact(fact: Fact, room: int) -> list[Block]:
+    return [text(f"{MARKS[fact.flag]}{one_line(fact.label, min(80, room))}: ", bold=True), text(fact.value, limit=room)]
 
 
-def _passages(evidence: Evidence) -> list[Block]:
+def _passages(evidence: Evidence, room: int) -> list[Block]:
     if not evidence.passages:
         return [bullets([[text("Nothing was found.")]])]
-    return [block for passage in evidence.passages[:3] for block in _passage(passage)]
+    return [block for passage in evidence.passages[:3] for block in _passage(passage, room)]
 
 
-def _passage(passage: Passage) -> list[Block]:
+def _passage(passage: Passage, room: int) -> list[Block]:
     age = f" · updated {passage.updated_at:%-d %b %Y}" if passage.updated_at else ""
     place = f"{passage.title} › {passage.heading}" if passage.heading else passage.title
-    return [bullets([[link(passage.url, place), text(age or " ")]]), quote(passage.text, limit=PASSAGE_LIMIT)]
+    return [
+        bullets([[link(passage.url, place), text(age or " ")]]),
+        quote(passage.text, limit=min(PASSAGE_LIMIT, room)),
+    ]
 
 
-def _precedents(evidence: Evidence) -> Iterator[list[Block]]:
+def _precedents(evidence: Evidence, room: int) -> Iterator[list[Block]]:
     if not evidence.precedents:
         yield [text("None: this is the first.")]
-    yield from (_precedent(one) for one in evidence.precedents[:3])
+    yield from (_precedent(one, room) for one in evidence.precedents[:3])
 
 
-def _precedent(one: Precedent) -> list[Block]:
+def _precedent(one: Precedent, room: int) -> list[Block]:
     reason = f": {one.reason}" if one.reason else ""
     words = f"{one.request_id} · {one.requester} · {span(one.minutes)} · {one.outcome}{reason} · {date(one.at)}"
-    return [text(words)]
+    return [text(words, limit=room)]
 
 
-def _questions(request: Request) -> Iterator[Block]:
+def _questions(request: Request, room: int) -> Iterator[Block]:
     for question in request.questions[-3:]:
         answer = question.answer or "(no answer yet)"
         yield rich(
-            line(text(f"{question.asked_by} asked: ", bold=True), text(question.text, limit=500)),
-            line(text("Answer: ", bold=True), text(answer, limit=1000)),
+            line(text(f"{one_line(question.asked_by, 80)} asked: ", bold=True), text(question.text, limit=room)),
+            line(text("Answer: ", bold=True), text(answer, limit=3 * room)),
         )
 
 
 def _footer(request: Request, page_url: str | None) -> Iterator[Block]:
     entitlement = request.entitlement
     rule = request.ruling.rule if request.ruling else f"catalogue/{entitlement.id}"
-    parts = [f"Decided by members of {escape(entitlement.approvers.group)} · rule {escape(rule)}"]
+    parts = [f"Decided by members of {said(entitlement.approvers.group)} · rule {said(rule)}"]
     if request.state in OPEN:
         parts.append(f"expires {when(request.deadline)}")
     if page_url:
-        parts.append(f"<{page_url}|page>")
+        parts.append(href(page_url, "page"))
     yield context(" · ".join(parts))
     if (trouble := request.trouble.get("page")) and not request.incident_id:
-        yield context(f"⚠ Nobody has been paged yet: {escape(one_line(trouble, 150))}. It is tried again.")
+        yield context(f"⚠ Nobody has been paged yet: {said(trouble, 150)}. It is tried again.")
 
 
 def _buttons(request: Request) -> Iterator[Block]:
@@ -221,7 +234,9 @@ def _buttons(request: Request) -> Iterator[Block]:
 def _decide_buttons(request: Request) -> Iterator[Block]:
     if request.decidable and request.plan is not None:
         value = f"{request.id}:{request.plan.digest}"
-        ask = confirm(f"Approve {request.id}?", f"{request.plan.lines[0]}, for {span(request.minutes)}.", "Approve")
+        ask = confirm(
+            f"Approve {request.id}?", f"{'; '.join(request.plan.lines)}, for {span(request.minutes)}.", "Approve"
+        )
         yield button("Approve", APPROVE, value, style="primary", confirm=ask)
         shorter = [option(f"Approve for {span(n)}", f"{value}:{n}") for n in SHORTER if n < request.minutes]
         if shorter:
@@ -268,7 +283,7 @@ def give_back_button(request: Request) -> Block:
 
 
 def _who_decides(request: Request) -> str:
-    return f"Members of {escape(request.entitlement.approvers.group)} decide"
+    return f"Members of {said(request.entitlement.approvers.group)} decide"
 
 
 def told(request: Request, what: str) -> Message | None:
@@ -276,14 +291,14 @@ def told(request: Request, what: str) -> Message | None:
     words = _notice(request, what)
     if words is None:
         return None
-    whole = f"*{request.id}* · {escape(one_line(request.entitlement.title, 100))}: {words}"
+    whole = f"*{request.id}* · {said(request.entitlement.title, 100)}: {words}"
     return Message(text=whole, blocks=[section(whole), *_notice_buttons(request, what)])
 
 
 def _notice(request: Request, what: str) -> str | None:
     match what.partition(":")[0]:
         case "outcome" | "ended":
-            return escape(page.outcome(request))
+            return said(page.outcome(request), 2000)
         case "progress":
             return f"{_count(request)} so far." if request.state is State.PENDING else None
         case "again":
@@ -294,7 +309,7 @@ def _notice(request: Request, what: str) -> str | None:
             )
         case "question":
             question = next((one for one in request.questions if str(one.id) == what.partition(":")[2]), None)
-            return f"{escape(question.asked_by)} asks: {escape(one_line(question.text, 500))}" if question else None
+            return f"{said(question.asked_by, 100)} asks: {said(question.text, 1000)}" if question else None
         case _:
             return None
 
@@ -309,7 +324,7 @@ def _notice_buttons(request: Request, what: str) -> list[Block]:
 def code_message(request: Request, code: str) -> Message:
     """Somebody's own one-time code for a comment on the page."""
     words = (
-        f"*{request.id}* · {escape(one_line(sentence(request), 300))}\n"
+        f"{sentence(request)}\n"
         f"To approve from PagerDuty, comment exactly: `approve {request.id} {code}`\n"
         "The code is yours alone, works once, and only for the plan that the page shows."
     )
@@ -320,7 +335,7 @@ def too_late(request: Request) -> str:
     """For whoever answered after it was decided."""
     if request.state in OPEN:
         return f"{request.id} cannot be approved yet; look at the card again."
-    return f"Too late: {request.id} is {request.state.value}. {page.outcome(request)}"
+    return f"Too late for {request.id}: {page.outcome(request)}"
 
 
 def _own(request: Request) -> bool:

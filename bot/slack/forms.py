@@ -15,7 +15,6 @@ from bot.slack.blocks import (
     Block,
     bullets,
     context,
-    escape,
     fields,
     input_block,
     line,
@@ -24,6 +23,7 @@ from bot.slack.blocks import (
     plain,
     quote,
     rich,
+    said,
     section,
     text,
 )
@@ -55,12 +55,12 @@ def request_form(
     requester: str, *, entitlement: Entitlement | None = None, justification: str = "", notice: str = ""
 ) -> Block:
     """The one form. Choosing *Access* draws it again with that entitlement's limits."""
-    blocks: list[Block] = [section(f"⚠ {escape(notice)}")] if notice else []
+    blocks: list[Block] = [section(f"⚠ {said(notice, 2000)}")] if notice else []
     blocks.append(_access(entitlement))
     if entitlement is not None:
         blocks.append(context(_about(entitlement)))
     someone = {"type": "users_select", "action_id": FOR, "initial_user": requester}
-    blocks.append(input_block(FOR, "For", someone))
+    blocks.append(input_block(FOR, "For", someone, dispatch_action=True))
     blocks.append(_duration(entitlement))
     blocks += [_justification(justification), _ticket(entitlement), _timing()]
     return modal(REQUEST, "Request access", blocks, submit=plain("Request", 24))
@@ -68,7 +68,7 @@ def request_form(
 
 def refusal_form(sentence: str) -> Block:
     """The same modal for somebody who cannot ask, saying why and what to do."""
-    return modal(REQUEST, "Request access", [section(escape(sentence))], close="Close")
+    return modal(REQUEST, "Request access", [section(said(sentence, 2000))], close="Close")
 
 
 def _access(entitlement: Entitlement | None) -> Block:
@@ -100,8 +100,8 @@ def _searchable(entitlement: Entitlement) -> str:
 
 def _about(entitlement: Entitlement) -> str:
     return (
-        f"{escape(one_line(entitlement.description, 500))}\n"
-        f"Decided by {escape(entitlement.approvers.group)} · at most {span(entitlement.max_minutes)} · "
+        f"{said(entitlement.description, 500)}\n"
+        f"Decided by {said(entitlement.approvers.group)} · at most {span(entitlement.max_minutes)} · "
         f"sensitivity {entitlement.sensitivity.value}"
     )
 
@@ -162,6 +162,11 @@ def read_request(view: Mapping[str, Any], requester: str) -> Filled:
         ticket=_link(_typed(values, TICKET) or ""),
         can_wait=bool(_element(values, TIMING).get("selected_options")),
     )
+
+
+def justification_of(view: Mapping[str, Any]) -> str:
+    """What stands in the justification while the form is being filled in."""
+    return _typed(view["state"]["values"], JUSTIFICATION) or ""
 
 
 def _element(values: Mapping[str, Any], block_id: str) -> Mapping[str, Any]:
@@ -260,13 +265,13 @@ def advice_view(request: Request) -> Block:
 
 def _advice(advice: Advice) -> Iterator[Block]:
     if advice.note:
-        yield section(escape(advice.note))
+        yield section(said(advice.note, 2000))
         return
     leaning = {"approve": "Leans to approve", "deny": "Leans to deny", "needs_review": "Needs a careful look"}
     yield section(f"*{leaning[advice.leaning.value]}*")
     if advice.reasons:
         yield rich(bullets([[text(f"{reason.text} [{', '.join(reason.cites)}]")] for reason in advice.reasons[:10]]))
-    yield context(f"AI suggestion, may be wrong · {escape(advice.model)} · that you looked is recorded")
+    yield context(f"AI suggestion, may be wrong · {said(advice.model, 100)} · that you looked is recorded")
 
 
 def details_view(request: Request) -> Block:

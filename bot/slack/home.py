@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from bot.core.lifecycle import State
 from bot.core.request import Request
-from bot.core.words import date, one_line, span
-from bot.slack.blocks import Block, actions, button, context, escape, header, section
+from bot.core.words import date, span
+from bot.slack.blocks import Block, actions, button, context, header, href, said, section
 from bot.slack.cards import STANDING, WITHDRAW, give_back_button
 
 OPEN_FORM = "open_request_form"
@@ -27,10 +27,8 @@ def home(mine: Sequence[Request], waiting: Sequence[tuple[Request, str | None]])
 
 
 def _waiting(request: Request, url: str | None) -> Block:
-    words = (
-        f"*{request.id}* · {_title(request)} · {escape(one_line(request.requester.name, 60))} · {span(request.minutes)}"
-    )
-    return section(f"{words} · <{url}|open the card>" if url else words)
+    words = f"*{request.id}* · {_title(request)} · {said(request.requester.name, 60)} · {span(request.minutes)}"
+    return section(f"{words} · {href(url, 'open the card')}" if url else words)
 
 
 def _mine(mine: Sequence[Request]) -> Iterator[Block]:
@@ -52,4 +50,4 @@ def _ends(request: Request) -> str:
 
 
 def _title(request: Request) -> str:
-    return escape(one_line(request.entitlement.title, 100))
+    return said(request.entitlement.title, 100)

@@ -22,7 +22,7 @@ from bot.ledger import Audit, Due
 from bot.people import as_person, identify
 from bot.screen import looks_secret
 from bot.slack import cards, forms, home
-from bot.slack.blocks import escape
+from bot.slack.blocks import escape, unescape
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
@@ -122,7 +122,7 @@ class Intake:
         await ack()
         user = _user(body)
         self._readings.start(user)
-        words = str((body.get("message") or {}).get("text", ""))
+        words = unescape(str((body.get("message") or {}).get("text", "")))
         self._run(self._open_form(user, str(body["trigger_id"]), words))
 
     async def _open_form(self, user: str, trigger: str, words: str) -> None:
@@ -160,7 +160,8 @@ class Intake:
         chosen = str(body["actions"][0]["selected_option"]["value"])
         entitlement = self._journey.rules.entitlements.get(chosen)
         if entitlement is not None:
-            view = forms.request_form(_user(body), entitlement=entitlement)
+            words = forms.justification_of(body["view"])
+            view = forms.request_form(_user(body), entitlement=entitlement, justification=words)
             self._run(self._journey.chat.update_modal(str(body["view"]["id"]), view))
 
     async def _on_beneficiary(self, ack: Any, body: Body) -> None:

@@ -295,10 +295,12 @@ class PagerDuty:
     # --- people ---------------------------------------------------------------------------------------------------
 
     async def _act_comment(self, who: str, args: Mapping[str, Any]) -> Any:
+        """A note by a person; with `by_service`, by a workflow or service that acts for them."""
         content = str(args.get("content", ""))
         if not content.strip():
             raise Refusal("a note needs content")
-        return note_json(self._account.annotate(self._account.incident_of(args), content, self._account.user_of(who)))
+        incident, author = self._account.incident_of(args), self._account.user_of(who)
+        return note_json(self._account.annotate(incident, content, author, by_service=bool(args.get("by_service"))))
 
     async def _act_edit_note(self, who: str, args: Mapping[str, Any]) -> Any:
         """PagerDuty lets a note be edited later; whether it sends an event is not documented, so none is sent."""

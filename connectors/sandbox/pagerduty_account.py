@@ -77,9 +77,9 @@ class Account:
     def json(self, incident: Incident) -> dict[str, Any]:
         return incident_json(incident, service=self.service, policy=self.policy)
 
-    def annotate(self, incident: Incident, content: str, author: User) -> Note:
+    def annotate(self, incident: Incident, content: str, author: User, *, by_service: bool = False) -> Note:
         now = self._world.now()
-        note = Note(f"PNOTE{next(self.numbers):05d}", content, author, now, now)
+        note = Note(f"PNOTE{next(self.numbers):05d}", content, author, now, now, by_service)
         incident.notes.append(note)
         data = {"incident": incident_reference(incident), "id": note.id, "content": content, "trimmed": False}
         message = event("incident.annotated", {**data, "type": "incident_note"}, agent=user_reference(author), at=now)

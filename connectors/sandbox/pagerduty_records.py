@@ -23,6 +23,7 @@ class Note:
     author: User
     created_at: datetime
     updated_at: datetime
+    by_service: bool = False
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ def user_json(user: User) -> dict[str, Any]:
 def note_json(note: Note) -> dict[str, Any]:
     return {
         "id": note.id,
-        "user": user_reference(note.author),
+        "user": reference("bot_user" if note.by_service else "user", note.author.id, note.author.name),
         "channel": {"summary": "The PagerDuty website or APIs"},
         "content": note.content,
         "created_at": stamp(note.created_at),

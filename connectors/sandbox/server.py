@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Protocol
@@ -160,14 +161,18 @@ class Sandbox:
         """Server-sent events: the version, whenever anything changed."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
+        with suppress(ConnectionResetError):  # the page was closed
+            await self._tell_changes(response)
+        return response
+
+    async def _tell_changes(self, response: web.StreamResponse) -> None:
         seen = -1
-        while not _closing(request):
+        while True:
             if self.world.version != seen:
                 seen = self.world.version
                 await response.write(f"data: {seen}\n\n".encode())
             await self.world.wait("version", seen, LONG_POLL_SECONDS)
             await response.write(b": still here\n\n")
-        return response
 
 
 @web.middleware
@@ -178,10 +183,6 @@ async def _only_from_here(request: web.Request, handler: Handler) -> web.StreamR
     if not is_loopback(here) or origin not in (None, here):
         raise web.HTTPForbidden(text="the sandbox answers this machine and its own page only")
     return await handler(request)
-
-
-def _closing(request: web.Request) -> bool:
-    return request.transport is None or request.transport.is_closing()
 
 
 def _json(data: Any, *, status: int = 200) -> web.Response:

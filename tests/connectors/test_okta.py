@@ -10,8 +10,9 @@ from bot.core.request import Flag
 from bot.errors import Fault, Refused, SettingsError
 from connectors.okta import OktaGroupActor, OktaReader
 from connectors.okta_api import OktaApi
-from tests.connectors.requests import ALICE, DAVE, MALLORY, a_request
+from tests.builders import a_person, a_request
 
+ALICE, MALLORY, DAVE = a_person("alice"), a_person("mallory"), a_person("dave")
 WIRE_FAULTS = ["slow", "cut", "error", "rate_limit", "rate_limit_bare", "html", "empty"]
 
 
@@ -96,7 +97,7 @@ async def test_a_group_is_found_by_its_exact_name_only(okta, group):
 
 async def test_a_plan_says_what_will_change_in_words_and_in_ids(group_actor):
     plan = await group_actor.plan(a_request())
-    assert plan.lines == ("adds alice@example.com to Okta group prod-readonly", "removes 60 minutes after the grant")
+    assert plan.lines == ("adds alice@example.com to Okta group prod-readonly", "removes 1 hour after the grant")
     assert plan.changes["user"] == ALICE.id
     assert not plan.already
 

@@ -1,0 +1,103 @@
+"""The whole story by clicking in the page, in a real Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.story import Story
+
+OUTPUT = Path(__file__).parent.parent / "output"
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+READONLY, ALICE = "prod-readonly", "alice@example.com"
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        reason = "Chromium is not installed here"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+async def open_as(browser: Browser, story: Story, who: str, view: str, complaints: list[str]) -> Page:
+    """A window of somebody's own; whatever the console complains about is kept."""
+    page = await browser.new_page(viewport={"width": 1280, "height": 1360})
+    page.on(
+        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    await page.goto(f"{story.base}/#as={who}&view={view}")
+    return page
+
+
+async def picture(page: Page, name: str) -> None:
+    OUTPUT.mkdir(exist_ok=True)
+    await page.screenshot(path=OUTPUT / f"{name}.png")
+
+
+async def ask(page: Page) -> None:
+    """Alice fills the form in."""
+    await page.get_by_role("button", name="Request access", exact=True).first.click()
+    form = page.get_by_role("dialog")
+    await form.get_by_label("Access").fill("read only")
+    await form.get_by_role("option", name="Production, read only").click()
+    await form.get_by_label("Justification").fill("Checkout fails since 14:00; I need the payment service's logs")
+    await form.get_by_role("button", name="Request", exact=True).click()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_alice_asks_bob_approves_on_the_card_and_it_ends(browser: Browser, story: Story) -> None:
+    complaints: list[str] = []
+    alice = await open_as(browser, story, "alice", "channel:C0GENERAL", complaints)
+    await ask(alice)
+
+    bob = await open_as(browser, story, "bob", "channel:C0ACCESS", complaints)
+    await expect(bob.get_by_role("button", name="Show advice")).to_be_visible(timeout=15_000)
+    await picture(bob, "1-channel")
+    await bob.get_by_role("article").first.screenshot(path=OUTPUT / "card.png")
+    await bob.get_by_role("button", name="Approve", exact=True).first.click()
+    await bob.get_by_role("dialog").get_by_role("button", name="Approve", exact=True).click()
+    await expect(bob.get_by_text("Granted and read back")).to_be_visible()
+    assert story.members(READONLY) == [ALICE]
+    await picture(bob, "2-granted")
+
+    directory = await open_as(browser, story, "bob", "directory", complaints)
+    await expect(directory.get_by_text(READONLY).first).to_be_visible()
+    await picture(directory, "3-directory")
+
+    await bob.goto(f"{story.base}/#as=bob&view=controls")
+    await bob.get_by_role("button", name="1 hour").click()
+    await bob.get_by_role("button", name="5 min").click()
+    await story.until(lambda: story.members(READONLY) == [])
+    await alice.goto(f"{story.base}/#as=alice&view=channel:D0ALICE")
+    await expect(alice.get_by_text("Ended").first).to_be_visible()
+    await picture(alice, "4-ended")
+    assert complaints == []
+
+
+async def test_bob_answers_the_page_with_a_comment(browser: Browser, story: Story) -> None:
+    complaints: list[str] = []
+    await ask(await open_as(browser, story, "alice", "channel:C0GENERAL", complaints))
+    incident = (await story.until(story.incidents))[0]["id"]
+
+    bob = await open_as(browser, story, "bob", f"page:{incident}", complaints)
+    await bob.get_by_label("Comment as Bob Baker").fill("approve")
+    await bob.get_by_role("button", name="Add comment").click()
+    await story.advance(6)
+    await story.until(lambda: story.members(READONLY) == [ALICE])
+    await expect(bob.get_by_text("granted and read back").first).to_be_visible()
+    await picture(bob, "5-page")
+    assert complaints == []

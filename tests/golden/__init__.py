@@ -1,0 +1,89 @@
+"""The cards, as JSON that a review can read. `python -m tests.golden` writes them again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from bot.core.lifecycle import State
+from bot.core.request import Answer, Evidence, Place, Question, Request, Sensitivity
+from bot.slack.cards import card, requester_card
+from tests.builders import (
+    NOW,
+    a_decidable_request,
+    a_decision,
+    a_grant,
+    a_person,
+    a_request,
+    a_ruling,
+    an_entitlement,
+    some_evidence,
+)
+
+HERE = Path(__file__).parent
+
+
+def requests() -> dict[str, Request]:
+    """A request in each way that it can stand, by the name of its file."""
+    asked = a_decidable_request()
+    paged = replace(asked, incident_id="Q1", incident_url="https://example.pagerduty.com/incidents/Q1")
+    approved = replace(paged, decisions=(a_decision(),), state=State.APPROVED)
+    active = replace(approved, state=State.ACTIVE, grant=a_grant(paged))
+    denied = a_decision("carol", Answer.DENY, place=Place.PAGERDUTY)
+    return {
+        "received": a_request(state=State.RECEIVED),
+        "pending": replace(a_request(), evidence=some_evidence()),
+        "decidable": paged,
+        "for-somebody-else": replace(
+            asked, beneficiary=a_person("carol"), ticket="https://jira.example.com/browse/OPS-7", can_wait=True
+        ),
+        "one-of-two": a_decidable_request(
+            entitlement=an_entitlement(sensitivity=Sensitivity.CRITICAL, approvals=2),
+            ruling=a_ruling(approvals=2),
+            decisions=(a_decision(),),
+        ),
+        "silent-sources": replace(
+            asked, evidence=some_evidence(facts=(), passages=(), precedents=(), silent=("okta",))
+        ),
+        "question": replace(
+            asked,
+            questions=(
+                Question(1, "Bob Baker", "Which logs?", NOW, "Those of the payment service"),
+                Question(2, "Carol Chen", "Until when?", NOW),
+            ),
+        ),
+        "page-trouble": replace(asked, trouble={"page": "pagerduty: no usable answer (TimeoutError)"}),
+        "approved": approved,
+        "active": active,
+        "overdue": replace(active, revoke_overdue=True),
+        "ended": replace(active, state=State.ENDED, outcome="The time was up; the access was removed."),
+        "done": replace(approved, state=State.DONE, grant=replace(a_grant(paged), ends_at=None)),
+        "denied": replace(paged, state=State.DENIED, decisions=(denied,), outcome="Ask again after the freeze."),
+        "expired": replace(paged, state=State.EXPIRED, closed_at=NOW + timedelta(hours=8)),
+        "withdrawn": replace(paged, state=State.WITHDRAWN),
+        "refused": replace(paged, state=State.REFUSED, outcome="Alice Archer left the company meanwhile."),
+        "failed": replace(approved, state=State.FAILED, outcome="Okta refused the change (403)."),
+    }
+
+
+def drawn() -> dict[str, str]:
+    """Each file's content: the card of the responders, then the requester's own."""
+    return {name: _text(request) for name, request in requests().items()}
+
+
+def _text(request: Request) -> str:
+    theirs, own = card(request, page_url=request.incident_url), requester_card(request)
+    shown = {"text": theirs.text, "blocks": theirs.blocks, "requester": {"text": own.text, "blocks": own.blocks}}
+    return json.dumps(shown, indent=1, ensure_ascii=False) + "\n"
+
+
+def write() -> None:
+    """All files again; those of cards that there are no more are removed."""
+    texts = drawn()
+    for file in HERE.glob("*.json"):
+        if file.stem not in texts:
+            file.unlink()
+    for name, text in texts.items():
+        (HERE / f"{name}.json").write_text(text, "utf-8")

@@ -1,0 +1,111 @@
+"""`kill -9` at every commit of one whole story: whatever was being done, the end is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bot.audit import broken_link
+from tests.crash import Death, MortalStory
+from tests.story import CHANNEL, Story
+
+READONLY = "prod-readonly"
+ALICE = "alice@example.com"
+SHARES = 8
+AT_ONCE = 3
+
+
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory in which bob and carol are linked, and nothing has happened yet."""
+    place = tmp_path_factory.mktemp("linked")
+
+    async def link() -> None:
+        story = Story(place)
+        await story.open()
+        await story.close()
+
+    asyncio.run(link())
+    return place
+
+
+@asynccontextmanager
+async def mortal(linked: Path, place: Path, death: Death | None = None) -> AsyncIterator[MortalStory]:
+    shutil.copytree(linked, place)
+    story = MortalStory(place)
+    try:
+        await story.open(death)
+        yield story
+    finally:
+        await story.close()
+
+
+async def told(story: MortalStory) -> None:
+    """One whole story, as people live it."""
+    await story.asks()
+    await story.presses("bob", "approve")
+    await story.until(lambda: "Granted and read back" in story.card()["text"])
+    await story.until(lambda: story.incidents()[0]["status"] == "resolved")
+    await story.advance(3601)
+    await story.until(lambda: "Ended" in story.card()["text"])
+    await story.until(lambda: any("ended" in message["text"] for message in story.dms("alice")))
+    await story.settle()
+
+
+def keys(messages: list[dict[str, object]]) -> Counter[str]:
+    """How often each message of ours was posted, by the key in its metadata."""
+    return Counter(str(message["metadata"]["event_payload"]["key"]) for message in messages)  # type: ignore[index]
+
+
+async def assert_told_once(story: MortalStory) -> None:
+    """Everything happened, and nothing of it twice."""
+    assert keys(story.messages(CHANNEL)) == {"TA-1/card": 1}
+    assert keys(story.dms("alice")) == {"TA-1/dm": 1, "TA-1/tell:outcome": 1, "TA-1/tell:ended": 1}
+    assert [incident["status"] for incident in story.incidents()] == ["resolved"]
+    notes = Counter(note["content"] for note in story.incidents()[0]["notes"])
+    assert set(notes.values()) == {1}
+    assert story.changes() == [("add", ALICE, READONLY), ("remove", ALICE, READONLY)]
+    assert story.members(READONLY) == []
+    assert await story.terminate() == 0
+    events = await story.events()
+    assert broken_link(events) is None
+    trail = Counter(event.what for event in events)
+    once = ("request.received", "request.planned", "decision.approve", "grant.started", "grant.verified")
+    assert [trail[what] for what in (*once, "grant.revoked", "page.opened")] == [1] * 7
+
+
+@pytest.fixture(scope="module")
+def commits(linked: Path, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """How many commits an undisturbed story takes, give or take some."""
+    place = tmp_path_factory.mktemp("undisturbed") / "data"
+
+    async def count() -> None:
+        async with mortal(linked, place) as story:
+            await told(story)
+            await assert_told_once(story)
+
+    asyncio.run(count())
+    return int((place / "commits").read_text())
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_killed_at_any_commit_the_end_is_the_same(
+    moment: str, share: int, commits: int, linked: Path, tmp_path: Path
+) -> None:
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def die_at(n: int) -> int:
+        async with turns, mortal(linked, tmp_path / str(n), Death(n, before=moment == "before")) as story:
+            await told(story)
+            await assert_told_once(story)
+            return story.deaths
+
+    deaths = await asyncio.gather(*(die_at(n) for n in range(1 + share, commits + 1, SHARES)))
+    assert sum(deaths) >= len(deaths) - 2
