@@ -100,7 +100,8 @@ async def measure_paths(stage: Stage, people: People, requests: int) -> AsyncIte
     await stage.slow(on=True)
     submitted = await stage.act("bench.submit", cases=cases, every=EVERY)
     _check(submitted)
-    seen = await stage.until("full", list(submitted))
+    for path in SUBMITTED:
+        seen = await stage.until(path.milestone, list(submitted))
     notes = await _overhead(stage)
     for path in SUBMITTED:
         yield _figure(path, submitted, seen, notes=notes if path is SUBMITTED[0] else ())

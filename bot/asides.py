@@ -108,7 +108,10 @@ class Asides:
         """Try a failed grant again: the recorded decisions still stand and are checked again."""
         audit = Audit(person.id, "grant.retried")
         if not await self.journey.ledger.retry(request.id, audit=audit, jobs=(Due("grant"), Due("card"), Due("dm"))):
-            raise Refused(f"{request.id} is not waiting to be tried again.", rule="decision#too-late")
+            raise Refused(
+                f"{request.id} is not waiting to be tried again, or what was written is still being taken away.",
+                rule="decision#too-late",
+            )
 
     # --- what requesters do -----------------------------------------------------------------------------------------
 
@@ -161,13 +164,15 @@ class Asides:
 
     async def repage(self, job: Job) -> datetime | None:
         """The page was closed without a decision: once more, unless it is decided by now."""
-        request, journey = await self.journey.ledger.request(job.subject), self.journey
+        journey = self.journey
+        request, shown = await journey.ledger.to_show(job.subject, "card")
         if request.state not in OPEN or journey.pager is None:
             return None
-        again = await journey.page_of(request, key=f"{request.id}/again")
+        again = journey.page_of(request, shown, key=f"{request.id}/again")
         incident = await journey.pager.open_incident(again, look_first=job.attempts > 1)
         digest = request.plan.digest if request.plan and request.decidable else ""
-        await journey.ledger.replace_incident(request.id, incident, digest=digest, jobs=(Due("card"), Due("poll")))
+        jobs = (Due("card"), Due("poll"), Due("resolve"))
+        await journey.ledger.replace_incident(request.id, incident, digest=digest, jobs=jobs)
         return None
 
     # --- App Home ---------------------------------------------------------------------------------------------------

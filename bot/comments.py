@@ -17,11 +17,12 @@ from bot.ledger import Audit, Due, Job, Ledger
 from bot.ports import Clock, Note, Pager
 
 SOURCE = "pagerduty.note"
-CALLS_A_SECOND = 6.0
+CALLS_A_SECOND = 4.0  # of the 16 that PagerDuty allows: pages and notes go first
+CALLS_A_READING = 2
 
 
 def next_reading(age: timedelta) -> timedelta:
-    """How long until an incident of this age is read again: seconds at first, a minute later on."""
+    """How long until an incident is read again that has shown its plan for so long: seconds at first."""
     if age < timedelta(minutes=2):
         return timedelta(seconds=5)
     return timedelta(seconds=15 if age < timedelta(minutes=30) else 60)
@@ -29,16 +30,19 @@ def next_reading(age: timedelta) -> timedelta:
 
 @dataclass(slots=True)
 class Pace:
-    """Spreads calls out, so that many open incidents stay inside the account's rate limit."""
+    """Reads many open incidents less often, so that all together stay well inside the account's rate limit."""
 
     a_second: float = CALLS_A_SECOND
-    _next: float = field(default=0.0)
+    _calls: dict[str, float] = field(default_factory=dict)
 
-    async def turn(self) -> None:
-        """Wait for this caller's turn."""
-        now = asyncio.get_running_loop().time()
-        self._next = max(self._next, now) + 1.0 / self.a_second
-        await asyncio.sleep(self._next - 1.0 / self.a_second - now)
+    def until_next(self, incident_id: str, wanted: timedelta) -> timedelta:
+        """How long until this incident's next reading: as wanted, or longer while many are open."""
+        self._calls[incident_id] = CALLS_A_READING / wanted.total_seconds()
+        return wanted * max(1.0, sum(self._calls.values()) / self.a_second)
+
+    def forget(self, incident_id: str) -> None:
+        """It is not read any more."""
+        self._calls.pop(incident_id, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,6 @@ class Comments:
         paged = await self.ledger.paged(job.subject)
         if paged is None:
             return None
-        await self.pace.turn()
         notes, incident = await asyncio.gather(
             self.pager.notes(paged.incident_id), self.pager.incident(paged.incident_id)
         )
@@ -64,12 +67,13 @@ class Comments:
         for note in notes:
             if _receipt(note) not in taken:
                 await self._take(request, note)
-        if request.state not in OPEN:
+        if request.state not in OPEN or incident.status == "resolved":
+            self.pace.forget(paged.incident_id)
+            if request.state in OPEN:
+                await self._closed_undecided(request, paged.incident_id)
             return None
-        if incident.status == "resolved":
-            await self._closed_undecided(request, paged.incident_id)
-            return None
-        return self.clock.now() + next_reading(self.clock.now() - request.created_at)
+        now = self.clock.now()
+        return now + self.pace.until_next(paged.incident_id, next_reading(now - paged.shown_at))
 
     async def _take(self, request: Request, note: Note) -> None:
         """Each comment is taken once, whatever it says. What we write tells how to decide and never has that form."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from bot.calendar import next_morning
 from bot.errors import SettingsError
 
 VENDOR_HOSTS = {
@@ -23,15 +25,15 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Words = Annotated[tuple[str, ...], NoDecode]
 
 
-def _setting(name: str, help_text: str, default: Any = ...) -> Any:
-    return Field(default, validation_alias=AliasChoices(name), description=help_text)
+def _setting(name: str, help_text: str, default: Any = ..., **limits: Any) -> Any:
+    return Field(default, validation_alias=AliasChoices(name), description=help_text, **limits)
 
 
 class Settings(BaseSettings):
     """What a run needs to know. Field order is the order of the documentation."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", populate_by_name=False
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", populate_by_name=False
     )
 
     slack_bot_token: SecretStr = _setting("SLACK_BOT_TOKEN", "Bot token (xoxb-...) of the Slack app.")
@@ -82,10 +84,12 @@ class Settings(BaseSettings):
     )
 
     http_host: str = _setting("TINYAPPROVER_HTTP_HOST", "Address to listen on for webhooks and health.", "127.0.0.1")
-    http_port: int = _setting("TINYAPPROVER_HTTP_PORT", "Port to listen on; 0 takes a free one.", 8080)
-    evidence_seconds: float = _setting("TINYAPPROVER_EVIDENCE_SECONDS", "Deadline of each source of evidence.", 4.0)
+    http_port: int = _setting("TINYAPPROVER_HTTP_PORT", "Port to listen on; 0 takes a free one.", 8080, ge=0, le=65_535)
+    evidence_seconds: float = _setting(
+        "TINYAPPROVER_EVIDENCE_SECONDS", "Deadline of each source of evidence.", 4.0, gt=0, le=30
+    )
     request_hours: float = _setting(
-        "TINYAPPROVER_REQUEST_HOURS", "Hours after which an undecided request expires.", 8.0
+        "TINYAPPROVER_REQUEST_HOURS", "Hours after which an undecided request expires.", 8.0, gt=0, le=720
     )
     morning: str = _setting(
         "TINYAPPROVER_MORNING", "When what can wait is paged, as HH:MM and a time zone.", "09:00 UTC"
@@ -94,12 +98,28 @@ class Settings(BaseSettings):
         "TINYAPPROVER_ALLOWED_HOSTS", "Further hosts that vendor addresses may name, comma separated.", ()
     )
     clock_url: str = _setting("TINYAPPROVER_CLOCK_URL", "The sandbox's movable clock; sandbox runs only.", "")
-    log_level: str = _setting("TINYAPPROVER_LOG", "debug, info, warning or error.", "info")
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "TINYAPPROVER_LOG", "debug, info, warning or error.", "info"
+    )
 
     @field_validator("pagerduty_webhook_secrets", "email_domains", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("email_domains", "allowed_hosts")
+    @classmethod
+    def _lower(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(word.lower().removeprefix("@") for word in value)
+
+    @field_validator("morning")
+    @classmethod
+    def _is_a_morning(cls, value: str) -> str:
+        try:
+            next_morning(datetime.now(UTC), value)
+        except (ValueError, KeyError, OSError):
+            raise ValueError(f"{value!r} is not a time and a zone such as 09:00 Europe/Berlin") from None
+        return value
 
     @property
     def ledger_url(self) -> str:
@@ -131,8 +151,12 @@ def _complaints(problem: ValidationError) -> Iterator[str]:
     for error in problem.errors():
         place = str(error["loc"][0]) if error["loc"] else ""
         name = names.get(place, place)
-        what = "is not set" if error["type"] == "missing" else error["msg"].lower()
+        what = "is not set" if error["type"] == "missing" else _lower_first(error["msg"].removeprefix("Value error, "))
         yield f"{name}: {what}. {help_texts.get(name, '')}".rstrip()
+
+
+def _lower_first(words: str) -> str:
+    return words[:1].lower() + words[1:]
 
 
 def check_addresses(settings: Settings) -> None:
@@ -144,7 +168,10 @@ def check_addresses(settings: Settings) -> None:
 
 
 def _check_address(name: str, url: str, allowed: tuple[str, ...]) -> None:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise SettingsError(f"{name}: {url!r} is not an address") from None
     host = parts.hostname or ""
     if host in LOOPBACK and parts.scheme in ("http", "https"):
         return

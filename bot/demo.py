@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.app import SANDBOX, Running, start
 from bot.config import Settings, read_settings
+from bot.errors import SettingsError
 from bot.people import link_responder
 from connectors.sandbox import new_sandbox
 from connectors.sandbox.server import Sandbox
@@ -72,7 +73,10 @@ async def start_demo(port: int, data_dir: Path, stack: AsyncExitStack) -> tuple[
     """Sandbox and program, running. The demo's database starts empty, because the sandbox does."""
     await asyncio.to_thread(_empty, data_dir)
     sandbox = new_sandbox()
-    base_url = await sandbox.start(port=port)
+    try:
+        base_url = await sandbox.start(port=port)
+    except OSError as problem:
+        raise SettingsError(f"port {port} cannot be used ({problem.strerror}); choose another with --port") from None
     stack.push_async_callback(sandbox.stop)
     running = await start(sandbox_settings(base_url, sandbox.world, data_dir), kind=SANDBOX)
     stack.push_async_callback(running.stop)

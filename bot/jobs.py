@@ -24,14 +24,17 @@ Handler = Callable[[Job], Awaitable[datetime | None]]
 LEASE_SECONDS = 60.0
 LONGEST_STEP = LEASE_SECONDS * 0.8
 LONGEST_WAIT = 30.0
-LONGEST_BACK_OFF = 60.0
-AT_ONCE = 64
+SHORTEST_BACK_OFF, LONGEST_BACK_OFF = 0.2, 60.0
+GRACE_SECONDS = 8.0  # less than what supervisors wait after SIGTERM
+AT_ONCE = 256
 
 
 def back_off(attempts: int, *, retry_after: float | None = None) -> timedelta:
-    """How long to wait before the next try: doubling with jitter, at least what the vendor asked for."""
+    """How long to wait before the next try: as long as the vendor asked for, else doubling with jitter."""
+    if retry_after is not None:
+        return timedelta(seconds=max(retry_after, SHORTEST_BACK_OFF))
     doubling: float = min(LONGEST_BACK_OFF, 2.0 ** min(attempts, 10) / 2)
-    return timedelta(seconds=max(retry_after or 0.0, doubling * random.uniform(0.7, 1.0)))  # noqa: S311 - jitter
+    return timedelta(seconds=doubling * random.uniform(0.7, 1.0))  # noqa: S311 - jitter
 
 
 class Worker:
@@ -57,6 +60,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._stopping = False
+        self.grace_seconds = GRACE_SECONDS
 
     @property
     def running(self) -> int:
@@ -76,9 +80,17 @@ class Worker:
             jobs = await self._claim(room) if room else []
             for job in jobs:
                 self._start(job)
-            if not jobs:
+            if not room or len(jobs) < room:
                 await self._sleep()
-        await asyncio.gather(*self._running.values())
+        await self._finish()
+
+    async def _finish(self) -> None:
+        """What runs may end; what takes too long for a stop is left as after a crash, and runs again at the start."""
+        if self._running:
+            _, late = await asyncio.wait(self._running.values(), timeout=self.grace_seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def stop(self) -> None:
         """Claim nothing more and let what is running finish."""
@@ -92,19 +104,22 @@ class Worker:
     def _start(self, job: Job) -> None:
         task = asyncio.create_task(self._attempt(job), name=f"{job.subject} {job.kind}")
         self._running[job.id] = task
-        crowded = len(self._running) >= AT_ONCE
-        task.add_done_callback(lambda _: self._finished(job, crowded=crowded))
+        task.add_done_callback(lambda _: self._finished(job))
 
-    def _finished(self, job: Job, *, crowded: bool) -> None:
+    def _finished(self, job: Job) -> None:
+        crowded = len(self._running) >= AT_ONCE
         del self._running[job.id]
         if crowded:
             self.wake()
 
     async def _sleep(self) -> None:
-        due = await self._ledger.next_due(self._roles)
+        """Until something is due, or until there is room again. What was just started asks the ledger first."""
+        await asyncio.sleep(0)
+        due = await self._ledger.next_due(self._roles) if len(self._running) < AT_ONCE else None
         seconds = (due - self._clock.now()).total_seconds() if due else LONGEST_WAIT
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), min(max(seconds, 0.001), LONGEST_WAIT))
+            async with asyncio.timeout(min(max(seconds, 0.001), LONGEST_WAIT)):
+                await self._wake.wait()
 
     async def _attempt(self, job: Job) -> None:
         """Run one job to its end; whatever goes wrong becomes a later try."""
@@ -112,6 +127,7 @@ class Worker:
         try:
             async with asyncio.timeout(LONGEST_STEP):
                 again_at = await self._handlers[job.kind.partition(":")[0]](job)
+            await asyncio.sleep(0)  # what follows from it is claimed before it is put away
             await self._ledger.finish(job, again_at=again_at)
             log.info("done", extra=_fields(job, started))
         except Fault as fault:

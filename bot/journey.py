@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from bot import page
 from bot.calendar import next_morning
-from bot.core.lifecycle import Event, State
+from bot.core.lifecycle import OPEN, Event, State
 from bot.core.request import (
     Advice,
     Answer,
@@ -36,7 +36,7 @@ from bot.core.request import (
 )
 from bot.core.words import span
 from bot.errors import Fault, Refused
-from bot.ledger import Audit, Due, Job, Ledger
+from bot.ledger import Audit, Due, Job, Ledger, Shown
 from bot.ports import Actor, Adviser, Brief, Chat, Clock, Directory, Message, Page, Pager, Source
 from bot.slack import cards
 from bot.slack.blocks import escape
@@ -50,6 +50,10 @@ OVERDUE_AFTER = 3
 FRESH_SECONDS = 5.0
 SHARED_SECONDS = 0.5  # readings begun by the same click or submission are one reading
 REPAGE_AFTER = timedelta(minutes=10)
+CARD_NOTE_EVERY = timedelta(seconds=30)
+AFTER_THE_CARD = timedelta(seconds=0.2)  # who has just asked can wait; who is to decide should not
+FIRST_READING = timedelta(seconds=5)  # nobody has commented before
+UNDECIDED = OPEN | {State.APPROVED, State.FAILED}  # the page stays open
 CLOSED_JOBS = (Due("card"), Due("dm"), Due("tell:outcome"), Due("resolve"))
 APPROVED_JOBS = (Due("grant"), Due("card"), Due("dm"))
 
@@ -122,7 +126,7 @@ class Journey:
         if not ruling.allowed:
             raise Refused(ruling.reason, field=_field_of(ruling.rule), rule=ruling.rule)
         deadline = self.clock.now() + self.limits.request_lifetime
-        jobs = (Due("card"), Due("plan"), Due("gather"), Due("dm"))
+        jobs = (Due("card"), Due("plan"), Due("gather"), Due("dm", at=self.clock.now() + AFTER_THE_CARD))
         return await self.ledger.receive(draft, entitlement, deadline=deadline, jobs=jobs)
 
     def _rule(
@@ -154,7 +158,7 @@ class Journey:
             return None
         audit = Audit(BOT, "request.planned", {"digest": plan.digest, "rule": ruling.rule, "policy": self.rules.digest})
         values = {"plan": plan, "ruling": ruling, "planned_at": self.clock.now()}
-        jobs = (Due("card"), Due("page"), Due("plan_note"), Due("dm"))
+        jobs = (Due("card"), Due("page"), Due("plan_note"), Due("dm", at=self.clock.now() + AFTER_THE_CARD))
         await self.ledger.move(request.id, Event.PLANNED, audit=audit, values=values, jobs=jobs)
         return None
 
@@ -229,22 +233,24 @@ class Journey:
 
     async def card(self, job: Job) -> datetime | None:
         """Make the card say what the record says: post it, find it again after a lost answer, or draw it anew."""
-        request = await self.ledger.request(job.subject)
+        request, shown = await self.ledger.to_show(job.subject, "card")
         message = cards.card(request, page_url=request.incident_url)
         channel = request.entitlement.channel or self.limits.responder_channel
-        await self._show(job, request, "card", channel, message)
+        await self._show(job, request, "card", channel, message, shown)
         return None
 
     async def dm(self, job: Job) -> datetime | None:
         """Keep the requester's own message true to the record."""
-        request = await self.ledger.request(job.subject)
+        request, shown = await self.ledger.to_show(job.subject, "dm")
         if request.requester.slack_user is not None:
             channel = await self.chat.dm_channel(request.requester.slack_user)
-            await self._show(job, request, "dm", channel, cards.requester_card(request))
+            await self._show(job, request, "dm", channel, cards.requester_card(request), shown)
         return None
 
-    async def _show(self, job: Job, request: Request, kind: str, channel: str, message: Message) -> None:
-        shown, fingerprint = await self.ledger.shown(request.id, kind), _fingerprint(message)
+    async def _show(
+        self, job: Job, request: Request, kind: str, channel: str, message: Message, shown: Shown | None
+    ) -> None:
+        fingerprint = _fingerprint(message)
         if shown is not None and shown.fingerprint == fingerprint:
             return
         sent = shown.sent if shown else None
@@ -265,19 +271,31 @@ class Journey:
 
     async def page(self, job: Job) -> datetime | None:
         """Open the incident when the evidence is there or its deadline has passed; its text cannot be changed later."""
-        request = await self.ledger.request(job.subject)
-        if self.pager is None or request.state not in (State.RECEIVED, State.PENDING) or request.incident_id:
+        request, shown = await self.ledger.to_show(job.subject, "card")
+        if self.pager is None or request.incident_id:
+            return None
+        if request.state not in OPEN:
+            await self._find_page(job, request, self.pager)
             return None
         ready_by = request.created_at + timedelta(seconds=self.limits.evidence_seconds)
         if self.clock.now() < ready_by and (request.evidence is None or request.state is State.RECEIVED):
             return ready_by
         if (wait := self._waits_until(request)) and wait > self.clock.now():
             return wait if wait < request.deadline else None
-        incident = await self.pager.open_incident(await self.page_of(request), look_first=job.attempts > 1)
+        whole = self.page_of(request, shown)
+        incident = await self.pager.open_incident(whole, look_first=job.attempts > 1)
         digest = request.plan.digest if request.plan and request.decidable else ""
-        jobs = (Due("card"), Due("poll"), Due("plan_note"), Due("advice_note"), Due("codes"))
+        read = Due("poll", at=self.clock.now() + FIRST_READING)
+        jobs = [Due("card"), read, Due("plan_note"), Due("advice_note"), Due("codes"), Due("resolve")]
+        if not whole.link:
+            jobs.append(Due("card_note"))
         await self.ledger.record_incident(request.id, incident, digest=digest, jobs=jobs)
         return None
+
+    async def _find_page(self, job: Job, request: Request, pager: Pager) -> None:
+        """A page whose answer was lost, of a request that was decided meanwhile, is found so that it gets closed."""
+        if job.attempts > 1 and (incident := await pager.find(request.id)) is not None:
+            await self.ledger.record_incident(request.id, incident, digest="", jobs=(Due("card"), Due("resolve")))
 
     def _waits_until(self, request: Request) -> datetime | None:
         """What can wait, and what is never to wake anybody, is paged in the morning if nobody has decided by then."""
@@ -285,9 +303,9 @@ class Journey:
             return next_morning(request.created_at, self.limits.morning)
         return None
 
-    async def page_of(self, request: Request, *, key: str = "") -> Page:
+    def page_of(self, request: Request, shown: Shown | None, *, key: str = "") -> Page:
         """What the incident of a request says."""
-        link = await self._card_link(request)
+        link = self._link(shown)
         urgent = request.entitlement.wake is Wake.HIGH and not request.can_wait
         return Page(
             key=key or request.id,
@@ -298,8 +316,7 @@ class Journey:
             link=link or "",
         )
 
-    async def _card_link(self, request: Request) -> str | None:
-        shown = await self.ledger.shown(request.id, "card")
+    def _link(self, shown: Shown | None) -> str | None:
         return self.chat.link(shown.sent) if shown else None
 
     async def plan_note(self, job: Job) -> datetime | None:
@@ -310,6 +327,16 @@ class Journey:
         if paged.digest != request.plan.digest:
             await self.pager.add_note(paged.incident_id, page.plan_note(request))
             await self.ledger.plan_on_incident(request.id, request.plan.digest)
+        return None
+
+    async def card_note(self, job: Job) -> datetime | None:
+        """A page that went out before the card could be posted is told where it is, once it is there."""
+        request, shown = await self.ledger.to_show(job.subject, "card")
+        if self.pager is None or not request.incident_id or request.state not in OPEN:
+            return None
+        if shown is None:
+            return self.clock.now() + CARD_NOTE_EVERY
+        await self.pager.add_note(request.incident_id, page.card_note(request, self.chat.link(shown.sent)))
         return None
 
     async def advice_note(self, job: Job) -> datetime | None:
@@ -444,7 +471,7 @@ class Journey:
         if place == Place.SLACK:
             await self.chat.whisper(job.payload["channel"], job.payload["who"], escape(text))
         elif self.pager is not None and request.incident_id:
-            link = await self._card_link(request)
+            link = self._link(await self.ledger.shown(request.id, "card"))
             note = page.reply(request, text, receipt=job.payload["receipt"], card=link)
             await self.pager.add_note(request.incident_id, note)
         return None
@@ -464,13 +491,13 @@ class Journey:
         if request.state is not State.APPROVED or request.plan is None:
             return None
         try:
-            if request.grant is None and not await self._still_as_approved(request, request.plan):
+            if not await self._still_as_approved(request, request.plan):
                 return None
             await self._apply(request, request.plan)
         except Fault as fault:
             if job.attempts < GRANT_TRIES:
                 raise
-            await self._give_up(request, fault)
+            await self._give_up(request, "The access could not be granted.", trouble=fault.what)
         return None
 
     async def _still_as_approved(self, request: Request, plan: Plan) -> bool:
@@ -483,16 +510,25 @@ class Journey:
                 asyncio.gather(*(self.directory.standing(person, max_age=FRESH_SECONDS) for person in ids)),
             )
         except Refused as refused:
-            await self._refuse(request, Ruling(allowed=False, rule=refused.rule, reason=refused.sentence))
+            await self._stop(request, Ruling(allowed=False, rule=refused.rule, reason=refused.sentence))
             return False
         ruling = self._rule_execution(request, readings)
         if not ruling.allowed:
-            await self._refuse(request, ruling)
+            await self._stop(request, ruling)
             return False
+        if request.grant is not None:
+            return True  # begun: what our own write changed is not another plan, and `apply` carries out the old one
         if fresh.digest != plan.digest:
             await self._ask_again(request, fresh, ruling)
             return False
         return True
+
+    async def _stop(self, request: Request, ruling: Ruling) -> None:
+        """Nothing was written yet: refused. Something may have been: given up, so that it is taken away again."""
+        if request.grant is None:
+            await self._refuse(request, ruling)
+        else:
+            await self._give_up(request, ruling.reason, trouble=ruling.rule)
 
     def _rule_execution(self, request: Request, readings: Sequence[Standing]) -> Ruling:
         return rule_execution(
@@ -528,10 +564,10 @@ class Journey:
             request, audit=Audit(BOT, "grant.verified", {"digest": plan.digest}), jobs=_granted_jobs
         )
 
-    async def _give_up(self, request: Request, fault: Fault) -> None:
+    async def _give_up(self, request: Request, reason: str, *, trouble: str) -> None:
         """Nobody is told that they have it; whatever may have been written is taken away again."""
-        audit = Audit(BOT, "grant.failed", {"trouble": fault.what})
-        values = {"outcome": "The access could not be granted. Nothing was left behind; it can be tried again."}
+        audit = Audit(BOT, "grant.failed", {"trouble": trouble})
+        values = {"outcome": f"{reason} Whatever was written is taken away again; after that it can be retried."}
         jobs = (Due("card"), Due("dm"), Due("tell:outcome"), Due("end_note"), Due("revoke"))
         await self.ledger.move(request.id, Event.GAVE_UP, audit=audit, values=values, jobs=jobs)
 
@@ -551,6 +587,8 @@ class Journey:
                 await self.ledger.mark_overdue(request.id, audit=audit, jobs=follow)
             raise
         jobs = (Due("card"), Due("dm"), Due("tell:ended"), Due("end_note"))
+        if request.state is State.FAILED:
+            outcome = f"The access could not be granted, and nothing is left behind. {outcome} It can be tried again."
         await self.ledger.taken_back(request.id, outcome=outcome, audit=Audit(BOT, "grant.revoked"), jobs=jobs)
         return None
 
@@ -568,7 +606,7 @@ class Journey:
     async def resolve(self, job: Job) -> datetime | None:
         """Write how it ended on the incident, and close it."""
         request, paged = await self.ledger.request(job.subject), await self.ledger.paged(job.subject)
-        if self.pager is None or paged is None or paged.resolved:
+        if self.pager is None or paged is None or paged.resolved or request.state in UNDECIDED:
             return None
         await self.pager.add_note(paged.incident_id, page.outcome_note(request))
         await self.pager.resolve(paged.incident_id)
@@ -596,13 +634,27 @@ class Journey:
         request = await self.ledger.request(job.subject)
         if request.requester.slack_user is None:
             return None
-        shown = await self.ledger.shown(request.id, job.kind)
+        occasion = _occasion(request, job.kind)
+        shown = await self.ledger.shown(request.id, occasion)
         message = cards.told(request, job.kind.partition(":")[2])
         if shown is None and message is not None:
             channel = await self.chat.dm_channel(request.requester.slack_user)
-            await self._show(job, request, job.kind, channel, message)
+            await self._show(job, request, occasion, channel, message, shown)
             await self.ledger.schedule(request.requester.slack_user, [Due("home")])
         return None
+
+
+def _occasion(request: Request, kind: str) -> str:
+    """What is told once: an outcome once for each state, a new question to responders once for each round."""
+    match kind.partition(":")[2]:
+        case "outcome":
+            return f"{kind}:{request.state.value}"
+        case "again":
+            return f"{kind}:{request.round}"
+        case "progress":
+            return f"{kind}:{request.round}:{len(request.decisions)}"
+        case _:
+            return kind
 
 
 def _field_of(rule: str) -> str:

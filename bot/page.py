@@ -16,32 +16,33 @@ WHERE = {Place.SLACK: "in Slack", Place.PAGERDUTY: "on the page"}
 
 def title(request: Request) -> str:
     """Who asks for what, for how long: what a phone shows when it rings."""
-    return one_line(f"{request.id}: {_asks(request)}", TITLE_LIMIT)
+    return one_line(f"{request.id}: {asks(request)}", TITLE_LIMIT)
 
 
-def _asks(request: Request) -> str:
+def asks(request: Request) -> str:
+    """Who asks for what, for whom, for how long: short enough for a title whatever the names are."""
     whom = "" if _own(request) else f" for {one_line(request.beneficiary.name, 30)}"
-    what = f"{one_line(request.entitlement.title, 60)}{whom}, {span(request.minutes)}"
+    what = f"{one_line(request.entitlement.title, 60)}{whom} for {span(request.minutes)}"
     return f"{one_line(request.requester.name, 30)} asks for {what}"
 
 
 def body(request: Request, *, card: str | None) -> str:
-    """Everything that is known, most important first."""
-    lines = [*_head(request), "", *_rest(request, card)]
-    return "\n".join(lines)[:BODY_LIMIT]
+    """Everything that is known, most important first; the way to the card stays, however much there is."""
+    head, rest, tail = ("\n".join(lines) for lines in (_head(request), _rest(request), _tail(card)))
+    return "\n\n".join([head, rest[: BODY_LIMIT - len(head) - len(tail) - 4], tail])
 
 
 def _head(request: Request) -> Iterator[str]:
     """Who, what, risk, why, the exact comment, what if nothing is done, and why you: within 500 characters."""
     entitlement = request.entitlement
-    asks = f"{_asks(request)}. Risk {entitlement.sensitivity.value}."
+    first = f"{asks(request)}. Risk {entitlement.sensitivity.value}."
     rest = [
         *how_to_answer(request),
         f"If nobody answers it expires at {date(request.deadline)}; nothing is granted.",
         f"You are asked because {one_line(entitlement.approvers.group, 60)} decides this and you are on call.",
     ]
-    room = HEAD_LIMIT - sum(len(line) + 1 for line in ["Why: ", asks, *rest])
-    yield from [asks, f"Why: {one_line(request.justification, room)}", *rest]
+    room = HEAD_LIMIT - sum(len(line) + 1 for line in ["Why: ", first, *rest])
+    yield from [first, f"Why: {one_line(request.justification, room)}", *rest]
 
 
 def how_to_answer(request: Request) -> Iterator[str]:
@@ -54,7 +55,7 @@ def how_to_answer(request: Request) -> Iterator[str]:
         yield f"Comment: approve {request.id}   or: deny {request.id} reason"
 
 
-def _rest(request: Request, card: str | None) -> Iterator[str]:
+def _rest(request: Request) -> Iterator[str]:
     yield f"Asked by: {_who(request.requester.name, request.requester.email)}"
     yield f"For: {_who(request.beneficiary.name, request.beneficiary.email)}"
     yield f"What: {one_line(request.entitlement.title, 200)} ({request.entitlement.id})"
@@ -66,7 +67,9 @@ def _rest(request: Request, card: str | None) -> Iterator[str]:
     yield from _plan_lines(request)
     if request.evidence is not None:
         yield from _evidence_lines(request.evidence)
-    yield ""
+
+
+def _tail(card: str | None) -> Iterator[str]:
     yield f"Card: {card}" if card else "The Slack card could not be posted yet; it will be linked when it is there."
     yield "Acknowledging or resolving this incident decides nothing."
 
@@ -78,7 +81,7 @@ def _plan_lines(request: Request) -> Iterator[str]:
     yield "Plan:"
     yield from (f"- {one_line(line, 300)}" for line in request.plan.lines)
     ruling = request.ruling
-    yield f"Rule: {ruling.rule}; approvals needed: {ruling.approvals}, from {ruling.approver_group}"
+    yield one_line(f"Rule: {ruling.rule}; approvals needed: {ruling.approvals}, from {ruling.approver_group}", 600)
 
 
 def _evidence_lines(evidence: Evidence) -> Iterator[str]:
@@ -88,13 +91,13 @@ def _evidence_lines(evidence: Evidence) -> Iterator[str]:
         mark = "! " if fact.flag is Flag.WARN else ""
         yield f"- {mark}{one_line(fact.label, 80)}: {one_line(fact.value, 300)}"
     for name in evidence.silent:
-        yield f"- ! {name} did not answer in time, so what it knows is missing here"
+        yield f"- ! {one_line(name, 80)} did not answer in time, so what it knows is missing here"
     for passage in evidence.passages:
         place = " > ".join(one_line(part, 100) for part in (passage.title, passage.heading) if part)
         yield f"- {place}: {one_line(passage.text, 400)}"
-        yield f"  {passage.url}"
+        yield f"  {one_line(passage.url, 500)}"
     for earlier in evidence.precedents:
-        yield f"- {earlier.request_id} ({date(earlier.at)}): {earlier.outcome}. {one_line(earlier.reason, 200)}"
+        yield f"- {one_line(f'{earlier.request_id} ({date(earlier.at)}): {earlier.outcome}. {earlier.reason}', 260)}"
 
 
 def plan_note(request: Request) -> str:
@@ -105,13 +108,19 @@ def plan_note(request: Request) -> str:
     return "\n".join([*lines, *how_to_answer(request)])
 
 
+def card_note(request: Request, card: str) -> str:
+    """Where the card is, for a page that could not say."""
+    return f"{request.id}: the Slack card is there now: {card}"
+
+
 def advice_note(request: Request) -> str:
     """The model's suggestion, labelled as what it is."""
     advice = request.advice
     if advice is None or advice.note:
-        return f"{request.id}: {advice.note if advice else 'no recommendation'}"
-    lines = [f"{request.id}: AI suggestion, may be wrong: {advice.leaning.value.replace('_', ' ')} ({advice.model})"]
-    lines += [f"- {one_line(reason.text, 300)} [{', '.join(reason.cites)}]" for reason in advice.reasons]
+        return f"{request.id}: {one_line(advice.note, 500) if advice else 'no recommendation'}"
+    leaning = advice.leaning.value.replace("_", " ")
+    lines = [f"{request.id}: AI suggestion, may be wrong: {leaning} ({one_line(advice.model, 100)})"]
+    lines += [f"- {one_line(reason.text, 300)} [{one_line(', '.join(reason.cites), 200)}]" for reason in advice.reasons]
     return "\n".join(lines)
 
 

@@ -151,6 +151,10 @@ class Pager(Protocol):
         """Open an incident, or adopt the open one that has the key. A repeat looks first: then also a resolved one."""
         ...
 
+    async def find(self, key: str) -> Incident | None:
+        """The incident that was opened with the key: an open one before a resolved one."""
+        ...
+
     async def incident(self, incident_id: str) -> Incident: ...
 
     async def notes(self, incident_id: str) -> Sequence[Note]:

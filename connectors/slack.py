@@ -59,6 +59,10 @@ class Slack:
         scopes = who.headers.get("x-oauth-scopes", "") if hasattr(who, "headers") else ""
         self.scopes = frozenset(scope.strip() for scope in scopes.split(",") if scope.strip())
 
+    async def close(self) -> None:
+        if self._client.session is not None:
+            await self._client.session.close()
+
     async def ping(self) -> str:
         """A sentence about the connection, for `check`."""
         await self.connect()
@@ -134,7 +138,7 @@ class Slack:
         cursor = ""
         while True:
             answer = await self._call(
-                self._client.conversations_members(channel=channel, limit=1000, cursor=cursor or None)
+                self._client.conversations_members(channel=channel, limit=200, cursor=cursor or None)
             )
             if user in answer["members"]:
                 return True
@@ -182,10 +186,15 @@ class Slack:
 
 
 def new_client(url: str, token: str) -> AsyncWebClient:
-    """A Web API client that surfaces every failure at once; the job loop repeats."""
+    """A Web API client that surfaces every failure at once; the job loop repeats.
+
+    Its one session keeps connections open: slack_sdk alone connects anew, with a TLS handshake, for every call.
+    """
+    from aiohttp import ClientSession, ClientTimeout
     from slack_sdk.web.async_client import AsyncWebClient
 
-    return AsyncWebClient(token=token, base_url=url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
+    session = ClientSession(timeout=ClientTimeout(total=TIMEOUT_SECONDS))
+    return AsyncWebClient(token=token, base_url=url, timeout=TIMEOUT_SECONDS, session=session, retry_handlers=[])
 
 
 def _fault(response: Any) -> Fault:

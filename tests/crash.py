@@ -28,6 +28,7 @@ from bot.commands import serve
 from bot.config import Settings
 from bot.demo import sandbox_settings
 from bot.ledger import Ledger
+from connectors.sandbox.slack import Slack
 from tests.story import CHANNEL, PATIENCE, Json, Story
 
 WARM = multiprocessing.get_context("forkserver")
@@ -77,8 +78,10 @@ class MortalStory(Story):
         super().__init__(data_dir, **settings)
         self.process: BaseProcess | None = None
         self.deaths = 0
-        self.slack: Any = self.sandbox.stand_ins["slack"]
-        self.slack.socket.ack_seconds = LOST_CLICK_SECONDS
+        slack = self.sandbox.stand_ins["slack"]
+        assert isinstance(slack, Slack)
+        self.socket = slack.socket
+        self.socket.ack_seconds = LOST_CLICK_SECONDS
 
     async def open(self, death: Death | None = None) -> None:
         self.base = await self.sandbox.start()
@@ -92,7 +95,7 @@ class MortalStory(Story):
         process.start()
         self.process = process
         deadline = time.monotonic() + PATIENCE
-        while process.exitcode is None and not self.slack.socket.connections:
+        while process.exitcode is None and not self.socket.connections:
             assert time.monotonic() < deadline, "the program does not connect"
             await asyncio.sleep(0.01)
 
@@ -128,8 +131,9 @@ class MortalStory(Story):
 
     async def until_gone(self) -> None:
         """Slack has noticed that the connection of the dead is closed."""
-        while self.slack.socket.connections:
-            await asyncio.sleep(0.01)
+        world = self.sandbox.world
+        while self.socket.connections:
+            await world.wait("version", world.version, PATIENCE)
 
     async def until(self, holds: Callable[[], Any], *, what: str = "", seconds: float = PATIENCE) -> Any:
         deadline = time.monotonic() + seconds
@@ -174,9 +178,7 @@ class MortalStory(Story):
         for _ in range(TRIES):
             await self.revive()
             ts = (card or self.card())["ts"]
-            status, answer = await self.try_to(
-                who, "slack.click", channel=CHANNEL, ts=ts, action_id=action_id, **more
-            )
+            status, answer = await self.try_to(who, "slack.click", channel=CHANNEL, ts=ts, action_id=action_id, **more)
             if status != 200 or answer.get("acknowledged"):
                 return answer
         raise AssertionError("the press was never acknowledged")

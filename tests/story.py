@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,13 @@ class Story:
         assert self._http is not None
         async with self._http.post(f"{self.base}/_sandbox/clock", json={"advance": seconds}) as response:
             assert response.status == 200
+        await self.until(self._follows, what="the program's clock does not follow")
+
+    def _follows(self) -> bool:
+        """Whether the program, if it runs here, has the time that everybody has."""
+        if self.running is None:
+            return True
+        return self.sandbox.world.now() - self.running.journey.clock.now() < timedelta(milliseconds=50)
 
     @property
     def state(self) -> Json:
@@ -184,10 +192,11 @@ class Story:
         found = card or self.card()
         return await self.act(who, "slack.click", channel=CHANNEL, ts=found["ts"], action_id=action_id, **more)
 
-    async def comments(self, who: str, content: str, *, incident: str | None = None) -> Json:
+    async def comments(self, who: str, content: str, *, incident: str | None = None, **more: Any) -> Json:
         """Comment on the (newest) incident, and have it read."""
         chosen = incident or self.incidents()[-1]["id"]
-        answer = await self.act(who, "pagerduty.comment", incident=chosen, content=content)
+        await self.settle()
+        answer = await self.act(who, "pagerduty.comment", incident=chosen, content=content, **more)
         await self.advance(6)
         return answer
 

@@ -17,7 +17,7 @@ def one_line(text: str, limit: int) -> str:
 
 def run(text: str, limit: int) -> str:
     """The same for a piece of a line, which keeps the blanks at its ends."""
-    visible = "".join(char for char in _SPACE.sub(" ", text) if _is_visible(char))
+    visible = _SPACE.sub(" ", "".join(char for char in text if char.isspace() or _is_visible(char)))
     return visible if len(visible) <= limit else f"{visible[: limit - 1].rstrip()}…"
 
 

@@ -7,6 +7,7 @@ writer thread (WAL, synchronous=FULL), so nothing here blocks the event loop.
 
 from __future__ import annotations
 
+from bot.core.request import Request
 from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
 from bot.ledger.grants import Grants
@@ -17,6 +18,10 @@ from bot.ledger.queue import Figures, Job, Queue
 
 class Ledger(Decisions, Grants, Places, Links, Queue):
     """The story's memory, in one piece."""
+
+    async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:
+        """A request, and our message of a kind about it as it stands, in one reading."""
+        return await self._run(lambda c: (self._load(c, request), self._shown(c, request, kind)))
 
 
 __all__ = ["Audit", "Due", "Figures", "Job", "Ledger", "Paged", "Shown"]

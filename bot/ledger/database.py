@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import (
+    JSON,
     Connection,
     Engine,
     bindparam,
@@ -18,8 +20,9 @@ from sqlalchemy import (
     event,
     insert,
     select,
-    update,
+    text,
 )
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from bot.audit import GENESIS, AuditEvent, event_hash
@@ -49,12 +52,15 @@ class Audit:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+# Statements are built once: building them per call costs more than running them.
 _HEAD = select(t.events.c.seq, t.events.c.hash).order_by(t.events.c.seq.desc()).limit(1)
-_WANT_AGAIN = (
-    update(t.jobs)
-    .where(t.jobs.c.subject == bindparam("s"), t.jobs.c.kind == bindparam("k"))
-    .values(due=bindparam("at"), wanted=t.jobs.c.wanted + 1, payload=bindparam("p"))
-)
+_EVENT = insert(t.events)
+_WANT = text(
+    "INSERT INTO jobs (subject, kind, role, due, wanted, attempts, leased_until, payload, trouble) "
+    "VALUES (:subject, :kind, :role, :due, 1, 0, 0.0, :payload, '') "
+    "ON CONFLICT (subject, kind) "
+    "DO UPDATE SET due = excluded.due, wanted = jobs.wanted + 1, payload = excluded.payload"
+).bindparams(bindparam("payload", type_=JSON))
 
 
 def open_engine(url: str) -> Engine:
@@ -92,9 +98,16 @@ class Database:
     @classmethod
     async def open(cls, url: str, *, kind: str, now: Callable[[], datetime]) -> Self:
         """Create what is missing and stamp the database `sandbox` or `production`; the other kind is refused."""
-        ledger = cls(open_engine(url), now)
-        await ledger._run(lambda connection: _set_up(connection, kind))
-        return ledger
+        async with AsyncExitStack() as undo:
+            try:
+                ledger = cls(open_engine(url), now)
+                undo.push_async_callback(ledger.close)
+                await ledger._run(lambda connection: _set_up(connection, kind))
+            except (SQLAlchemyError, ImportError, ValueError) as problem:
+                why = str(getattr(problem, "orig", None) or problem).partition("\n")[0]
+                raise SettingsError(f"TINYAPPROVER_DATABASE_URL: this database cannot be used ({why})") from None
+            undo.pop_all()
+            return ledger
 
     async def close(self) -> None:
         await asyncio.to_thread(self._thread.shutdown, wait=True)
@@ -133,7 +146,7 @@ class Database:
             "detail": dict(audit.detail),
             "prev": prev,
         }
-        c.execute(insert(t.events), {**body, "hash": event_hash(body)})
+        c.execute(_EVENT, {**body, "hash": event_hash(body)})
 
     async def schedule(self, subject: str, jobs: Sequence[Due]) -> None:
         """Want jobs without changing anything else."""
@@ -145,14 +158,19 @@ class Database:
         await self._run(lambda c: c.execute(delete(t.jobs).where(theirs)))
 
     def _schedule(self, c: Connection, subject: str, jobs: Sequence[Due]) -> None:
-        now = self._now()
-        for due in jobs:
-            whose, at = due.subject or subject, (due.at or now).timestamp()
-            again = {"s": whose, "k": due.kind, "at": at, "p": dict(due.payload)}
-            if c.execute(_WANT_AGAIN, again).rowcount == 0:
-                role = "executor" if due.kind in EXECUTOR_KINDS else "front"
-                row = {"subject": whose, "kind": due.kind, "role": role, "due": at, "payload": dict(due.payload)}
-                c.execute(insert(t.jobs), row)
+        rows = [_job_row(subject, due, now=self._now()) for due in jobs]
+        if rows:
+            c.execute(_WANT, rows)
+
+
+def _job_row(subject: str, due: Due, *, now: datetime) -> dict[str, Any]:
+    return {
+        "subject": due.subject or subject,
+        "kind": due.kind,
+        "role": "executor" if due.kind in EXECUTOR_KINDS else "front",
+        "due": (due.at or now).timestamp(),
+        "payload": dict(due.payload),
+    }
 
 
 def _set_up(c: Connection, kind: str) -> None:

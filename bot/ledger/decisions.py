@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    bindparam,
     insert,
     select,
     update,
@@ -24,7 +25,9 @@ from bot.core.verdict import Tally, tally
 from bot.errors import Refused
 from bot.ledger import tables as t
 from bot.ledger.database import Audit, Due
-from bot.ledger.requests import Requests
+from bot.ledger.requests import Requests, number_of
+
+_NEXT_ROUND = update(t.requests).where(t.requests.c.number == bindparam("n")).values(round=t.requests.c.round + 1)
 
 
 class Decisions(Requests):
@@ -114,8 +117,15 @@ class Decisions(Requests):
 
     async def reopen(self, request: str, plan: Plan, ruling: Ruling, *, audit: Audit, jobs: Sequence[Due]) -> bool:
         """The plan is no longer the one that was approved: back to pending, in a new round of decisions."""
-        values = {"plan": plan, "ruling": ruling, "round": t.requests.c.round + 1, "planned_at": self._now()}
-        return await self.move(request, Event.PLAN_CHANGED, audit=audit, values=values, jobs=jobs)
+        values = {"plan": plan, "ruling": ruling, "planned_at": self._now()}
+
+        def work(c: Connection) -> bool:
+            moved = self._move(c, request, Event.PLAN_CHANGED, audit, values, jobs)
+            if moved:
+                c.execute(_NEXT_ROUND, {"n": number_of(request)})
+            return moved
+
+        return await self._change(work)
 
     async def ask(
         self, request: str, asked_by: str, text: str, *, audit: Audit, jobs: Callable[[int], Sequence[Due]]

@@ -14,7 +14,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.core.lifecycle import Event
+from bot.core.lifecycle import Event, State
 from bot.core.request import (
     Grant,
     Plan,
@@ -22,7 +22,7 @@ from bot.core.request import (
 )
 from bot.ledger import tables as t
 from bot.ledger.database import Audit, Due
-from bot.ledger.requests import Requests, grant_of
+from bot.ledger.requests import Requests, grant_of, number_of
 
 _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
 
@@ -62,14 +62,16 @@ class Grants(Requests):
             grant = grant_of(c.execute(_GRANT, {"r": request.id}).one())
             ends_at = now + timedelta(minutes=grant.minutes)
             row = t.grants.c.request_id == request.id
-            c.execute(update(t.grants).where(row).values(verified_at=now, ends_at=ends_at))
-            detail = {**audit.detail, "ends_at": ends_at.isoformat()}
-            return self._move(c, request.id, Event.GRANTED, Audit(audit.actor, audit.what, detail), {}, jobs(ends_at))
+            told = Audit(audit.actor, audit.what, {**audit.detail, "ends_at": ends_at.isoformat()})
+            moved = self._move(c, request.id, Event.GRANTED, told, {}, jobs(ends_at))
+            if moved:  # a second reading must not make it last longer
+                c.execute(update(t.grants).where(row).values(verified_at=now, ends_at=ends_at))
+            return moved
 
         return await self._change(work)
 
     async def taken_back(self, request: str, *, outcome: str, audit: Audit, jobs: Sequence[Due]) -> bool:
-        """The access was read to be gone (or was never ours to remove): active becomes ended."""
+        """The access was read to be gone (or was never ours to remove): active becomes ended, failed says so."""
         now = self._now()
 
         def work(c: Connection) -> bool:
@@ -77,19 +79,24 @@ class Grants(Requests):
             c.execute(update(t.grants).where(row).values(revoked_at=now, overdue=False))
             if self._move(c, request, Event.TAKEN_BACK, audit, {"outcome": outcome, "closed_at": now}, jobs):
                 return True
-            self._append(c, request, audit)  # what a failed grant may have left behind
+            failed = (t.requests.c.number == number_of(request)) & (t.requests.c.state == State.FAILED.value)
+            c.execute(update(t.requests).where(failed).values(outcome=outcome))
+            self._append(c, request, audit)
+            self._schedule(c, request, jobs)
             return False
 
         return await self._change(work)
 
     async def retry(self, request: str, *, audit: Audit, jobs: Sequence[Due]) -> bool:
-        """A failed grant is tried again; one that was cleaned up starts from nothing."""
+        """A failed grant is tried again from nothing; false while what it wrote is still being taken away."""
 
         def work(c: Connection) -> bool:
-            cleaned = (t.grants.c.request_id == request) & t.grants.c.revoked_at.is_not(None)
+            grant = c.execute(_GRANT, {"r": request}).one_or_none()
+            if grant is not None and grant.revoked_at is None:
+                return False
             if not self._move(c, request, Event.RETRIED, audit, {"outcome": ""}, jobs):
                 return False
-            c.execute(delete(t.grants).where(cleaned))
+            c.execute(delete(t.grants).where(t.grants.c.request_id == request))
             return True
 
         return await self._change(work)

@@ -46,6 +46,8 @@ class Paged:
 
 _MESSAGE = select(t.messages).where(t.messages.c.subject == bindparam("s"), t.messages.c.kind == bindparam("k"))
 _INCIDENT = select(t.incidents).where(t.incidents.c.request_id == bindparam("r"))
+_POSTED = insert(t.messages)
+_REDRAWN = update(t.messages).where(t.messages.c.subject == bindparam("s"), t.messages.c.kind == bindparam("k"))
 
 
 class Places(Database):
@@ -53,12 +55,11 @@ class Places(Database):
 
     async def shown(self, subject: str, kind: str) -> Shown | None:
         """A message of ours."""
+        return await self._run(lambda c: self._shown(c, subject, kind))
 
-        def work(c: Connection) -> Shown | None:
-            row = c.execute(_MESSAGE, {"s": subject, "k": kind}).one_or_none()
-            return _shown(row) if row else None
-
-        return await self._run(work)
+    def _shown(self, c: Connection, subject: str, kind: str) -> Shown | None:
+        row = c.execute(_MESSAGE, {"s": subject, "k": kind}).one_or_none()
+        return _shown(row) if row else None
 
     async def show(self, subject: str, kind: str, sent: Sent, *, digest: str, fingerprint: str) -> None:
         """Record what a message of ours now shows; `shown_at` is kept while the plan on it stays the same."""
@@ -74,11 +75,10 @@ class Places(Database):
                 "fingerprint": fingerprint,
                 "shown_at": since,
             }
-            place = (t.messages.c.subject == subject) & (t.messages.c.kind == kind)
             if row is None:
-                c.execute(insert(t.messages), {"subject": subject, "kind": kind, **values})
+                c.execute(_POSTED, {"subject": subject, "kind": kind, **values})
             else:
-                c.execute(update(t.messages).where(place).values(**values))
+                c.execute(_REDRAWN, {"s": subject, "k": kind, **values})
 
         await self._run(work)
 
@@ -125,7 +125,7 @@ class Places(Database):
         def work(c: Connection) -> None:
             row = t.incidents.c.request_id == request
             values = {"incident_id": incident.id, "url": incident.url, "digest": digest, "shown_at": self._now()}
-            c.execute(update(t.incidents).where(row).values(**values))
+            c.execute(update(t.incidents).where(row).values(**values, resolved_at=None))
             self._append(c, request, Audit("tinyapprover", "page.opened", {"incident": incident.id, "digest": digest}))
             self._schedule(c, request, jobs)
 

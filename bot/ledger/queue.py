@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Row,
     bindparam,
+    case,
     delete,
     func,
     insert,
@@ -51,7 +52,7 @@ _CLAIMABLE = (
     .where(t.jobs.c.role.in_(bindparam("roles", expanding=True)))
     .where(t.jobs.c.due <= bindparam("now"), t.jobs.c.leased_until <= bindparam("now"))
     .where(t.jobs.c.id.not_in(bindparam("running", expanding=True)))
-    .order_by(t.jobs.c.due)
+    .order_by(case((t.jobs.c.kind == "card", 0), else_=1), t.jobs.c.due)  # somebody is looking at the card
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
@@ -64,15 +65,26 @@ _NEXT_DUE = select(func.min(t.jobs.c.due)).where(
     t.jobs.c.role.in_(bindparam("roles", expanding=True)), t.jobs.c.leased_until == 0.0
 )
 
+_OURS = (t.jobs.c.id == bindparam("job")) & (t.jobs.c.leased_until == bindparam("lease"))
+_UNCHANGED = _OURS & (t.jobs.c.wanted == bindparam("claimed"))
+_AGAIN = {"leased_until": 0.0, "attempts": t.jobs.c.attempts * bindparam("kept"), "trouble": bindparam("what")}
+_DONE = delete(t.jobs).where(_UNCHANGED)
+_LATER = update(t.jobs).where(_UNCHANGED).values(**_AGAIN, due=bindparam("at"))
+_WANTED_MEANWHILE = update(t.jobs).where(_OURS).values(**_AGAIN)
+_TAKE = insert(t.inbox)
+_TAKEN = select(t.inbox.c.delivery_id).where(
+    t.inbox.c.source == bindparam("by"), t.inbox.c.delivery_id.in_(bindparam("ids", expanding=True))
+)
+
 
 class Queue(Database):
     """What is due, and what has come in."""
 
     async def claim(self, roles: Sequence[str], *, most: int, lease: float, running: Collection[int] = ()) -> list[Job]:
         """Due jobs, leased for `lease` seconds; never one of those that the caller is `running`."""
-        now = self._now().timestamp()
 
         def work(c: Connection) -> list[Job]:
+            now = self._now().timestamp()  # in the transaction: whatever was committed before it is due
             wanted = {"roles": list(roles), "now": now, "most": most, "running": list(running)}
             rows = c.execute(_CLAIMABLE, wanted).all()
             if rows:
@@ -88,20 +100,17 @@ class Queue(Database):
 
         Only the claim that holds the lease may say so: a later claim of the same job has another lease.
         """
-        ours = (t.jobs.c.id == job.id) & (t.jobs.c.leased_until == job.leased_until)
-        unchanged = ours & (t.jobs.c.wanted == job.wanted)
+        claim = {"job": job.id, "lease": job.leased_until, "claimed": job.wanted}
+        again = {**claim, "kept": int(retry), "what": trouble[:300]}
 
         def work(c: Connection) -> bool:
             if again_at is None:
-                if c.execute(delete(t.jobs).where(unchanged)).rowcount == 1:
-                    return False
-                c.execute(update(t.jobs).where(ours).values(leased_until=0.0, attempts=0, trouble=""))
-                return True
-            values = {"leased_until": 0.0, "trouble": trouble[:300]}
-            later = {"due": again_at.timestamp()} | ({} if retry else {"attempts": 0})
-            if c.execute(update(t.jobs).where(unchanged).values(**values, **later)).rowcount == 0:
-                c.execute(update(t.jobs).where(ours).values(**values))
-            return True
+                settled = c.execute(_DONE, claim).rowcount == 1
+            else:
+                settled = c.execute(_LATER, {**again, "at": again_at.timestamp()}).rowcount == 1
+            if not settled:
+                c.execute(_WANTED_MEANWHILE, again)
+            return again_at is not None or not settled
 
         if await self._run(work):
             self.on_commit()  # it waits again, perhaps for less long than anything that was known before
@@ -136,7 +145,7 @@ class Queue(Database):
     def _accept(self, c: Connection, source: str, delivery_id: str, request: str, jobs: Sequence[Due]) -> bool:
         try:
             with c.begin_nested():
-                c.execute(insert(t.inbox), {"source": source, "delivery_id": delivery_id, "at": self._now()})
+                c.execute(_TAKE, {"source": source, "delivery_id": delivery_id, "at": self._now()})
         except IntegrityError:
             return False
         self._schedule(c, request, jobs)
@@ -144,8 +153,8 @@ class Queue(Database):
 
     async def accepted(self, source: str, delivery_ids: Sequence[str]) -> set[str]:
         """Which of these deliveries were taken before."""
-        query = select(t.inbox.c.delivery_id).where(t.inbox.c.source == source, t.inbox.c.delivery_id.in_(delivery_ids))
-        return await self._run(lambda c: set(c.execute(query).scalars()))
+        asked = {"by": source, "ids": list(delivery_ids)}
+        return await self._run(lambda c: set(c.execute(_TAKEN, asked).scalars()))
 
 
 def _job(row: Row[Any], *, leased_until: float) -> Job:

@@ -48,6 +48,11 @@ _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
 _INCIDENT = select(t.incidents).where(t.incidents.c.request_id == bindparam("r"))
 _TROUBLE = select(t.jobs.c.kind, t.jobs.c.trouble).where(t.jobs.c.subject == bindparam("r"), t.jobs.c.trouble != "")
 
+_KNOWN = select(t.requests.c.number).where(t.requests.c.key == bindparam("k"))
+_STORE = insert(t.requests)
+_CHANGE = update(t.requests).where(t.requests.c.number == bindparam("n"))
+_MOVE = _CHANGE.where(t.requests.c.state == bindparam("was"))
+
 
 class Requests(Database):
     """The rows behind the story."""
@@ -59,10 +64,10 @@ class Requests(Database):
     def _receive(
         self, c: Connection, draft: Draft, entitlement: Entitlement, deadline: datetime, jobs: Sequence[Due]
     ) -> str:
-        seen = c.execute(select(t.requests.c.number).where(t.requests.c.key == draft.key)).scalar()
+        seen = c.execute(_KNOWN, {"k": draft.key}).scalar()
         if seen is not None:
             return request_id(seen)
-        result = c.execute(insert(t.requests), _row_of(draft, entitlement, now=self._now(), deadline=deadline))
+        result = c.execute(_STORE, _row_of(draft, entitlement, now=self._now(), deadline=deadline))
         number = result.inserted_primary_key
         request = request_id(number[0] if number else 0)
         detail = {
@@ -172,9 +177,9 @@ class Requests(Database):
         jobs: Sequence[Due],
     ) -> bool:
         for state in [state for state, listed in MOVES if listed is happened]:
-            row = (t.requests.c.number == number_of(request)) & (t.requests.c.state == state.value)
             after = move(state, happened)
-            if c.execute(update(t.requests).where(row).values(state=after.value, **values)).rowcount == 1:
+            changes = {"n": number_of(request), "was": state.value, "state": after.value, **values}
+            if c.execute(_MOVE, changes).rowcount == 1:
                 detail = {**audit.detail, "from": state.value, "to": after.value}
                 self._append(c, request, Audit(audit.actor, audit.what, detail))
                 self._schedule(c, request, jobs)
@@ -188,7 +193,7 @@ class Requests(Database):
 
         def work(c: Connection) -> None:
             if values:
-                c.execute(update(t.requests).where(t.requests.c.number == number_of(request)).values(**values))
+                c.execute(_CHANGE, {"n": number_of(request), **values})
             self._append(c, request, audit)
             self._schedule(c, request, jobs)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -59,7 +59,13 @@ class Value(TypeDecorator[Any]):
         return None if value is None else _adapter(self.kind).dump_json(value).decode()
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return None if value is None else _adapter(self.kind).validate_json(value)
+        return None if value is None else _parsed(self.kind, value)
+
+
+@lru_cache(maxsize=2048)
+def _parsed(kind: Any, text: str) -> Any:
+    """The value that a text stands for: frozen, and read many times in the life of a request."""
+    return _adapter(kind).validate_json(text)
 
 
 @cache

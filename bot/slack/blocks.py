@@ -53,7 +53,7 @@ def plain(text: str, limit: int = 2000) -> Block:
 
 def mrkdwn(text: str) -> Block:
     """A mrkdwn object for our own words only."""
-    return {"type": "mrkdwn", "text": text, "verbatim": True}
+    return {"type": "mrkdwn", "text": text or " ", "verbatim": True}
 
 
 def header(text: str) -> Block:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from bot import page
-from bot.core.lifecycle import OPEN, State
+from bot.core.lifecycle import FINAL, OPEN, State
 from bot.core.request import Evidence, Fact, Flag, Passage, Precedent, Request
 from bot.core.verdict import tally
 from bot.core.words import date, one_line, span
@@ -58,6 +58,7 @@ STANDING = {
     State.FAILED: "🔴 Could not be granted",
     State.REFUSED: "⚪ Refused by policy",
 }
+OVERDUE = "🔴 Overdue: the time is up and the access could not be removed yet"
 TELLS_WHY = frozenset({State.DENIED, State.ENDED, State.FAILED, State.REFUSED, State.WITHDRAWN})
 
 # --- the responder's card --------------------------------------------------------------------------------------------
@@ -84,11 +85,8 @@ def _card(request: Request, page_url: str | None, room: int) -> Iterator[Block]:
 
 def sentence(request: Request) -> str:
     """The card as one sentence, for notifications and screen readers."""
-    whom = "" if _own(request) else f" for {request.beneficiary.name}"
-    asks = (
-        f"{request.id}: {request.requester.name} asks for {request.entitlement.title}{whom} for {span(request.minutes)}"
-    )
-    return said(f"{asks}. {_bare(STANDING[request.state])}.", 600)
+    standing = _bare(OVERDUE if request.revoke_overdue else STANDING[request.state])
+    return said(f"{request.id}: {page.asks(request)}. {standing}.", 2000)
 
 
 def _bare(words: str) -> str:
@@ -112,7 +110,7 @@ def _what(request: Request) -> Iterator[Block]:
 def _status(request: Request) -> Iterator[Block]:
     words = f"*{STANDING[request.state]}*" if "*" not in STANDING[request.state] else STANDING[request.state]
     if request.revoke_overdue:
-        words = "🔴 *Overdue: the time is up and the access could not be removed yet.* It is tried until it is gone."
+        words = f"*{OVERDUE}*. It is tried until it is gone."
     yield section(f"{words}{_status_detail(request)}")
     if request.outcome and request.state in TELLS_WHY:
         yield rich(quote(request.outcome, limit=500))
@@ -140,13 +138,17 @@ def _count(request: Request) -> str:
 
 def _plan(request: Request) -> Block:
     lines = request.plan.lines if request.plan else ()
-    done = request.state in (State.ACTIVE, State.ENDED, State.DONE)
-    title = "What was done" if done else "What will be done"
     ends = request.grant.ends_at if request.grant else None
     rows = [[text(words)] for words in lines]
     if ends is None and request.plan is not None and request.state in OPEN:
         rows.append([text(f"if approved now, removes on {date(_if_now(request))}")])
-    return rich(line(text(title, bold=True)), bullets(rows))
+    return rich(line(text(_plan_title(request), bold=True)), bullets(rows))
+
+
+def _plan_title(request: Request) -> str:
+    if request.state in (State.ACTIVE, State.ENDED, State.DONE):
+        return "What was done"
+    return "What was asked for; nothing of it was done" if request.state in FINAL else "What will be done"
 
 
 def _if_now(request: Request) -> datetime:
@@ -219,12 +221,14 @@ def _footer(request: Request, page_url: str | None) -> Iterator[Block]:
     if page_url:
         parts.append(href(page_url, "page"))
     yield context(" · ".join(parts))
+    if request.state in OPEN and request.advice and request.advice.note:
+        yield context(f"ℹ {said(request.advice.note, 300)}")
     if (trouble := request.trouble.get("page")) and not request.incident_id:
         yield context(f"⚠ Nobody has been paged yet: {said(trouble, 150)}. It is tried again.")
 
 
 def _buttons(request: Request) -> Iterator[Block]:
-    if request.state is State.FAILED:
+    if request.state is State.FAILED and (request.grant is None or request.grant.revoked_at):
         yield actions("retry", button("Try again", RETRY, request.id), button("Details", DETAILS, request.id))
     if request.state in OPEN:
         yield actions("decide", *_decide_buttons(request))
@@ -297,6 +301,8 @@ def told(request: Request, what: str) -> Message | None:
 
 def _notice(request: Request, what: str) -> str | None:
     match what.partition(":")[0]:
+        case "outcome" if request.state is State.ENDED:
+            return None  # that it ended is told in its own words
         case "outcome" | "ended":
             return said(page.outcome(request), 2000)
         case "progress":

@@ -182,16 +182,24 @@ def _typed(values: Mapping[str, Any], block_id: str) -> str | None:
 
 
 def _minutes(value: str) -> int:
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 525_600:
+    if not value.isascii() or not value.isdigit() or len(value) > 6 or not 1 <= int(value) <= 525_600:
         raise Refused("Choose how long you need it.", field=DURATION)
     return int(value)
 
 
 def _link(value: str) -> str:
     link = value.strip()
-    if link and (urlsplit(link).scheme not in ("http", "https") or len(link) > 500 or not urlsplit(link).hostname):
+    if link and not _is_link(link):
         raise Refused("Paste the ticket's link, starting with https://.", field=TICKET)
     return link
+
+
+def _is_link(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and len(text) <= 500
 
 
 # --- answering -------------------------------------------------------------------------------------------------------

@@ -250,15 +250,16 @@ class Intake:
         journey = self._journey
         found, shown = await asyncio.gather(journey.ledger.find(request), journey.ledger.shown(request, "card"))
         if found is None or shown is None or (shown.sent.channel, shown.sent.ts) != (channel, ts):
-            self._run(self._stray(attempt.who, channel))
+            self._run(self._stray(attempt.who, channel, request=found.id if found else ""))
             return
         payload = {**asdict(attempt), "channel": channel, "ts": ts}
         await journey.ledger.accept(
             "slack.press", attempt.receipt, request=request, jobs=[Due(f"decide:{attempt.receipt}", payload=payload)]
         )
 
-    async def _stray(self, user: str, channel: str) -> None:
-        await self._journey.ledger.note_event(Audit(user, "decision.refused", {"rule": "decision#not-the-card"}))
+    async def _stray(self, user: str, channel: str, *, request: str) -> None:
+        audit = Audit(user, "decision.refused", {"rule": "decision#not-the-card"})
+        await self._journey.ledger.note_event(audit, request=request)
         await self._journey.chat.whisper(channel, user, "This card is not in use any more. Look for a newer one.")
 
     # --- the other buttons ------------------------------------------------------------------------------------------
@@ -268,12 +269,15 @@ class Intake:
         try:
             await do(press)
         except Refused as refused:
-            detail = {"rule": refused.rule, "press": press.action_id}
-            await self._journey.ledger.note_event(Audit(press.user, "press.refused", detail), request=press.request.id)
+            await self._audit_press(press, refused)
             await press.tell(self._journey, refused.sentence)
         except Fault as fault:
             log.warning("%s", fault, extra={"request": press.request.id, "step": press.action_id})
             await press.tell(self._journey, "That did not work just now. Please try again in a minute.")
+
+    async def _audit_press(self, press: Press, refused: Refused) -> None:
+        detail = {"rule": refused.rule, "press": press.action_id}
+        await self._journey.ledger.note_event(Audit(press.user, "press.refused", detail), request=press.request.id)
 
     async def _deny(self, press: Press) -> None:
         form = forms.deny_form(press.request.id, channel=press.channel, ts=press.ts)
@@ -285,6 +289,7 @@ class Intake:
         try:
             await self._asides.responder(press.request, press.user)
         except Refused as refused:
+            await self._audit_press(press, refused)
             await self._journey.chat.update_modal(view_id, forms.refusal_form(refused.sentence))
 
     async def _show_advice(self, press: Press) -> None:

@@ -44,9 +44,7 @@ def requests() -> dict[str, Request]:
             ruling=a_ruling(approvals=2),
             decisions=(a_decision(),),
         ),
-        "silent-sources": replace(
-            asked, evidence=some_evidence(facts=(), passages=(), precedents=(), silent=("okta",))
-        ),
+        "silent-sources": replace(asked, evidence=Evidence(silent=("okta", "documents"), gathered_at=NOW)),
         "question": replace(
             asked,
             questions=(

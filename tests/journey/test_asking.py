@@ -74,9 +74,7 @@ async def test_a_message_becomes_the_justification(story: Story) -> None:
 async def test_the_app_home_opens_the_form_and_lists_what_was_asked(story: Story) -> None:
     await story.act("alice", "slack.home")
     await story.until(lambda: story.home("alice"))
-    opened = await story.act(
-        "alice", "slack.click", view_id="home", action_id="open_request_form", await_view=True
-    )
+    opened = await story.act("alice", "slack.click", view_id="home", action_id="open_request_form", await_view=True)
     assert (await fills(story, opened["view"]["id"])).get("closed")
     card = await story.until(lambda: story.card(button="approve"))
     await story.act("alice", "slack.home")
@@ -115,7 +113,11 @@ async def test_the_form_offers_no_longer_than_the_entitlement_allows(story: Stor
     opened = await story.act("alice", "slack.shortcut", callback_id="request_access", await_view=True)
     view = opened["view"]["id"]
     await story.act("alice", "slack.fill", view_id=view, action_id="access", value="Production, root (break-glass)")
-    await story.until(lambda: "Duration" in str(front(story, "alice")["blocks"]) and "prod-root" in str(front(story, "alice")["blocks"]))
+    await story.until(
+        lambda: (
+            "Duration" in str(front(story, "alice")["blocks"]) and "prod-root" in str(front(story, "alice")["blocks"])
+        )
+    )
     status, refused = await story.try_to("alice", "slack.fill", view_id=view, label="Duration", value="2 hours")
     assert status == 400
     assert "1 hour" in refused["error"]
@@ -140,7 +142,9 @@ async def test_a_changed_client_cannot_leave_out_the_ticket(story: Story) -> Non
     view = opened["view"]["id"]
     await fills(story, view, Access="Production, root (break-glass)")
     forged = front(story, "alice")
-    answer = await story.act("alice", "slack.submit", view_id=view, values={"Ticket": "https://x.example.com"}, raw={"view": forged})
+    answer = await story.act(
+        "alice", "slack.submit", view_id=view, values={"Ticket": "https://x.example.com"}, raw={"view": forged}
+    )
     assert "ticket" in answer["errors"]
     await nothing_was_asked(story)
 
@@ -226,9 +230,7 @@ async def test_the_same_submission_twice_is_one_request(story: Story) -> None:
     view = opened["view"]["id"]
     await story.act("alice", "slack.fill", view_id=view, action_id="access", value="Production, read only")
     await story.act("alice", "slack.fill", view_id=view, label="Justification", value="Look at the error logs")
-    answers = await asyncio.gather(
-        *(story.try_to("alice", "slack.submit", view_id=view, values={}) for _ in range(3))
-    )
+    answers = await asyncio.gather(*(story.try_to("alice", "slack.submit", view_id=view, values={}) for _ in range(3)))
     assert any(answer.get("closed") for _, answer in answers)
     await story.until(lambda: story.card(button="approve") and story.incidents() and story.dms("alice"))
     await story.settle()

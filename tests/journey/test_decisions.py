@@ -42,7 +42,7 @@ async def test_a_comment_approves_at_once_when_a_signed_webhook_tells_of_it(stor
     await story.act("bob", "pagerduty.comment", incident=story.incidents()[0]["id"], content="Approved.")
     await story.until(lambda: story.members(READONLY) == [ALICE])
     await story.until(lambda: "Granted and read back" in story.card()["text"])
-    assert "Bob Baker (pagerduty)" in str(story.card()["blocks"])
+    assert "Bob Baker on the page" in str(story.card()["blocks"])
     assert "decision.approve" in await story.trail(request)
 
 
@@ -90,7 +90,7 @@ async def test_a_denial_by_comment_carries_its_reason(story: Story) -> None:
     await story.comments("bob", f"deny {request} no ticket")
     await story.until(lambda: "Denied" in story.card()["text"])
     await story.until(lambda: "Reason: no ticket" in story.told("alice"))
-    assert "Reason: no ticket" in str(story.card()["blocks"])
+    assert "no ticket" in str(story.card()["blocks"])
     await story.until(lambda: story.incidents()[0]["status"] == "resolved")
     assert story.changes() == []
 

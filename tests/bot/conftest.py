@@ -1,0 +1,42 @@
+"""A real ledger on disk, and a clock that is moved by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.ledger import Ledger
+from tests.builders import NOW
+
+
+class HandClock:
+    """Time stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self._now = NOW
+
+    def now(self) -> datetime:
+        return self._now
+
+    def advance(self, **by: float) -> None:
+        self._now += timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'tinyapprover.db'}"
+
+
+@pytest.fixture
+async def ledger(database: str, clock: HandClock) -> AsyncIterator[Ledger]:
+    ledger = await Ledger.open(database, kind="production", now=clock.now)
+    yield ledger
+    await ledger.close()

@@ -1,0 +1,278 @@
+"""The due loop, over a real ledger and a clock that is moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import pytest
+
+from bot import jobs
+from bot.errors import Fault
+from bot.jobs import LEASE_SECONDS, Worker, back_off
+from bot.ledger import Due, Job, Ledger
+from tests.bot.conftest import HandClock
+
+ROLES = ("front", "executor")
+PATIENCE = 10.0
+
+
+class Shift:
+    """A worker at work, and what it did."""
+
+    def __init__(self, ledger: Ledger, clock: HandClock) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.ran: list[str] = []
+        self.troubles: list[str] = []
+        self.steps: dict[str, Callable[[Job], object]] = {}
+        handlers = dict.fromkeys(("card", "page", "grant", "mark"), self._handle)
+        self.worker = Worker(ledger, handlers, clock, roles=ROLES, on_trouble=self._trouble)
+        ledger.on_commit = self.worker.wake
+        self.task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        self.task = asyncio.create_task(self.worker.run())
+
+    async def end(self) -> None:
+        await self.worker.stop()
+        if self.task is not None:
+            await self.task
+
+    async def _handle(self, job: Job) -> datetime | None:
+        self.ran.append(job.kind)
+        step = self.steps.get(job.kind)
+        answer = step(job) if step else None
+        if asyncio.iscoroutine(answer):
+            answer = await answer
+        return answer if isinstance(answer, datetime) else None
+
+    async def _trouble(self, job: Job, trouble: str) -> None:
+        self.troubles.append(f"{job.kind}: {trouble}")
+
+    async def want(self, kind: str, *, at: datetime | None = None) -> None:
+        await self.ledger.schedule("TA-1", [Due(kind, at=at)])
+
+    async def later(self, **by: float) -> None:
+        """Move the clock, and let everything that is due then run."""
+        self.clock.advance(**by)
+        self.worker.wake()
+        await self.all_quiet()
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not holds():  # noqa: ASYNC110 - what is waited for is the product's own doing
+                await asyncio.sleep(0.005)
+
+    async def all_quiet(self) -> None:
+        """Nothing runs and nothing is due: a mark that is wanted now was reached and finished."""
+        marks = self.ran.count("mark")
+        await self.want("mark")
+        await self.until(lambda: self.ran.count("mark") > marks and not self.worker.running)
+
+    async def waiting(self) -> datetime | None:
+        return await self.ledger.next_due(ROLES)
+
+
+@pytest.fixture
+async def shift(ledger: Ledger, clock: HandClock) -> AsyncIterator[Shift]:
+    shift = Shift(ledger, clock)
+    yield shift
+    with suppress(asyncio.CancelledError):
+        await shift.end()
+
+
+def failing(*faults: Fault) -> Callable[[Job], None]:
+    """A step that fails in these ways, and then goes well."""
+    left = list(faults)
+
+    def step(job: Job) -> None:
+        if left:
+            raise left.pop(0)
+
+    return step
+
+
+async def test_a_job_runs_once_and_is_gone(shift: Shift) -> None:
+    shift.begin()
+    await shift.want("card")
+    await shift.all_quiet()
+    assert shift.ran.count("card") == 1
+    assert await shift.waiting() is None
+
+
+async def test_what_is_due_later_waits_for_its_time(shift: Shift) -> None:
+    shift.begin()
+    await shift.want("page", at=shift.clock.now() + timedelta(minutes=10))
+    await shift.later(minutes=9, seconds=59)
+    assert "page" not in shift.ran
+    await shift.later(seconds=1)
+    assert shift.ran.count("page") == 1
+
+
+async def test_a_step_may_ask_to_run_again_at_a_time(shift: Shift) -> None:
+    again = shift.clock.now() + timedelta(minutes=5)
+    shift.steps["card"] = lambda job: again if shift.ran.count("card") == 1 else None
+    shift.begin()
+    await shift.want("card")
+    await shift.all_quiet()
+    assert await shift.waiting() == again
+    await shift.later(minutes=5)
+    assert shift.ran.count("card") == 2
+
+
+async def test_a_failed_step_is_tried_again_and_its_trouble_is_told(shift: Shift) -> None:
+    shift.steps["card"] = failing(Fault("slack", "internal_error"))
+    shift.begin()
+    await shift.want("card")
+    await shift.all_quiet()
+    assert shift.troubles == ["card: slack: internal_error"]
+    await shift.later(seconds=1)
+    assert shift.ran.count("card") == 2
+    assert await shift.waiting() is None
+
+
+async def test_as_long_as_the_vendor_says_nothing_is_tried(shift: Shift) -> None:
+    shift.steps["card"] = failing(Fault("slack", "ratelimited", retry_after=300))
+    shift.begin()
+    await shift.want("card")
+    await shift.all_quiet()
+    assert await shift.waiting() == shift.clock.now() + timedelta(seconds=300)
+    await shift.later(seconds=299)
+    assert shift.ran.count("card") == 1
+    await shift.later(seconds=1)
+    assert shift.ran.count("card") == 2
+
+
+async def test_a_mistake_of_ours_loses_no_job(shift: Shift, caplog: pytest.LogCaptureFixture) -> None:
+    shift.steps["card"] = lambda job: 1 // (shift.ran.count("card") - 1)
+    shift.begin()
+    await shift.want("card")
+    await shift.all_quiet()
+    assert shift.troubles == ["card: an error of our own, see the log"]
+    assert "ZeroDivisionError" in caplog.text
+    await shift.later(seconds=1)
+    assert await shift.waiting() is None
+
+
+async def test_a_step_that_hangs_is_given_up_and_tried_again(shift: Shift, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "LONGEST_STEP", 0.05)
+    shift.steps["card"] = lambda job: asyncio.Event().wait() if shift.ran.count("card") == 1 else None
+    shift.begin()
+    await shift.want("card")
+    await shift.until(lambda: shift.troubles == ["card: took too long"])
+    await shift.later(seconds=1)
+    assert shift.ran.count("card") == 2
+
+
+async def test_what_is_wanted_again_while_it_runs_runs_again(shift: Shift) -> None:
+    go_on = asyncio.Event()
+    shift.steps["card"] = lambda job: go_on.wait()
+    shift.begin()
+    await shift.want("card")
+    await shift.until(lambda: shift.ran == ["card"])
+    await shift.want("card")
+    await shift.want("card")
+    go_on.set()
+    await shift.all_quiet()
+    assert shift.ran.count("card") == 2
+
+
+async def test_what_is_wanted_again_while_it_fails_runs_at_once(shift: Shift) -> None:
+    go_on = asyncio.Event()
+
+    async def fail_once(job: Job) -> None:
+        await go_on.wait()
+        if shift.ran.count("card") == 1:
+            raise Fault("slack", "ratelimited", retry_after=300)
+
+    shift.steps["card"] = fail_once
+    shift.begin()
+    await shift.want("card")
+    await shift.until(lambda: shift.ran == ["card"])
+    await shift.want("card")
+    go_on.set()
+    await shift.until(lambda: shift.ran.count("card") == 2)
+
+
+async def test_a_running_job_is_not_run_twice_when_the_clock_jumps_past_its_lease(shift: Shift) -> None:
+    go_on = asyncio.Event()
+    shift.steps["grant"] = lambda job: go_on.wait()
+    shift.begin()
+    await shift.want("grant")
+    await shift.until(lambda: shift.ran == ["grant"])
+    shift.clock.advance(hours=1)
+    await shift.want("mark")
+    await shift.until(lambda: "mark" in shift.ran)
+    assert shift.ran.count("grant") == 1
+    go_on.set()
+    await shift.all_quiet()
+    assert shift.ran.count("grant") == 1
+    assert await shift.waiting() is None
+
+
+async def test_stopping_finishes_what_runs_and_takes_nothing_more(shift: Shift) -> None:
+    go_on = asyncio.Event()
+    shift.steps["grant"] = lambda job: go_on.wait()
+    shift.begin()
+    await shift.want("grant")
+    await shift.until(lambda: shift.ran == ["grant"])
+    await shift.worker.stop()
+    await shift.want("card")
+    assert shift.task is not None
+    assert not shift.task.done()
+    go_on.set()
+    await shift.task
+    assert shift.ran == ["grant"]
+    left = await shift.ledger.claim(ROLES, most=9, lease=1)
+    assert [job.kind for job in left] == ["card"]
+
+
+async def test_what_was_in_flight_at_a_crash_runs_again_at_the_next_start(shift: Shift) -> None:
+    await shift.want("grant")
+    await shift.ledger.claim(ROLES, most=9, lease=LEASE_SECONDS)  # and the process is gone
+    shift.begin()
+    await shift.until(lambda: shift.ran == ["grant"])
+
+
+async def test_the_end_of_an_old_claim_changes_nothing(ledger: Ledger, clock: HandClock) -> None:
+    await ledger.schedule("TA-1", [Due("grant")])
+    (old,) = await ledger.claim(ROLES, most=9, lease=60)
+    assert await ledger.claim(ROLES, most=9, lease=60) == []
+    clock.advance(seconds=61)
+    (new,) = await ledger.claim(ROLES, most=9, lease=60)
+    assert (new.id, new.attempts) == (old.id, 2)
+    await ledger.finish(old)
+    await ledger.finish(old, again_at=clock.now(), retry=True, trouble="late")
+    assert await ledger.next_due(ROLES) is None  # still leased to the new claim
+    await ledger.finish(new)
+    clock.advance(days=1)
+    assert await ledger.claim(ROLES, most=9, lease=60) == []
+
+
+async def test_only_the_executor_takes_grants_and_revocations(ledger: Ledger) -> None:
+    await ledger.schedule("TA-1", [Due("grant"), Due("revoke"), Due("card")])
+    assert [job.kind for job in await ledger.claim(["front"], most=9, lease=60)] == ["card"]
+    assert {job.kind for job in await ledger.claim(["executor"], most=9, lease=60)} == {"grant", "revoke"}
+
+
+async def test_only_so_many_run_at_once_and_the_rest_follow(shift: Shift, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "AT_ONCE", 3)
+    go_on = asyncio.Event()
+    shift.steps["card"] = lambda job: go_on.wait()
+    shift.begin()
+    for number in range(8):
+        await shift.ledger.schedule(f"TA-{number}", [Due("card")])
+    await shift.until(lambda: len(shift.ran) == 3)
+    assert shift.worker.running == 3
+    go_on.set()
+    await shift.until(lambda: len(shift.ran) == 8 and not shift.worker.running)
+
+
+def test_waiting_doubles_up_to_a_minute_and_never_less_than_asked() -> None:
+    for attempts in range(1, 40):
+        longest = min(60.0, 2.0**attempts / 2)
+        assert 0.7 * longest <= back_off(attempts).total_seconds() <= longest
+        assert back_off(attempts, retry_after=300).total_seconds() == 300
