@@ -173,6 +173,7 @@ def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
         journey.end_note,
         journey.overdue_page,
         journey.tell,
+        journey.announce,
         asides.question_note,
         asides.escalate,
         asides.codes,
@@ -222,7 +223,7 @@ async def connect(settings: Settings, clock: SystemClock | SandboxClock, stack: 
     stack.push_async_callback(reader.close)
     stack.push_async_callback(writer.close)
     wanted = [
-        _or_setting("SLACK_BOT_TOKEN", "SLACK_API_URL", slack.connect()),
+        _or_setting("SLACK_BOT_TOKEN", "SLACK_API_URL", slack.connect(), needed=True),
         _or_setting("OKTA_API_TOKEN", "OKTA_ORG_URL", _connect_reader(reader)),
         _or_setting("OKTA_WRITE_TOKEN", "OKTA_ORG_URL", _connect_writer(writer)),
     ]
@@ -249,14 +250,21 @@ async def _connect_writer(writer: OktaApi) -> None:
     await writer.get("/groups", {"limit": 1})
 
 
-async def _or_setting(token: str, address: str, work: Coroutine[Any, Any, None]) -> str | None:
-    """None, or which setting to look at. A vendor that is merely down is told apart from one that refuses us."""
+async def _or_setting(token: str, address: str, work: Coroutine[Any, Any, None], *, needed: bool = False) -> str | None:
+    """None, or which setting to look at.
+
+    A vendor that refuses us stops the start. One that is merely down does not, unless it is `needed`: a restart during
+    an outage must still take requests, and every job waits for the vendor by itself.
+    """
     try:
         await work
     except Fault as fault:
         if fault.permanent or fault.status in (401, 403):
             return f"{token}: {fault}; check the token and its permissions"
-        return f"{address}: {fault}; check the address, and that it is up"
+        trouble = f"{address}: {fault}; check the address, and that it is up"
+        if needed:
+            return trouble
+        log.warning("starting all the same: %s", trouble)
     except SettingsError as problem:
         return str(problem)
     return None

@@ -80,6 +80,13 @@ class Asides:
         audit = Audit(person.id, "page.passed_on")
         await self.journey.ledger.note_event(audit, request=request.id, jobs=(Due("escalate"),))
 
+    async def take(self, request: Request, person: Person) -> None:
+        """*I take it*: after the page was closed, somebody has it in Slack, so it is not paged once more."""
+        if request.state not in OPEN:
+            raise Refused(cards.too_late(request), rule="decision#too-late")
+        await self.journey.ledger.cancel(request.id, ["repage"])
+        await self.journey.ledger.note_event(Audit(person.id, "request.taken"), request=request.id)
+
     async def escalate(self, job: Job) -> datetime | None:
         """Page the level after the one that has it; at the last level it stays there and the note says so."""
         request, pager = await self.journey.ledger.request(job.subject), self.journey.pager
@@ -170,8 +177,8 @@ class Asides:
             return None
         again = journey.page_of(request, shown, key=f"{request.id}/again")
         incident = await journey.pager.open_incident(again, look_first=job.attempts > 1)
-        digest = request.plan.digest if request.plan and request.decidable else ""
-        jobs = (Due("card"), Due("poll"), Due("resolve"))
+        digest = journey.digest_paged(job, request)
+        jobs = (Due("card"), Due("poll"), Due("plan_note"), Due("resolve"))
         await journey.ledger.replace_incident(request.id, incident, digest=digest, jobs=jobs)
         return None
 

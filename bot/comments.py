@@ -97,7 +97,9 @@ class Comments:
         """Resolving is no decision: requester and channel are told, and it is paged once more unless taken."""
         if not await self.ledger.accept("pagerduty.closed", incident_id):
             return
-        jobs = (Due("card"), Due("tell:closed"), Due("repage", at=self.clock.now() + REPAGE_AFTER))
+        jobs = [Due("card"), Due("tell:closed"), Due("announce:closed")]
+        if await self.ledger.accept("pagerduty.closed", request.id):
+            jobs.append(Due("repage", at=self.clock.now() + REPAGE_AFTER))
         audit = Audit("pagerduty", "page.closed_undecided", {"incident": incident_id})
         await self.ledger.note_event(audit, request=request.id, jobs=jobs)
 

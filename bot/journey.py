@@ -284,7 +284,7 @@ class Journey:
             return wait if wait < request.deadline else None
         whole = self.page_of(request, shown)
         incident = await self.pager.open_incident(whole, look_first=job.attempts > 1)
-        digest = request.plan.digest if request.plan and request.decidable else ""
+        digest = self.digest_paged(job, request)
         read = Due("poll", at=self.clock.now() + FIRST_READING)
         jobs = [Due("card"), read, Due("plan_note"), Due("advice_note"), Due("codes"), Due("resolve")]
         if not whole.link:
@@ -315,6 +315,10 @@ class Journey:
             escalation_policy=request.entitlement.approvers.escalation_policy,
             link=link or "",
         )
+
+    def digest_paged(self, job: Job, request: Request) -> str:
+        """The plan on a page just opened. One that was perhaps adopted may say less: the plan follows as a note."""
+        return request.plan.digest if request.plan and request.decidable and job.attempts == 1 else ""
 
     def _link(self, shown: Shown | None) -> str | None:
         return self.chat.link(shown.sent) if shown else None
@@ -627,6 +631,14 @@ class Journey:
             title, body = page.overdue(request)
             alarm = Page(key=f"{request.id}/overdue", title=title, body=body, urgency="high")
             await self.pager.open_incident(alarm, look_first=job.attempts > 1)
+        return None
+
+    async def announce(self, job: Job) -> datetime | None:
+        """Something that everybody in the responder channel should see, once."""
+        request, shown = await self.ledger.to_show(job.subject, job.kind)
+        if shown is None and request.state in OPEN:
+            channel = request.entitlement.channel or self.limits.responder_channel
+            await self._show(job, request, job.kind, channel, cards.page_closed(request), shown)
         return None
 
     async def tell(self, job: Job) -> datetime | None:

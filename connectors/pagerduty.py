@@ -148,6 +148,8 @@ class PagerDuty:
     # --- notes
 
     async def notes(self, incident_id: str) -> Sequence[Note]:
+        if not self._own_user:  # PagerDuty was down when we started
+            await self.connect()
         answer = await self._call("GET", f"/incidents/{_id(incident_id)}/notes")
         return sorted(map(_note, _list(answer, "notes")), key=lambda note: (note.created_at, note.id))
 

@@ -22,7 +22,9 @@ async def story(tmp_path: Path) -> AsyncIterator[Story]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--no-skips", action="store_true", help="A skipped test is a failure: nothing may be missing here.")
+    parser.addoption(
+        "--no-skips", action="store_true", help="A skipped test is a failure: nothing may be missing here."
+    )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -37,7 +37,7 @@ from bot.slack.blocks import (
 )
 
 APPROVE, APPROVE_LESS, DENY, ASK = "approve", "approve_less", "deny", "ask"
-NOT_ME, DETAILS, SHOW_ADVICE, RETRY = "not_me", "details", "show_advice", "retry"
+NOT_ME, DETAILS, SHOW_ADVICE, RETRY, TAKE = "not_me", "details", "show_advice", "retry", "take"
 WITHDRAW, GIVE_BACK, REPLY = "withdraw", "give_back", "reply"
 SHORTER = (15, 30, 60, 120, 240, 480, 1440)
 PASSAGE_LIMIT = 280
@@ -325,6 +325,15 @@ def _notice_buttons(request: Request, what: str) -> list[Block]:
     if kind != "question" or request.state not in OPEN:
         return []
     return [actions("answer", button("Answer", REPLY, f"{request.id}:{number}", style="primary"))]
+
+
+def page_closed(request: Request) -> Message:
+    """For the responder channel: closing the page decided nothing."""
+    words = (
+        f"*{request.id}*: the page was closed without a decision, so nothing is decided. "
+        "It is paged once more in ten minutes unless somebody takes it or decides it."
+    )
+    return Message(text=words, blocks=[section(words), actions("take", button("I take it", TAKE, request.id))])
 
 
 def code_message(request: Request, code: str) -> Message:

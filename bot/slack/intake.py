@@ -110,6 +110,7 @@ class Intake:
             cards.DETAILS: self._details,
             cards.NOT_ME: self._not_me,
             cards.RETRY: self._retry,
+            cards.TAKE: self._take_it,
             cards.WITHDRAW: self._withdraw,
             cards.GIVE_BACK: self._give_back,
             cards.REPLY: self._reply,
@@ -304,6 +305,10 @@ class Intake:
         person = await self._asides.responder(press.request, press.user)
         await self._asides.pass_on(press.request, person)
         await press.tell(self._journey, f"{press.request.id} is passed on: the next level is paged.")
+
+    async def _take_it(self, press: Press) -> None:
+        await self._asides.take(press.request, await self._asides.responder(press.request, press.user))
+        await press.tell(self._journey, f"{press.request.id} is yours: it is not paged again. Decide on its card.")
 
     async def _retry(self, press: Press) -> None:
         await self._asides.retry(press.request, await self._asides.responder(press.request, press.user))

@@ -13,10 +13,15 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from tests.story import Story
 
 OUTPUT = Path(__file__).parent.parent / "output"
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 READONLY, ALICE = "prod-readonly", "alice@example.com"
 
 

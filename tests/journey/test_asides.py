@@ -186,3 +186,19 @@ async def test_a_decision_in_slack_after_the_page_was_closed_pages_nobody_again(
     await story.advance(601)
     await story.settle()
     assert len(story.incidents()) == 1
+
+
+async def test_who_takes_a_closed_page_in_slack_is_not_paged_again(story: Story) -> None:
+    request = await paged(story)
+    await story.settle()
+    await story.act("bob", "pagerduty.resolve", incident=story.incidents()[0]["id"])
+    await story.advance(6)
+    notice = await story.until(lambda: next(m for m in story.messages() if "closed without" in m["text"]))
+    await story.presses("mallory", "take", card=notice)
+    await story.until(lambda: "decide" in str(story.whispers("mallory")))
+    await story.presses("bob", "take", card=notice)
+    await story.until(lambda: "is yours" in str(story.whispers("bob")))
+    await story.advance(601)
+    await story.settle()
+    assert len(story.incidents()) == 1
+    assert (await story.trail(request)).count("request.taken") == 1

@@ -58,8 +58,9 @@ async def mortal(linked: Path, place: Path, death: Death | None = None) -> Async
 
 
 async def told(story: MortalStory) -> None:
-    """One whole story, as people live it."""
+    """One whole story, as people live it: bob answers when he was paged."""
     await story.asks()
+    await story.until(story.incidents)
     await story.presses("bob", "approve")
     await story.until(lambda: "Granted and read back" in story.card()["text"])
     await story.until(lambda: story.incidents()[0]["status"] == "resolved")
