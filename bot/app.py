@@ -91,7 +91,7 @@ async def _assemble(settings: Settings, kind: str, stack: AsyncExitStack) -> Run
     clock = await _clock(settings)
     ledger = await Ledger.open(settings.ledger_url, kind=kind, now=clock.now)
     stack.push_async_callback(ledger.close)
-    vendors = await connect(settings, clock, stack)
+    vendors = await connect(settings, clock, stack, patient=True)
     knowledge = await Knowledge.open(
         settings.data_dir,
         settings.documents,
@@ -212,8 +212,14 @@ class Vendors:
     adviser: OpenAIAdviser | None
 
 
-async def connect(settings: Settings, clock: SystemClock | SandboxClock, stack: AsyncExitStack) -> Vendors:
-    """All vendors side by side: a wrong token or address is named, with what to set."""
+async def connect(
+    settings: Settings, clock: SystemClock | SandboxClock, stack: AsyncExitStack, *, patient: bool = False
+) -> Vendors:
+    """All vendors side by side: a wrong token or address is named, with what to set.
+
+    `patient` starts without a vendor that is merely down: a restart during an outage must still take requests, and
+    every job waits for its vendor by itself. Slack is needed in any case.
+    """
     pager, adviser = new_pager(settings), new_adviser(settings)
     client = new_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value())
     slack = Slack(client)
@@ -224,15 +230,15 @@ async def connect(settings: Settings, clock: SystemClock | SandboxClock, stack: 
     stack.push_async_callback(writer.close)
     wanted = [
         _or_setting("SLACK_BOT_TOKEN", "SLACK_API_URL", slack.connect(), needed=True),
-        _or_setting("OKTA_API_TOKEN", "OKTA_ORG_URL", _connect_reader(reader)),
-        _or_setting("OKTA_WRITE_TOKEN", "OKTA_ORG_URL", _connect_writer(writer)),
+        _or_setting("OKTA_API_TOKEN", "OKTA_ORG_URL", _connect_reader(reader), needed=not patient),
+        _or_setting("OKTA_WRITE_TOKEN", "OKTA_ORG_URL", _connect_writer(writer), needed=not patient),
     ]
     if pager is not None:
         stack.push_async_callback(pager.close)
-        wanted.append(_or_setting("PAGERDUTY_API_KEY", "PAGERDUTY_API_URL", pager.connect()))
+        wanted.append(_or_setting("PAGERDUTY_API_KEY", "PAGERDUTY_API_URL", pager.connect(), needed=not patient))
     if adviser is not None:
         stack.push_async_callback(adviser.close)
-        wanted.append(_or_setting("OPENAI_API_KEY", "OPENAI_BASE_URL", adviser.connect()))
+        wanted.append(_or_setting("OPENAI_API_KEY", "OPENAI_BASE_URL", adviser.connect(), needed=False))
     problems = dict.fromkeys(problem for problem in await asyncio.gather(*wanted) if problem)
     if problems:
         raise SettingsError("\n".join(problems))
