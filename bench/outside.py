@@ -203,7 +203,7 @@ class Crowd:
         """What the sandbox itself added to each delayed call, median milliseconds by vendor."""
         added: defaultdict[str, list[float]] = defaultdict(list)
         for call in self._world.calls[int(args.get("since", 0)) :]:
-            if call.fault == "slow" and call.status is not None:
+            if call.fault == "latency" and call.status is not None:
                 added[call.vendor].append(call.ms - SLOW[call.vendor] * 1000)
         return {vendor: statistics.median(values) for vendor, values in added.items()}
 

@@ -43,7 +43,7 @@ class Stage:
         """Delay every call to the vendors as long as `SLOW` says, or no longer."""
         await self._send("DELETE", "faults")
         for vendor, seconds in SLOW.items() if on else ():
-            fault = {"vendor": vendor, "route": "*", "kind": "slow", "times": None, "seconds": seconds}
+            fault = {"vendor": vendor, "route": "*", "kind": "latency", "times": None, "seconds": seconds}
             await self._send("POST", "faults", fault)
 
     async def until(self, milestone: str, cases: Sequence[str], *, seconds: float = PATIENCE) -> Seen:

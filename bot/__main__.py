@@ -21,8 +21,10 @@ app = typer.Typer(
 )
 policy = typer.Typer(help="The catalogue and the guardrails.", no_args_is_help=True)
 people = typer.Typer(help="Who may decide: accounts linked by an admin.", no_args_is_help=True)
+audit = typer.Typer(help="The audit trail.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(policy, name="policy")
 app.add_typer(people, name="people")
+app.add_typer(audit, name="audit")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Instead of TINYAPPROVER_DATA_DIR.")]
 Documents = Annotated[Path | None, typer.Option("--documents", help="Instead of TINYAPPROVER_DOCUMENTS.")]
@@ -126,6 +128,32 @@ def people_unlink(email: Annotated[str, typer.Argument(help="Their directory log
     from bot import commands
 
     commands.people_unlink(email)
+
+
+@audit.command("verify")
+def audit_verify() -> None:
+    """Check the whole chain: nothing changed, removed, inserted or reordered."""
+    from bot import commands
+
+    commands.audit_verify()
+
+
+@audit.command("show")
+def audit_show(request: Annotated[str, typer.Argument(help="A request, such as TA-12.")]) -> None:
+    """Everything that happened to one request, in order."""
+    from bot import commands
+
+    commands.audit_show(request)
+
+
+@audit.command("export")
+def audit_export(
+    form: Annotated[str, typer.Option("--format", help="jsonl, csv or ocsf.")] = "jsonl",
+) -> None:
+    """The whole trail to standard output, a line each."""
+    from bot import commands
+
+    commands.audit_export(form)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from bot.app import PRODUCTION, connect
+from bot.audit import AuditEvent
 from bot.clock import SystemClock
 from bot.config import Settings
 from bot.core.request import Person
@@ -34,6 +35,7 @@ async def link(settings: Settings, email: str, slack_user: str) -> Person:
             ledger=ledger,
             chat=vendors.slack,
             directory=vendors.reader,
+            home_team=vendors.slack.team,
             pager=vendors.pager,
             by=f"admin {getpass.getuser()}",
         )
@@ -50,3 +52,9 @@ async def unlink(settings: Settings, email: str) -> bool:
     async with _ledger(settings) as ledger:
         found = [person for person in await ledger.people() if person.email.casefold() == email.casefold()]
         return bool(found) and await ledger.unlink(found[0].id, by=f"admin {getpass.getuser()}")
+
+
+async def trail(settings: Settings, request: str | None = None) -> Sequence[AuditEvent]:
+    """The audit trail, of one request or whole."""
+    async with _ledger(settings) as ledger:
+        return await ledger.events(request)

@@ -14,16 +14,21 @@ from typing import Any
 
 from bot import metrics
 from bot.asides import Asides
+from bot.authority import Attempt, Authority
 from bot.clock import SandboxClock, SystemClock
 from bot.comments import Comments
 from bot.config import Settings, check_addresses
+from bot.core.request import Draft, Person
 from bot.errors import Fault, SettingsError
 from bot.evidence import Documents, Precedents
 from bot.jobs import Handler, Worker
-from bot.journey import Journey, Limits, Rules
+from bot.journey import Journey
 from bot.ledger import Due, Job, Ledger
-from bot.ports import Source
+from bot.planning import Planning
+from bot.ports import Actor
+from bot.rules import Limits, Rules
 from bot.screen import warm as warm_screen
+from bot.showing import Showing
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
 from bot.web import Front
@@ -41,7 +46,10 @@ log = logging.getLogger(__name__)
 
 PRODUCTION, SANDBOX = "production", "sandbox"
 ROLES = ("front", "executor")
-TELLS_THE_CARD = frozenset({"page"})
+ACTIONS = frozenset({OktaGroupActor.kind})
+TELLS_THE_CARD = frozenset({"page", "plan"})
+DECIDE = "decide"
+CANNOT_CHECK = "your answer is taken. Whether it counts cannot be checked just now; that is tried again until it can."
 
 
 @dataclass(slots=True)
@@ -86,7 +94,7 @@ async def start(settings: Settings, *, kind: str = PRODUCTION) -> Running:
 
 async def _assemble(settings: Settings, kind: str, stack: AsyncExitStack) -> Running:
     check_settings(settings, kind)
-    policies = load(policy_directory(settings, kind))
+    policies = load(policy_directory(settings, kind), actions=ACTIONS)
     rules = Rules(policies.entitlements, policies.guardrails, policies.advice, policies.digest, policies.protected)
     clock = await _clock(settings)
     ledger = await Ledger.open(settings.ledger_url, kind=kind, now=clock.now)
@@ -99,22 +107,38 @@ async def _assemble(settings: Settings, kind: str, stack: AsyncExitStack) -> Run
         base_url=settings.documents_url,
     )
     stack.push_async_callback(knowledge.close)
-    sources: list[Source] = [OktaFacts(vendors.reader, clock), Documents(knowledge), Precedents(ledger)]
-    actor = OktaGroupActor(vendors.reader, vendors.writer, protected=policies.protected)
-    journey = Journey(
+    journey = _journey(settings, rules, clock, ledger, vendors, knowledge)
+    return await _begin(settings, journey, clock, vendors, knowledge, stack)
+
+
+def _journey(
+    settings: Settings,
+    rules: Rules,
+    clock: SystemClock | SandboxClock,
+    ledger: Ledger,
+    vendors: Vendors,
+    knowledge: Knowledge,
+) -> Journey:
+    limits, team = _limits(settings), vendors.slack.team
+    actor = OktaGroupActor(vendors.reader, vendors.writer, protected=rules.protected)
+    actors: dict[str, Actor] = {actor.kind: actor}
+    planning = Planning(ledger, vendors.reader, actors, rules)
+    return Journey(
         ledger=ledger,
         chat=vendors.slack,
         directory=vendors.reader,
-        actors={actor.kind: actor},
-        sources=sources,
+        actors=actors,
+        sources=[OktaFacts(vendors.reader, clock), Documents(knowledge), Precedents(ledger)],
         rules=rules,
-        limits=_limits(settings),
+        limits=limits,
+        planning=planning,
+        authority=Authority(ledger, vendors.reader, planning, rules, clock, vendors.pager),
+        showing=Showing(ledger, vendors.slack, limits.responder_channel),
         clock=clock,
-        home_team=vendors.slack.team,
+        home_team=team,
         pager=vendors.pager,
         adviser=vendors.adviser,
     )
-    return await _begin(settings, journey, clock, vendors, knowledge, stack)
 
 
 async def _begin(
@@ -145,7 +169,7 @@ async def _begin(
     url = await front.start(settings.http_host, settings.http_port)
     stack.push_async_callback(front.stop)
     await socket.start()
-    work: list[Coroutine[Any, Any, Any]] = [worker.run(), _watch(socket, connected), _warm_up(knowledge, warm)]
+    work: list[Coroutine[Any, Any, Any]] = [worker.run(), _watch(socket, connected), _warm_up(knowledge, journey, warm)]
     if isinstance(clock, SandboxClock):
         work.append(clock.follow())
     tasks = [asyncio.create_task(one) for one in work]
@@ -190,9 +214,12 @@ def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
 
 def _tell_trouble(journey: Journey) -> Callable[[Job, str], Coroutine[Any, Any, None]]:
     async def tell(job: Job, _trouble: str) -> None:
-        """While the page cannot go out, the card says so; while the card cannot, the page's text does."""
+        """The card says what cannot be planned or paged; whoever answered is told once that their answer waits."""
         if job.kind in TELLS_THE_CARD:
             await journey.ledger.schedule(job.subject, [Due("card")])
+        if job.kind.partition(":")[0] == DECIDE and job.attempts == 1:
+            attempt = Attempt(**job.payload)
+            await journey.ledger.schedule(job.subject, [attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)])
 
     return tell
 
@@ -364,9 +391,13 @@ async def _watch(socket: Socket, connected: dict[str, bool]) -> None:
         await asyncio.sleep(1.0)
 
 
-async def _warm_up(knowledge: Knowledge, warm: asyncio.Event) -> None:
-    """What is slow the first time is done once before `/readyz` says ready: detectors, embedder, index."""
+async def _warm_up(knowledge: Knowledge, journey: Journey, warm: asyncio.Event) -> None:
+    """What is slow the first time is done once before `/readyz` says ready: detectors, ledger, embedder, index."""
     await asyncio.to_thread(warm_screen)
+    entitlement = next(iter(journey.rules.entitlements.values()))
+    nobody = Person(id="", email="", name="")
+    draft = Draft("rehearsal", entitlement.id, nobody, nobody, minutes=1, justification="")
+    await journey.ledger.rehearse(draft, entitlement)
     try:
         await knowledge.warm()
         summary = await knowledge.index()

@@ -7,15 +7,19 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot import page
+from bot.audit import text_hash
+from bot.authority import RESPONDER_SECONDS, concerns, is_responder
 from bot.core.lifecycle import OPEN, Event, State
 from bot.core.request import Entitlement, Person, Request, Sensitivity, Standing
 from bot.core.words import one_line
 from bot.errors import Fault, Refused
-from bot.journey import CLOSED_JOBS, Journey
+from bot.journey import CLOSED_JOBS, Journey, plan_paged
 from bot.ledger import Audit, Due, Job
 from bot.slack import cards, home
 from policies.rules import may_ask
 
+PASSED_ON = "page.passed_on"
 CODE_LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -33,24 +37,11 @@ class Asides:
 
     # --- what responders do -----------------------------------------------------------------------------------------
 
-    async def responder(self, request: Request, slack_user: str) -> Person:
-        """The linked person behind a click, if they are among those who may decide this; `Refused` otherwise."""
-        journey = self.journey
-        person = await journey.ledger.person_by_slack(journey.home_team, slack_user)
-        standing = await journey.directory.standing(person.id, max_age=60) if person and person.decides else None
-        if person is None or standing is None or not _decides(request, person, standing):
-            raise Refused(
-                f"This is for the people who decide {request.id} (members of {request.entitlement.approvers.group}, "
-                "and not whoever it concerns).",
-                rule="invariant#responder",
-            )
-        return person
-
     async def ask(self, request: Request, person: Person, words: str) -> None:
         """A responder's question goes to the requester, and onto the page."""
         if request.state not in OPEN:
             raise Refused(cards.too_late(request), rule="decision#too-late")
-        audit = Audit(person.id, "question.asked")
+        audit = Audit(person.id, "question.asked", {"text_sha256": text_hash(words)})
         await self.journey.ledger.ask(request.id, person.name, words, audit=audit, jobs=_question_jobs)
 
     async def answer(self, request: Request, person: Person, question: int, words: str) -> None:
@@ -58,7 +49,7 @@ class Asides:
         if person.id != request.requester.id:
             raise Refused(f"Only whoever asked for {request.id} can answer.", rule="invariant#requester")
         jobs = (Due("card"), Due("dm"), Due(f"question_note:{question}-answer"))
-        audit = Audit(person.id, "question.answered", {"question": question})
+        audit = Audit(person.id, "question.answered", {"question": question, "text_sha256": text_hash(words)})
         stored = await self.journey.ledger.answer(question, words, request=request.id, audit=audit, jobs=jobs)
         if not stored:
             raise Refused("That question has been answered already.", rule="question#answered")
@@ -72,13 +63,15 @@ class Asides:
             words = question.answer if part else question.text
             who = request.requester.name if part else question.asked_by
             verb = "answers" if part else "asks the requester"
-            await pager.add_note(request.incident_id, f"{request.id}: {who} {verb}: {one_line(words, 1000)}")
+            note = f"{request.id}, question {number}: {who} {verb}: {one_line(words, 1000)}"
+            await pager.add_note(request.incident_id, note)
         return None
 
     async def pass_on(self, request: Request, person: Person) -> None:
-        """*Not me*: the next level is paged."""
-        audit = Audit(person.id, "page.passed_on")
-        await self.journey.ledger.note_event(audit, request=request.id, jobs=(Due("escalate"),))
+        """*Not me*: the next level is paged. Pressing twice passes on once."""
+        audit = Audit(person.id, PASSED_ON, {"incident": request.incident_id})
+        once = f"{request.incident_id}/{person.id}"
+        await self.journey.ledger.accept(PASSED_ON, once, request=request.id, audit=audit, jobs=(Due("escalate"),))
 
     async def take(self, request: Request, person: Person) -> None:
         """*I take it*: after the page was closed, somebody has it in Slack, so it is not paged once more."""
@@ -92,7 +85,7 @@ class Asides:
         request, pager = await self.journey.ledger.request(job.subject), self.journey.pager
         if pager is None or not request.incident_id or request.state not in OPEN:
             return None
-        level = 1 + len([one for one in await self._trail(request.id) if one == "page.passed_on"])
+        level = 1 + await self._passes(request.id, request.incident_id)
         try:
             await pager.escalate(request.incident_id, level)
             words = f"passed on to level {level}."
@@ -103,8 +96,9 @@ class Asides:
         await pager.add_note(request.incident_id, f"{request.id}: {words}")
         return None
 
-    async def _trail(self, request: str) -> list[str]:
-        return [event.what for event in await self.journey.ledger.events(request)]
+    async def _passes(self, request: str, incident: str) -> int:
+        events = await self.journey.ledger.events(request)
+        return sum(event.what == PASSED_ON and event.detail["incident"] == incident for event in events)
 
     async def look_at_advice(self, request: Request, person: Person) -> None:
         """That somebody looked is recorded before they see it."""
@@ -113,6 +107,8 @@ class Asides:
 
     async def retry(self, request: Request, person: Person) -> None:
         """Try a failed grant again: the recorded decisions still stand and are checked again."""
+        if self.journey.clock.now() >= request.deadline:
+            raise Refused(f"{request.id} was approved too long ago; ask for it anew.", rule="decision#too-late")
         audit = Audit(person.id, "grant.retried")
         if not await self.journey.ledger.retry(request.id, audit=audit, jobs=(Due("grant"), Due("card"), Due("dm"))):
             raise Refused(
@@ -150,7 +146,7 @@ class Asides:
         if request.entitlement.sensitivity is not Sensitivity.HIGH or not request.decidable or not request.incident_id:
             return None
         members = set(await journey.directory.members(request.entitlement.approvers.group))
-        eligible = [one for one in await journey.ledger.people() if one.id in members and _concerns_not(request, one)]
+        eligible = [one for one in await journey.ledger.people() if one.id in members and not concerns(request, one)]
         jobs = [Due(f"code:{one.id}") for one in eligible if one.decides and one.slack_user]
         await journey.ledger.schedule(request.id, jobs)
         return None
@@ -175,11 +171,10 @@ class Asides:
         request, shown = await journey.ledger.to_show(job.subject, "card")
         if request.state not in OPEN or journey.pager is None:
             return None
-        again = journey.page_of(request, shown, key=f"{request.id}/again")
+        again = page.about(request, card=journey.showing.link(shown), key=f"{request.id}/again")
         incident = await journey.pager.open_incident(again, look_first=job.attempts > 1)
-        digest = journey.digest_paged(job, request)
         jobs = (Due("card"), Due("poll"), Due("plan_note"), Due("resolve"))
-        await journey.ledger.replace_incident(request.id, incident, digest=digest, jobs=jobs)
+        await journey.ledger.replace_incident(request.id, incident, digest=plan_paged(job, request), jobs=jobs)
         return None
 
     # --- App Home ---------------------------------------------------------------------------------------------------
@@ -197,9 +192,10 @@ class Asides:
             return []
         journey = self.journey
         waiting, standing = await asyncio.gather(
-            journey.ledger.requests(states=OPEN, limit=50), journey.directory.standing(person.id, max_age=60)
+            journey.ledger.requests(states=OPEN, limit=50),
+            journey.directory.standing(person.id, max_age=RESPONDER_SECONDS),
         )
-        theirs = [request for request in waiting if _decides(request, person, standing)]
+        theirs = [request for request in waiting if is_responder(request, person, standing)]
         shown = await asyncio.gather(*(journey.ledger.shown(request.id, "card") for request in theirs))
         return [
             (request, journey.chat.link(card.sent) if card else None)
@@ -214,12 +210,3 @@ class Asides:
 
 def _question_jobs(question: int) -> tuple[Due, ...]:
     return Due("card"), Due(f"tell:question:{question}"), Due(f"question_note:{question}")
-
-
-def _decides(request: Request, person: Person, standing: Standing) -> bool:
-    in_group = request.entitlement.approvers.group in standing.groups
-    return person.decides and standing.active and in_group and _concerns_not(request, person)
-
-
-def _concerns_not(request: Request, person: Person) -> bool:
-    return person.id not in (request.requester.id, request.beneficiary.id)

@@ -35,6 +35,11 @@ def event_hash(body: dict[str, Any]) -> str:
     return hashlib.sha256(rfc8785.dumps(body)).hexdigest()
 
 
+def text_hash(text: str) -> str:
+    """What stands in the trail for a text that people wrote: it proves the words without telling them."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def broken_link(events: Iterable[AuditEvent]) -> int | None:
     """The `seq` of the first event that does not follow from the one before it; None when the chain is whole."""
     prev, expected = GENESIS, 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from bot.app import PRODUCTION, Vendors, check_settings, connect, policy_directory
+from bot.app import ACTIONS, PRODUCTION, Vendors, check_settings, connect, policy_directory
 from bot.clock import SystemClock
 from bot.config import Settings, read_settings
 from bot.errors import Fault, Refused, SettingsError
@@ -48,7 +48,7 @@ async def _check(settings: Settings) -> AsyncIterator[Finding]:
     yield await _tried_async("database", _database(settings))
     policies = None
     try:
-        policies = load(policy_directory(settings, PRODUCTION))
+        policies = load(policy_directory(settings, PRODUCTION), actions=ACTIONS)
         yield Finding("policies", good=True, words=f"{len(policies.entitlements)} entitlements")
     except SettingsError as problem:
         yield Finding("policies", good=False, words=str(problem))

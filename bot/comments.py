@@ -9,16 +9,19 @@ import asyncio
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
+from bot.authority import Attempt
 from bot.core.lifecycle import OPEN
 from bot.core.notes import Approve, Chatter, Comment, Deny, Unclear, read_comment
 from bot.core.request import Answer, Place, Request
-from bot.journey import REPAGE_AFTER, Attempt
 from bot.ledger import Audit, Due, Job, Ledger
 from bot.ports import Clock, Note, Pager
+from bot.screen import looks_secret
 
-SOURCE = "pagerduty.note"
+SOURCE, OPENED = "pagerduty.note", "page.opened"
+EARLIER = "it stands on an earlier page of this request; answer on the newest one, or on the card"
 CALLS_A_SECOND = 4.0  # of the 16 that PagerDuty allows: pages and notes go first
 CALLS_A_READING = 2
+REPAGE_AFTER = timedelta(minutes=10)
 
 
 def next_reading(age: timedelta) -> timedelta:
@@ -60,29 +63,46 @@ class Comments:
         paged = await self.ledger.paged(job.subject)
         if paged is None:
             return None
-        notes, incident = await asyncio.gather(
-            self.pager.notes(paged.incident_id), self.pager.incident(paged.incident_id)
+        incident, _ = await asyncio.gather(
+            self.pager.incident(paged.incident_id), self._read_all(request, paged.incident_id)
         )
-        taken = await self.ledger.accepted(SOURCE, [_receipt(note) for note in notes])
-        for note in notes:
-            if _receipt(note) not in taken:
-                await self._take(request, note)
-        if request.state not in OPEN or incident.status == "resolved":
+        if request.state not in OPEN:
             self.pace.forget(paged.incident_id)
-            if request.state in OPEN:
-                await self._closed_undecided(request, paged.incident_id)
             return None
+        if incident.status == "resolved":
+            await self._closed_undecided(request, paged.incident_id)
         now = self.clock.now()
         return now + self.pace.until_next(paged.incident_id, next_reading(now - paged.shown_at))
 
-    async def _take(self, request: Request, note: Note) -> None:
+    async def _read_all(self, request: Request, incident_id: str) -> None:
+        """This incident, and those before it, whose comments get an answer and count no more."""
+        earlier = await self._earlier(request.id, incident_id)
+        await asyncio.gather(
+            self._read(request, incident_id), *(self._read(request, one, why=EARLIER) for one in earlier)
+        )
+
+    async def _earlier(self, request: str, incident_id: str) -> list[str]:
+        """The incidents that stood for the request before this one."""
+        opened = [event.detail["incident"] for event in await self.ledger.events(request) if event.what == OPENED]
+        return [one for one in opened if one != incident_id]
+
+    async def _read(self, request: Request, incident_id: str, *, why: str = "") -> None:
+        """Take what is new on one incident; `why` says why nothing that stands there counts."""
+        notes = await self.pager.notes(incident_id)
+        taken = await self.ledger.accepted(SOURCE, [_receipt(note) for note in notes])
+        for note in notes:
+            if _receipt(note) not in taken:
+                await self._take(request, note, incident_id, why)
+
+    async def _take(self, request: Request, note: Note, incident_id: str, why: str) -> None:
         """Each comment is taken once, whatever it says. What we write tells how to decide and never has that form."""
         comment = read_comment(note.content, case=request.id)
         ours = note.author is not None and note.author == self.pager.own_user
         if isinstance(comment, Chatter) or (ours and isinstance(comment, Unclear)):
             await self.ledger.accept(SOURCE, _receipt(note))
             return
-        follow = _refused(note, "it was written as TinyApprover itself") if ours else _follow(note, comment)
+        why = "it was written as TinyApprover itself" if ours else why
+        follow = _refused(note, why, incident_id) if why else _follow(note, comment, incident_id)
         await self.ledger.accept(SOURCE, _receipt(note), request=request.id, jobs=[follow])
 
     async def unclear(self, job: Job) -> datetime | None:
@@ -109,18 +129,24 @@ def _receipt(note: Note) -> str:
     return f"{note.id}-edited" if note.edited else note.id
 
 
-def _follow(note: Note, comment: Comment) -> Due:
+def _follow(note: Note, comment: Comment, incident_id: str) -> Due:
     if note.author is None:
-        return _refused(note, "it was not written by a person")
+        return _refused(note, "it was not written by a person", incident_id)
     if note.edited:
-        return _refused(note, "it was edited after it was written; write a new one instead")
+        return _refused(note, "it was edited after it was written; write a new one instead", incident_id)
     match comment:
         case Approve():
             return _attempt(note, Answer.APPROVE, code=comment.code or "")
         case Deny():
-            return _attempt(note, Answer.DENY, reason=comment.reason)
+            return _attempt(note, Answer.DENY, reason=_fit_to_keep(comment.reason))
         case _:
-            return _refused(note, "it is not in the form that decides")
+            return _refused(note, "it is not in the form that decides", incident_id)
+
+
+def _fit_to_keep(reason: str) -> str:
+    """A denial counts whatever its reason holds; a secret in it goes no further."""
+    found = looks_secret(reason)
+    return f"(reason withheld: looks like {found})" if found else reason
 
 
 def _attempt(note: Note, answer: Answer, *, code: str = "", reason: str = "") -> Due:
@@ -136,6 +162,12 @@ def _attempt(note: Note, answer: Answer, *, code: str = "", reason: str = "") ->
     return Due(f"decide:{note.id}", payload=asdict(attempt))
 
 
-def _refused(note: Note, why: str) -> Due:
-    payload = {"place": Place.PAGERDUTY, "who": note.author or "", "receipt": _receipt(note), "text": f"{why}."}
+def _refused(note: Note, why: str, incident_id: str) -> Due:
+    payload = {
+        "place": Place.PAGERDUTY,
+        "who": note.author or "",
+        "receipt": _receipt(note),
+        "incident": incident_id,
+        "text": f"{why}.",
+    }
     return Due(f"unclear:{_receipt(note)}", payload=payload)

@@ -59,6 +59,7 @@ async def link_responders(running: Running, world: World) -> None:
             ledger=journey.ledger,
             chat=journey.chat,
             directory=journey.directory,
+            home_team=journey.home_team,
             pager=journey.pager,
             by="demo",
         )

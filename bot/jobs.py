@@ -27,6 +27,8 @@ LONGEST_WAIT = 30.0
 SHORTEST_BACK_OFF, LONGEST_BACK_OFF = 0.2, 60.0
 GRACE_SECONDS = 8.0  # less than what supervisors wait after SIGTERM
 AT_ONCE = 256
+SEEN_FIRST = "card"
+BURST, BURST_SECONDS = 8, 0.1
 
 
 def back_off(attempts: int, *, retry_after: float | None = None) -> timedelta:
@@ -78,8 +80,7 @@ class Worker:
             self._wake.clear()
             room = AT_ONCE - len(self._running)
             jobs = await self._claim(room) if room else []
-            for job in jobs:
-                self._start(job)
+            await self._start_all(jobs)
             if not room or len(jobs) < room:
                 await self._sleep()
         await self._finish()
@@ -100,6 +101,17 @@ class Worker:
     async def _claim(self, room: int) -> list[Job]:
         """Never a job that runs here still, whatever the clock did to its lease."""
         return await self._ledger.claim(self._roles, most=room, lease=LEASE_SECONDS, running=self._running)
+
+    async def _start_all(self, jobs: Sequence[Job]) -> None:
+        """In a burst the first things that people see go out before anything else begins."""
+        seen = [job for job in jobs if job.kind == SEEN_FIRST]
+        for job in seen:
+            self._start(job)
+        if len(seen) > BURST:
+            await asyncio.sleep(BURST_SECONDS)
+        for job in jobs:
+            if job.kind != SEEN_FIRST:
+                self._start(job)
 
     def _start(self, job: Job) -> None:
         task = asyncio.create_task(self._attempt(job), name=f"{job.subject} {job.kind}")

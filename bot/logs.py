@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 
+from bot.core.words import one_line, run
+
 FIELDS = ("request", "step", "vendor", "ms")
+LONGEST = 2000
 
 
 class Line(logging.Formatter):
-    """`12:00:00 info request=TA-1 step=card ms=152 done`."""
+    """`12:00:00 info request=TA-1 step=card ms=152 done`. No text from outside can begin a line of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
         named = [f"{name}={value}" for name in FIELDS if (value := getattr(record, name, "")) not in ("", None)]
         parts = [self.formatTime(record, "%H:%M:%S"), record.levelname.lower(), *named, record.getMessage()]
-        text = " ".join(parts)
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        rows = self.formatException(record.exc_info).splitlines() if record.exc_info else []
+        return "\n".join([one_line(" ".join(parts), LONGEST), *(f"  {run(row, LONGEST)}" for row in rows)])
 
 
 def set_up(level: str) -> None:

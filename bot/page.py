@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.core.lifecycle import OPEN, State
-from bot.core.request import Answer, Evidence, Flag, Place, Request, Sensitivity
+from bot.core.request import Answer, Evidence, Flag, Place, Request, Sensitivity, Wake
 from bot.core.words import date, one_line, span
+from bot.ports import Page
 
 TITLE_LIMIT = 200
 BODY_LIMIT = 18_000
 HEAD_LIMIT = 500
 WHERE = {Place.SLACK: "in Slack", Place.PAGERDUTY: "on the page"}
+
+
+def about(request: Request, *, card: str | None, key: str = "") -> Page:
+    """The whole page about a request; `key` for another one than its first."""
+    urgent = request.entitlement.wake is Wake.HIGH and not request.can_wait
+    return Page(
+        key=key or request.id,
+        title=title(request),
+        body=body(request, card=card),
+        urgency="high" if urgent else "low",
+        escalation_policy=request.entitlement.approvers.escalation_policy,
+        link=card or "",
+    )
 
 
 def title(request: Request) -> str:
@@ -101,9 +115,10 @@ def _evidence_lines(evidence: Evidence) -> Iterator[str]:
 
 
 def plan_note(request: Request) -> str:
-    """The plan, when it became known or changed after the page."""
+    """The plan, when it became known or changed after the page. No two rounds say the same."""
     plan = request.plan
-    lines = [f"{request.id}: the plan is known now; answers count from this note on."]
+    news = "is known now" if request.round == 1 else f"has changed (round {request.round}; earlier answers are void)"
+    lines = [f"{request.id}: the plan {news}; answers count from this note on."]
     lines += [f"- {one_line(line, 300)}" for line in (plan.lines if plan else ())]
     return "\n".join([*lines, *how_to_answer(request)])
 
@@ -122,6 +137,11 @@ def advice_note(request: Request) -> str:
     lines = [f"{request.id}: AI suggestion, may be wrong: {leaning} ({one_line(advice.model, 100)})"]
     lines += [f"- {one_line(reason.text, 300)} [{one_line(', '.join(reason.cites), 200)}]" for reason in advice.reasons]
     return "\n".join(lines)
+
+
+def answer_waits(text: str, *, receipt: str) -> str:
+    """For whoever commented something that cannot be checked yet."""
+    return f"{text} (note {receipt})"
 
 
 def reply(request: Request, text: str, *, receipt: str, card: str | None) -> str:
@@ -163,16 +183,17 @@ def deciders(request: Request) -> str:
     return one_line(" and ".join(names), 200) or "nobody"
 
 
-def overdue(request: Request) -> tuple[str, str]:
-    """Title and text of the page for access that could not be taken back."""
+def overdue(request: Request) -> Page:
+    """The page for access that could not be taken back: it wakes somebody."""
     lines = request.plan.lines if request.plan else ()
     heading = f"{request.id}: access of {request.beneficiary.name} is overdue and could not be removed"
     text = [
-        "The time is up and the access could not be taken away; it is tried again until it is gone.",
+        "It should be gone and could not be taken away; it is tried again until it is.",
         "Remove it by hand if it must be gone now:",
         *(f"- {one_line(line, 300)}" for line in lines),
     ]
-    return one_line(heading, TITLE_LIMIT), "\n".join(text)
+    heading = one_line(heading, TITLE_LIMIT)
+    return Page(key=f"{request.id}/overdue", title=heading, body="\n".join(text), urgency="high")
 
 
 def _own(request: Request) -> bool:

@@ -62,14 +62,24 @@ async def _link_requester(member: Member, *, ledger: Ledger, directory: Director
 
 
 async def link_responder(
-    email: str, *, slack_user: str, ledger: Ledger, chat: Chat, directory: Directory, pager: Pager | None, by: str
+    email: str,
+    *,
+    slack_user: str,
+    ledger: Ledger,
+    chat: Chat,
+    directory: Directory,
+    home_team: str,
+    pager: Pager | None,
+    by: str,
 ) -> Person:
     """An admin's link of somebody who decides. All three accounts must exist and be active; ids are kept."""
     member = await chat.member(slack_user)
-    check_member(member, home_team=member.team)
+    check_member(member, home_team=home_team)
     standing = await directory.by_login(email)
     if standing is None or not standing.active:
         raise Refused(f"{email} is not the login of an active directory account.", rule="people#directory")
+    if not member.email_confirmed or member.email.casefold() != standing.email.casefold():
+        raise Refused(f"The chat account {slack_user} has another e-mail address than {email}.", rule="people#email")
     pager_user = await pager.user_by_email(email) if pager else None
     person = Person(
         id=standing.person_id,

@@ -148,7 +148,7 @@ class Pager(Protocol):
     """The paging system."""
 
     async def open_incident(self, page: Page, *, look_first: bool = False) -> Incident:
-        """Open an incident, or adopt the open one that has the key. A repeat looks first: then also a resolved one."""
+        """Open an incident. A repeat looks first, and adopts what has the key, whatever that says."""
         ...
 
     async def find(self, key: str) -> Incident | None:

@@ -71,15 +71,15 @@ class OpenAIAdviser:
 
     async def _advise(self, brief: Brief) -> Advice:
         asked = messages(brief, secrets.token_hex(8))
-        allowed = citable(brief)
+        allowed, links = citable(brief), frozenset(one.url for one in brief.passages)
         answer = await self._ask(asked)
         try:
-            return parse_advice(answer, allowed)
+            return parse_advice(answer, allowed, links)
         except Unusable as problem:
             repair = REPAIR.format(problem=problem)
         asked += [{"role": "assistant", "content": answer[:2_000]}, {"role": "user", "content": repair}]
         try:
-            return parse_advice(await self._ask(asked), allowed)
+            return parse_advice(await self._ask(asked), allowed, links)
         except Unusable as problem:
             raise Fault(VENDOR, f"model output unusable: {problem}") from None
 

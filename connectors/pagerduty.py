@@ -91,19 +91,19 @@ class PagerDuty:
     # --- incidents
 
     async def open_incident(self, page: Page, *, look_first: bool = False) -> Incident:
-        """Open, or adopt what has the key already. `look_first` costs a read: for an attempt after a crash."""
+        """Open. Only a repeat looks first and adopts what has the key, because anybody may have opened that.
+
+        Whoever repeats knows that what was adopted may say something else than `page`.
+        """
         if look_first and (found := await self.find(page.key)):
             return found
         try:
             answer = await self._call("POST", "/incidents", {"incident": self._draft(page)})
             return _written(_incident, answer, "incident")
         except Fault as fault:
-            if not (fault.unknown or fault.status == 400):
-                raise
-            found = await self.find(page.key)
-            if found is None:
-                raise
-            return found
+            if fault.status == 400 and not look_first:  # perhaps the key is taken: the repeat sees
+                raise Fault(VENDOR, fault.what, status=400) from fault
+            raise
 
     def _draft(self, page: Page) -> dict[str, Any]:
         draft = {

@@ -56,10 +56,10 @@ class _Recorder:
         return opinion
 
 
-def check(directory: Path, *, protected: Collection[str] = ()) -> Report:
+def check(directory: Path, *, protected: Collection[str] = (), actions: Collection[str] | None = None) -> Report:
     """Validate the directory, run every example, and remove each guardrail in turn to see whether one flips."""
     try:
-        policies = load(directory, protected=protected)
+        policies = load(directory, protected=protected, actions=actions)
     except SettingsError as error:
         return Report(tuple(_finding(line, directory) for line in str(error).splitlines()))
     recorder = _Recorder(policies.guardrails)

@@ -56,14 +56,19 @@ class _Entry:
     form: EntryForm
 
 
-def load(directory: Path, *, protected: Collection[str] = ()) -> Policies:
-    """Read and check a whole directory. `protected` are further groups that no entitlement may add people to."""
+def load(directory: Path, *, protected: Collection[str] = (), actions: Collection[str] | None = None) -> Policies:
+    """Read and check a whole directory.
+
+    `protected` are further groups that no entitlement may add people to; `actions` are the kinds that somebody can
+    carry out (None: not known here).
+    """
     digest = _digest(directory)
     entries = [_read(path) for path in _catalogue_files(directory / "catalogue")]
     entitlements = _with_symmetric_conflicts(
         {entry.id: entry.form.entitlement(entry.id, source=f"catalogue/{entry.id}.yml") for entry in entries}
     )
     for entry in entries:
+        _check_action(entry, actions)
         _check(entry, entitlements, frozenset(protected))
     _check_titles(entries)
     policies = Policies(
@@ -144,6 +149,11 @@ def _check(entry: _Entry, entitlements: Mapping[str, Entitlement], protected: fr
     _check_conflicts(entry, entitlements)
     for index, example in enumerate(entry.form.examples):
         _check_example(entry, index, example, entitlements)
+
+
+def _check_action(entry: _Entry, actions: Collection[str] | None) -> None:
+    if actions is not None and (kind := entry.form.action.kind) not in actions:
+        raise entry.marked.error(("action", "kind"), f'"{kind}" is not one of {", ".join(sorted(actions))}')
 
 
 def _check_numbers(entry: _Entry) -> None:

@@ -334,3 +334,8 @@ class Request:
     def decidable(self) -> bool:
         """Plan and policy result are recorded and policy lets people decide: *Approve* may be drawn."""
         return self.state is State.PENDING and self.plan is not None and self.ruling is not None and self.ruling.allowed
+
+    @property
+    def decidable_digest(self) -> str:
+        """Of the plan that an approval counts for now; empty while it cannot be approved."""
+        return self.plan.digest if self.plan is not None and self.decidable else ""

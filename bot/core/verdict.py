@@ -30,9 +30,15 @@ class Tally:
 def tally(decisions: Sequence[Decision], *, needed: int, minutes: int) -> Tally:
     """Count the decisions of one round. `minutes` is what was asked for; an approval for less shortens it."""
     approvers = {decision.person_id for decision in decisions if decision.answer is Answer.APPROVE}
-    granted = min([minutes, *(decision.minutes for decision in decisions if decision.minutes is not None)])
     if any(decision.answer is Answer.DENY for decision in decisions):
         outcome = Outcome.DENIED
     else:
         outcome = Outcome.APPROVED if len(approvers) >= max(needed, 1) else Outcome.WAITING
+    granted = granted_minutes(decisions, minutes=minutes)
     return Tally(outcome=outcome, approvals=len(approvers), needed=max(needed, 1), minutes=granted)
+
+
+def granted_minutes(decisions: Sequence[Decision], *, minutes: int) -> int:
+    """For how long it is granted: as asked for, or shorter if somebody approved for less."""
+    approved = [decision.minutes for decision in decisions if decision.answer is Answer.APPROVE]
+    return min([minutes, *(shorter for shorter in approved if shorter is not None)])

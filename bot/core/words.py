@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import datetime
 
 _SPACE = re.compile(r"\s+")
@@ -17,12 +16,14 @@ def one_line(text: str, limit: int) -> str:
 
 def run(text: str, limit: int) -> str:
     """The same for a piece of a line, which keeps the blanks at its ends."""
-    visible = _SPACE.sub(" ", "".join(char for char in text if char.isspace() or _is_visible(char)))
+    spaced = _SPACE.sub(" ", text)
+    visible = spaced if spaced.isprintable() else _SPACE.sub(" ", "".join(filter(_is_visible, spaced)))
     return visible if len(visible) <= limit else f"{visible[: limit - 1].rstrip()}…"
 
 
 def _is_visible(char: str) -> bool:
-    return char in _JOINERS or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    """Not a control, format, surrogate, private or unassigned character."""
+    return char.isprintable() or char in _JOINERS
 
 
 def span(minutes: int) -> str:

@@ -7,7 +7,9 @@ writer thread (WAL, synchronous=FULL), so nothing here blocks the event loop.
 
 from __future__ import annotations
 
-from bot.core.request import Request
+from sqlalchemy import Connection
+
+from bot.core.request import Draft, Entitlement, Request
 from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
 from bot.ledger.grants import Grants
@@ -22,6 +24,19 @@ class Ledger(Decisions, Grants, Places, Links, Queue):
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:
         """A request, and our message of a kind about it as it stands, in one reading."""
         return await self._run(lambda c: (self._load(c, request), self._shown(c, request, kind)))
+
+    async def rehearse(self, draft: Draft, entitlement: Entitlement) -> None:
+        """Store, read and claim a request that is undone again, so that nobody waits for what the first time takes."""
+
+        def work(c: Connection) -> None:
+            undone = c.begin_nested()
+            request = self._receive(c, draft, entitlement, self._now(), [Due("card")])
+            self._load(c, request)
+            self._shown(c, request, "card")
+            undone.rollback()
+
+        await self._run(work)
+        await self.claim(("nobody",), most=1, lease=0.0)
 
 
 __all__ = ["Audit", "Due", "Figures", "Job", "Ledger", "Paged", "Shown"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -30,6 +31,7 @@ from bot.errors import SettingsError
 from bot.ledger import tables as t
 
 T = TypeVar("T")
+TOGETHER = 64
 EXECUTOR_KINDS = frozenset({"grant", "revoke"})
 
 
@@ -64,10 +66,10 @@ _WANT = text(
 
 
 def open_engine(url: str) -> Engine:
-    """An engine for `sqlite:///path` or `postgresql://...`, set up for lasting commits."""
+    """An engine for `sqlite:///path` or `postgresql://...`: lasting commits, and errors that tell no values."""
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=4)
-    engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        return create_engine(url, pool_size=4, hide_parameters=True)
+    engine = create_engine(url, poolclass=StaticPool, hide_parameters=True, connect_args={"check_same_thread": False})
     event.listen(engine, "connect", _lasting_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine
@@ -83,6 +85,14 @@ def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Work that waits for the ledger's thread, and where its result is told."""
+
+    work: Callable[[Connection], Any]
+    done: asyncio.Future[Any]
+
+
 class Database:
     """Transactions, and what every one of them may carry: events and jobs.
 
@@ -93,6 +103,7 @@ class Database:
         self._engine = engine
         self._now = now
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._waiting: deque[_Piece] = deque()
         self.on_commit: Callable[[], None] = lambda: None
 
     @classmethod
@@ -114,12 +125,25 @@ class Database:
         self._engine.dispose()
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
-        """One transaction, on the ledger's own thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+        """One piece of work, whole or not at all. What waits meanwhile is committed together with it, once."""
+        piece = _Piece(work, asyncio.get_running_loop().create_future())
+        self._waiting.append(piece)
+        self._thread.submit(self._commit_waiting)
+        result: T = await piece.done
+        return result
 
-    def _transact(self, work: Callable[[Connection], T]) -> T:
-        with self._engine.begin() as connection:
-            return work(connection)
+    def _commit_waiting(self) -> None:
+        """On the ledger's thread: everything that waits, in one transaction. Nobody is told before it is committed."""
+        pieces = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
+        if not pieces:
+            return
+        try:
+            with self._engine.begin() as connection:
+                results = [_attempt(connection, piece.work, alone=len(pieces) == 1) for piece in pieces]
+        except Exception as problem:  # noqa: BLE001 - told to whoever waits for it
+            results = [problem] * len(pieces)
+        loop = pieces[0].done.get_loop()
+        loop.call_soon_threadsafe(_tell, pieces, results)
 
     async def _change(self, work: Callable[[Connection], T]) -> T:
         result = await self._run(work)
@@ -161,6 +185,27 @@ class Database:
         rows = [_job_row(subject, due, now=self._now()) for due in jobs]
         if rows:
             c.execute(_WANT, rows)
+
+
+def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone: bool) -> Any:
+    """The result of a piece of work, or its error, which undoes that piece and no other."""
+    if alone:
+        return work(connection)
+    try:
+        with connection.begin_nested():
+            return work(connection)
+    except Exception as problem:  # noqa: BLE001 - told to whoever waits for it
+        return problem
+
+
+def _tell(pieces: Sequence[_Piece], results: Sequence[Any]) -> None:
+    for piece, result in zip(pieces, results, strict=True):
+        if piece.done.done():
+            continue
+        if isinstance(result, BaseException):
+            piece.done.set_exception(result)
+        else:
+            piece.done.set_result(result)
 
 
 def _job_row(subject: str, due: Due, *, now: datetime) -> dict[str, Any]:

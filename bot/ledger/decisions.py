@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     bindparam,
+    delete,
     insert,
     select,
     update,
@@ -66,6 +67,8 @@ class Decisions(Requests):
                 "This code is not yours, was used already, or is for an older plan. Use the newest one sent to you.",
                 rule="invariant#code",
             )
+        if code:
+            self._append(c, request.id, Audit(decision.person_id, "code.used", {"digest": decision.digest}))
         needed = request.ruling.approvals if request.ruling else 1
         counted = tally((*request.decisions, decision), needed=needed, minutes=request.minutes)
         audit = Audit(decision.person_id, f"decision.{decision.answer}", _decision_detail(decision))
@@ -111,18 +114,24 @@ class Decisions(Requests):
             held = c.execute(select(t.codes.c.code).where(mine)).scalar()
             if held is None:
                 c.execute(insert(t.codes), {"request_id": request, "person_id": person, "digest": digest, "code": code})
+                self._append(c, request, Audit("tinyapprover", "code.given", {"to": person, "digest": digest}))
             return str(held or code)
 
         return await self._run(work)
 
     async def reopen(self, request: str, plan: Plan, ruling: Ruling, *, audit: Audit, jobs: Sequence[Due]) -> bool:
-        """The plan is no longer the one that was approved: back to pending, in a new round of decisions."""
+        """The plan is no longer the one that was approved: back to pending, in a new round of decisions.
+
+        Codes and what the page showed belong to the round before, even if the plan becomes the old one again.
+        """
         values = {"plan": plan, "ruling": ruling, "planned_at": self._now()}
 
         def work(c: Connection) -> bool:
             moved = self._move(c, request, Event.PLAN_CHANGED, audit, values, jobs)
             if moved:
                 c.execute(_NEXT_ROUND, {"n": number_of(request)})
+                c.execute(delete(t.codes).where(t.codes.c.request_id == request))
+                c.execute(update(t.incidents).where(t.incidents.c.request_id == request).values(digest=""))
             return moved
 
         return await self._change(work)
@@ -160,6 +169,8 @@ class Decisions(Requests):
 
 def _may_still_be_decided(request: Request, decision: Decision) -> bool:
     """A denial counts from the start; an approval only while pending, and only for the plan as it is now."""
+    if decision.at >= request.deadline:
+        return False
     if decision.answer is Answer.DENY:
         return request.state in (State.RECEIVED, State.PENDING)
     return request.decidable and request.plan is not None and request.plan.digest == decision.digest

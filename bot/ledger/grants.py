@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     bindparam,
     delete,
     insert,
     select,
+    true,
     update,
 )
 
@@ -112,13 +114,20 @@ class Grants(Requests):
 
         await self._change(work)
 
+    async def other_grant(self, target: str, *, besides: str) -> str | None:
+        """Another request that added the same access and has not taken it back, though that may be due."""
+        return await self._other_grant(target, besides, true())
+
     async def other_live_grant(self, target: str, *, besides: str) -> str | None:
         """Another request that added the same access and is not due to take it back yet."""
         lasts = t.grants.c.ends_at.is_(None) | (t.grants.c.ends_at > self._now())
+        return await self._other_grant(target, besides, lasts)
+
+    async def _other_grant(self, target: str, besides: str, condition: ColumnElement[bool]) -> str | None:
         query = (
             select(t.grants.c.request_id)
             .where(t.grants.c.target == target, t.grants.c.request_id != besides)
-            .where(t.grants.c.held_before.is_(False), t.grants.c.revoked_at.is_(None), lasts)
+            .where(t.grants.c.held_before.is_(False), t.grants.c.revoked_at.is_(None), condition)
         )
         return await self._run(lambda c: c.execute(query).scalar())
 

@@ -79,6 +79,8 @@ class Places(Database):
                 c.execute(_POSTED, {"subject": subject, "kind": kind, **values})
             else:
                 c.execute(_REDRAWN, {"s": subject, "k": kind, **values})
+            if kind == "card" and digest and since == now:
+                self._append(c, subject, _plan_shown(digest, where="card"))
 
         await self._run(work)
 
@@ -92,9 +94,7 @@ class Places(Database):
 
         def work(c: Connection) -> Paged | None:
             row = c.execute(_INCIDENT, {"r": request}).one_or_none()
-            return (
-                Paged(row.incident_id, row.url, row.digest, row.shown_at, row.resolved_at is not None) if row else None
-            )
+            return _paged(row) if row else None
 
         return await self._run(work)
 
@@ -133,17 +133,31 @@ class Places(Database):
 
     async def plan_on_incident(self, request: str, digest: str) -> None:
         """A changed plan was written to the incident as a note: it counts from now."""
-        row = t.incidents.c.request_id == request
         values = {"digest": digest, "shown_at": self._now()}
-        await self._run(lambda c: c.execute(update(t.incidents).where(row).values(**values)))
 
-    async def incident_resolved(self, request: str) -> None:
-        row = t.incidents.c.request_id == request
-        await self._run(lambda c: c.execute(update(t.incidents).where(row).values(resolved_at=self._now())))
+        def work(c: Connection) -> None:
+            c.execute(update(t.incidents).where(t.incidents.c.request_id == request).values(**values))
+            self._append(c, request, _plan_shown(digest, where="note"))
+
+        await self._run(work)
+
+    async def incident_resolved(self, request: str, incident_id: str) -> None:
+        """We closed it, after the outcome was written on it."""
+
+        def work(c: Connection) -> None:
+            row = t.incidents.c.incident_id == incident_id
+            c.execute(update(t.incidents).where(row).values(resolved_at=self._now()))
+            self._append(c, request, Audit("tinyapprover", "page.resolved", {"incident": incident_id}))
+
+        await self._run(work)
 
     async def request_of_incident(self, incident_id: str) -> str | None:
         query = select(t.incidents.c.request_id).where(t.incidents.c.incident_id == incident_id)
         return await self._run(lambda c: c.execute(query).scalar())
+
+
+def _plan_shown(digest: str, *, where: str) -> Audit:
+    return Audit("tinyapprover", "plan.shown", {"digest": digest, "where": where})
 
 
 def _shown(row: Row[Any]) -> Shown:

@@ -6,23 +6,27 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
+    Select,
     bindparam,
     case,
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 
 from bot.ledger import tables as t
-from bot.ledger.database import Database, Due
+from bot.ledger.database import Audit, Database, Due
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +51,34 @@ class Figures:
     late: float
 
 
-_CLAIMABLE = (
-    select(t.jobs)
-    .where(t.jobs.c.role.in_(bindparam("roles", expanding=True)))
-    .where(t.jobs.c.due <= bindparam("now"), t.jobs.c.leased_until <= bindparam("now"))
-    .where(t.jobs.c.id.not_in(bindparam("running", expanding=True)))
-    .order_by(case((t.jobs.c.kind == "card", 0), else_=1), t.jobs.c.due)  # somebody is looking at the card
-    .limit(bindparam("most"))
-    .with_for_update(skip_locked=True)
-)
+def _of(roles: tuple[str, ...]) -> ColumnElement[bool]:
+    """Not `IN`, which is spelled out anew at every execution."""
+    return or_(*(t.jobs.c.role == role for role in roles))
+
+
+@cache
+def _next_due(roles: tuple[str, ...]) -> Select[Any]:
+    return select(func.min(t.jobs.c.due)).where(_of(roles), t.jobs.c.leased_until == 0.0)
+
+
+@cache
+def _claimable(roles: tuple[str, ...]) -> Select[Any]:
+    """Due jobs of these roles; cards first, because somebody is looking at them."""
+    return (
+        select(t.jobs)
+        .where(_of(roles))
+        .where(t.jobs.c.due <= bindparam("now"), t.jobs.c.leased_until <= bindparam("now"))
+        .order_by(case((t.jobs.c.kind == "card", 0), else_=1), t.jobs.c.due)
+        .limit(bindparam("most"))
+        .with_for_update(skip_locked=True)
+    )
+
+
 _LEASE = (
     update(t.jobs)
     .where(t.jobs.c.id == bindparam("job"))
     .values(leased_until=bindparam("until"), attempts=t.jobs.c.attempts + 1)
 )
-_NEXT_DUE = select(func.min(t.jobs.c.due)).where(
-    t.jobs.c.role.in_(bindparam("roles", expanding=True)), t.jobs.c.leased_until == 0.0
-)
-
 _OURS = (t.jobs.c.id == bindparam("job")) & (t.jobs.c.leased_until == bindparam("lease"))
 _UNCHANGED = _OURS & (t.jobs.c.wanted == bindparam("claimed"))
 _AGAIN = {"leased_until": 0.0, "attempts": t.jobs.c.attempts * bindparam("kept"), "trouble": bindparam("what")}
@@ -85,8 +99,8 @@ class Queue(Database):
 
         def work(c: Connection) -> list[Job]:
             now = self._now().timestamp()  # in the transaction: whatever was committed before it is due
-            wanted = {"roles": list(roles), "now": now, "most": most, "running": list(running)}
-            rows = c.execute(_CLAIMABLE, wanted).all()
+            found = c.execute(_claimable(tuple(roles)), {"now": now, "most": most + len(running)})
+            rows = [row for row in found if row.id not in running][:most]
             if rows:
                 c.execute(_LEASE, [{"job": row.id, "until": now + lease} for row in rows])
             return [_job(row, leased_until=now + lease) for row in rows]
@@ -117,7 +131,7 @@ class Queue(Database):
 
     async def next_due(self, roles: Sequence[str]) -> datetime | None:
         """When the next unleased job is due."""
-        due = await self._run(lambda c: c.execute(_NEXT_DUE, {"roles": list(roles)}).scalar())
+        due = await self._run(lambda c: c.execute(_next_due(tuple(roles))).scalar())
         return datetime.fromtimestamp(due, self._now().tzinfo) if due is not None else None
 
     async def release_leases(self, roles: Sequence[str]) -> None:
@@ -138,16 +152,28 @@ class Queue(Database):
 
         return await self._run(work)
 
-    async def accept(self, source: str, delivery_id: str, *, request: str = "", jobs: Sequence[Due] = ()) -> bool:
-        """Take a delivery once, with the jobs that it means; false when it was taken before."""
-        return await self._change(lambda c: self._accept(c, source, delivery_id, request, jobs))
+    async def accept(
+        self,
+        source: str,
+        delivery_id: str,
+        *,
+        request: str = "",
+        audit: Audit | None = None,
+        jobs: Sequence[Due] = (),
+    ) -> bool:
+        """Take a delivery once, with the event and the jobs that it means; false when it was taken before."""
+        return await self._change(lambda c: self._accept(c, source, delivery_id, request, audit, jobs))
 
-    def _accept(self, c: Connection, source: str, delivery_id: str, request: str, jobs: Sequence[Due]) -> bool:
+    def _accept(
+        self, c: Connection, source: str, delivery_id: str, request: str, audit: Audit | None, jobs: Sequence[Due]
+    ) -> bool:
         try:
             with c.begin_nested():
                 c.execute(_TAKE, {"source": source, "delivery_id": delivery_id, "at": self._now()})
         except IntegrityError:
             return False
+        if audit is not None:
+            self._append(c, request, audit)
         self._schedule(c, request, jobs)
         return True
 

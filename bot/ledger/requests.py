@@ -9,12 +9,17 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Row,
+    String,
     bindparam,
+    cast,
+    exists,
     insert,
+    literal,
     select,
     update,
 )
 
+from bot.audit import text_hash
 from bot.core.lifecycle import MOVES, Event, State, move
 from bot.core.request import (
     Answer,
@@ -41,7 +46,16 @@ def number_of(request: str) -> int:
     return int(request.removeprefix("TA-"))
 
 
-_REQUEST = select(t.requests).where(t.requests.c.number == bindparam("n"))
+_ID = literal("TA-").concat(cast(t.requests.c.number, String))
+_ROWS = select(  # with a row comes what else there is about it, so that only that is read
+    t.requests,
+    exists().where(t.grants.c.request_id == _ID).label("granted"),
+    exists().where(t.incidents.c.request_id == _ID).label("paged"),
+    exists().where(t.decisions.c.request_id == _ID).label("decided"),
+    exists().where(t.questions.c.request_id == _ID).label("questioned"),
+    exists().where(t.jobs.c.subject == _ID, t.jobs.c.trouble != "").label("troubled"),
+)
+_REQUEST = _ROWS.where(t.requests.c.number == bindparam("n"))
 _DECISIONS = select(t.decisions).where(t.decisions.c.request_id == bindparam("r")).order_by(t.decisions.c.at)
 _QUESTIONS = select(t.questions).where(t.questions.c.request_id == bindparam("r")).order_by(t.questions.c.id)
 _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
@@ -75,6 +89,8 @@ class Requests(Database):
             "for": draft.beneficiary.id,
             "minutes": draft.minutes,
             "origin": draft.origin,
+            "justification_sha256": text_hash(draft.justification),
+            "ticket_sha256": text_hash(draft.ticket),
         }
         self._append(c, request, Audit(draft.requester.id, "request.received", detail))
         self._schedule(c, request, [Due("expire", at=deadline), *jobs])
@@ -99,9 +115,12 @@ class Requests(Database):
 
     def _assemble(self, c: Connection, row: Row[Any]) -> Request:
         request = request_id(row.number)
-        grant = c.execute(_GRANT, {"r": request}).one_or_none()
-        incident = c.execute(_INCIDENT, {"r": request}).one_or_none()
-        trouble = {row.kind: row.trouble for row in c.execute(_TROUBLE, {"r": request})}
+        about = {"r": request}
+        grant = c.execute(_GRANT, about).one() if row.granted else None
+        incident = c.execute(_INCIDENT, about).one() if row.paged else None
+        decisions = c.execute(_DECISIONS, about).all() if row.decided else ()
+        questions = c.execute(_QUESTIONS, about).all() if row.questioned else ()
+        trouble = c.execute(_TROUBLE, about).all() if row.troubled else ()
         return Request(
             id=request,
             state=State(row.state),
@@ -121,22 +140,22 @@ class Requests(Database):
             ruling=row.ruling,
             evidence=row.evidence,
             advice=row.advice,
-            decisions=tuple(_decision(d) for d in c.execute(_DECISIONS, {"r": request}) if d.round == row.round),
-            questions=tuple(_question(q) for q in c.execute(_QUESTIONS, {"r": request})),
+            decisions=tuple(_decision(one) for one in decisions if one.round == row.round),
+            questions=tuple(_question(one) for one in questions),
             grant=grant_of(grant) if grant else None,
             incident_id=incident.incident_id if incident else None,
             incident_url=incident.url if incident else None,
             outcome=row.outcome,
             closed_at=row.closed_at,
             revoke_overdue=bool(grant and grant.overdue),
-            trouble=trouble,
+            trouble={one.kind: one.trouble for one in trouble},
         )
 
     async def requests(
         self, *, states: Iterable[State] = (), person: str | None = None, limit: int = 50
     ) -> list[Request]:
         """Newest first; `person` matches requester or beneficiary."""
-        query = select(t.requests).order_by(t.requests.c.number.desc()).limit(limit)
+        query = _ROWS.order_by(t.requests.c.number.desc()).limit(limit)
         if wanted := [state.value for state in states]:
             query = query.where(t.requests.c.state.in_(wanted))
         if person is not None:
@@ -147,8 +166,7 @@ class Requests(Database):
         """The latest closed or granted requests for the same thing, before this one."""
         decided = [state.value for state in State if state not in (State.RECEIVED, State.PENDING)]
         query = (
-            select(t.requests)
-            .where(t.requests.c.entitlement_id == entitlement, t.requests.c.number < number_of(before))
+            _ROWS.where(t.requests.c.entitlement_id == entitlement, t.requests.c.number < number_of(before))
             .where(t.requests.c.state.in_(decided))
             .order_by(t.requests.c.number.desc())
             .limit(limit)

@@ -53,13 +53,14 @@ STANDING = {
     State.DONE: "🟢 Done and read back",
     State.ENDED: "⚪ Ended",
     State.DENIED: "🔴 Denied",
-    State.EXPIRED: "⚪ Expired: nobody decided in time",
+    State.EXPIRED: "⚪ Expired",
     State.WITHDRAWN: "⚪ Withdrawn by the requester",
     State.FAILED: "🔴 Could not be granted",
     State.REFUSED: "⚪ Refused by policy",
 }
-OVERDUE = "🔴 Overdue: the time is up and the access could not be removed yet"
-TELLS_WHY = frozenset({State.DENIED, State.ENDED, State.FAILED, State.REFUSED, State.WITHDRAWN})
+OVERDUE = "🔴 Overdue: the access should be gone and could not be removed yet"
+LEFT_BEHIND = "🔴 Could not be granted, and what was written could not be removed yet"
+TELLS_WHY = FINAL | {State.FAILED}
 
 # --- the responder's card --------------------------------------------------------------------------------------------
 
@@ -85,8 +86,13 @@ def _card(request: Request, page_url: str | None, room: int) -> Iterator[Block]:
 
 def sentence(request: Request) -> str:
     """The card as one sentence, for notifications and screen readers."""
-    standing = _bare(OVERDUE if request.revoke_overdue else STANDING[request.state])
-    return said(f"{request.id}: {page.asks(request)}. {standing}.", 2000)
+    return said(f"{request.id}: {page.asks(request)}. {_bare(_standing(request))}.", 2000)
+
+
+def _standing(request: Request) -> str:
+    if not request.revoke_overdue:
+        return STANDING[request.state]
+    return LEFT_BEHIND if request.state is State.FAILED else OVERDUE
 
 
 def _bare(words: str) -> str:
@@ -98,7 +104,7 @@ def _what(request: Request) -> Iterator[Block]:
     pairs = [("Asked by", _who(request.requester.name, request.requester.email))]
     if not _own(request):
         pairs.append(("For", _who(request.beneficiary.name, request.beneficiary.email)))
-    pairs += [("How long", span(request.minutes)), ("Sensitivity", request.entitlement.sensitivity.value)]
+    pairs += [("How long", span(_minutes(request))), ("Sensitivity", request.entitlement.sensitivity.value)]
     if request.ticket:
         pairs.append(("Ticket", request.ticket))
     if request.can_wait:
@@ -108,9 +114,10 @@ def _what(request: Request) -> Iterator[Block]:
 
 
 def _status(request: Request) -> Iterator[Block]:
-    words = f"*{STANDING[request.state]}*" if "*" not in STANDING[request.state] else STANDING[request.state]
+    standing = _standing(request)
+    words = standing if "*" in standing else f"*{standing}*"
     if request.revoke_overdue:
-        words = f"*{OVERDUE}*. It is tried until it is gone."
+        words += ". It is tried until it is gone."
     yield section(f"{words}{_status_detail(request)}")
     if request.outcome and request.state in TELLS_WHY:
         yield rich(quote(request.outcome, limit=500))
@@ -139,10 +146,21 @@ def _count(request: Request) -> str:
 def _plan(request: Request) -> Block:
     lines = request.plan.lines if request.plan else ()
     ends = request.grant.ends_at if request.grant else None
-    rows = [[text(words)] for words in lines]
+    rows = [[text(_as_granted(request, words))] for words in lines]
     if ends is None and request.plan is not None and request.state in OPEN:
         rows.append([text(f"if approved now, removes on {date(_if_now(request))}")])
     return rich(line(text(_plan_title(request), bold=True)), bullets(rows))
+
+
+def _minutes(request: Request) -> int:
+    """As granted, which may be less than was asked for."""
+    return request.grant.minutes if request.grant else request.minutes
+
+
+def _as_granted(request: Request, words: str) -> str:
+    """A line of the plan; the one that tells when it is removed keeps to the time that was granted."""
+    granted = span(_minutes(request))
+    return words.replace(span(request.minutes), granted) if words.startswith("removes ") else words
 
 
 def _plan_title(request: Request) -> str:
@@ -223,6 +241,8 @@ def _footer(request: Request, page_url: str | None) -> Iterator[Block]:
     yield context(" · ".join(parts))
     if request.state in OPEN and request.advice and request.advice.note:
         yield context(f"ℹ {said(request.advice.note, 300)}")
+    if (trouble := request.trouble.get("plan")) and request.state is State.RECEIVED:
+        yield context(f"⚠ Nobody can approve yet, the plan is not known: {said(trouble, 150)}. It is tried again.")
     if (trouble := request.trouble.get("page")) and not request.incident_id:
         yield context(f"⚠ Nobody has been paged yet: {said(trouble, 150)}. It is tried again.")
 
@@ -269,7 +289,7 @@ def requester_card(request: Request) -> Message:
     """The direct message that follows the request to its end."""
     blocks = [header(f"{request.id} · {request.entitlement.title}"), *_status(request)]
     whom = [] if _own(request) else [("For", _who(request.beneficiary.name, request.beneficiary.email))]
-    blocks.append(fields([("How long", span(request.minutes)), *whom]))
+    blocks.append(fields([("How long", span(_minutes(request))), *whom]))
     blocks.append(rich(quote(request.justification)))
     if request.state in OPEN:
         blocks.append(context(f"{_who_decides(request)} · expires {when(request.deadline)}"))

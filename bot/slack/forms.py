@@ -164,6 +164,12 @@ def read_request(view: Mapping[str, Any], requester: str) -> Filled:
     )
 
 
+def field_of(rule: str) -> str:
+    """The field of the request form that a rule is about."""
+    place = rule.partition("#")[2]
+    return {"time": DURATION, "ticket": TICKET, "beneficiary-active": FOR}.get(place, ACCESS)
+
+
 def justification_of(view: Mapping[str, Any]) -> str:
     """What stands in the justification while the form is being filled in."""
     return _typed(view["state"]["values"], JUSTIFICATION) or ""

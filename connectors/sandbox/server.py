@@ -201,7 +201,7 @@ def _play_faults(world: World, vendor: str) -> Any:
         fault = world.pick_fault(vendor, route)
         call.fault = fault.kind if fault else ""
         try:
-            response = await _answer(request, handler, fault)
+            response = await _answer(request, handler, fault, call.started)
             call.status = response.status
         finally:
             call.ms = (time.monotonic() - call.started) * 1000
@@ -220,9 +220,13 @@ async def _body(request: web.Request) -> Any:
         return text
 
 
-async def _answer(request: web.Request, handler: Handler, fault: Fault | None) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: Handler, fault: Fault | None, began: float) -> web.StreamResponse:
     if fault is None:
         return await handler(request)
+    if fault.kind == "latency":
+        response = await handler(request)
+        await asyncio.sleep(began + fault.seconds - time.monotonic())
+        return response
     if fault.kind == "slow":
         await asyncio.sleep(fault.seconds)
         return await handler(request)

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-FAULT_KINDS = ("slow", "rate_limit", "rate_limit_bare", "error", "cut", "empty", "html", "lost_answer")
+FAULT_KINDS = ("slow", "latency", "rate_limit", "rate_limit_bare", "error", "cut", "empty", "html", "lost_answer")
 CALLS_KEPT = 20_000
 
 
@@ -41,7 +41,8 @@ class SandboxPerson:
 class Fault:
     """A fault to play on matching calls: `times` runs down to 0 (None: until removed), `chance` is 0 to 1.
 
-    `seconds` is the delay of `slow` and the Retry-After of `rate_limit`; `status` is what `error` answers.
+    `seconds` is the delay of `slow`, the whole time that a call takes with `latency`, and the Retry-After of
+    `rate_limit`; `status` is what `error` answers.
     """
 
     vendor: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Coroutine
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,11 @@ class LedgerAndModel(RuleBasedStateMachine):
 
     @rule(target=requests, key=st.integers(1, 5), needed=st.integers(1, 2))
     def submit(self, key: int, needed: int) -> str:
-        request = str(self.do(self.ledger.receive(a_draft(str(key)), an_entitlement(), deadline=NOW, jobs=())))
+        request = str(
+            self.do(
+                self.ledger.receive(a_draft(str(key)), an_entitlement(), deadline=NOW + timedelta(hours=8), jobs=())
+            )
+        )
         self.model.state.setdefault(request, State.RECEIVED)
         self.model.approvals.setdefault(request, set())
         self.model.needed.setdefault(request, needed)

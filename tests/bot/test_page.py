@@ -85,9 +85,9 @@ def test_whatever_people_write_the_texts_are_within_the_vendors_limits(request: 
     assert len(page.title(request)) <= 255
     assert len(page.title(request).splitlines()) == 1
     assert len(page.body(request, card=CARD)) <= page.BODY_LIMIT
-    heading, text = page.overdue(request)
-    assert len(heading) <= 255
-    notes = [page.plan_note(request), page.advice_note(request), page.outcome_note(request), text]
+    alarm = page.overdue(request)
+    assert len(alarm.title) <= 255
+    notes = [page.plan_note(request), page.advice_note(request), page.outcome_note(request), alarm.body]
     assert all(0 < len(note) < 25_000 for note in notes)
     assert not any(set("\u202e\u200b\x00\x1b") & set(note) for note in [*notes, page.body(request, card=CARD)])
 
@@ -156,9 +156,9 @@ def test_advice_is_labelled_as_what_it_is() -> None:
 
 
 def test_the_page_about_overdue_access_says_what_to_remove() -> None:
-    heading, text = page.overdue(a_decidable_request(state=State.ACTIVE))
-    assert heading == "TA-1: access of Alice Archer is overdue and could not be removed"
-    assert "- adds alice@example.com to the Okta group prod-readonly" in text
+    alarm = page.overdue(a_decidable_request(state=State.ACTIVE))
+    assert alarm.title == "TA-1: access of Alice Archer is overdue and could not be removed"
+    assert "- adds alice@example.com to the Okta group prod-readonly" in alarm.body
 
 
 def test_the_group_may_have_a_long_name() -> None:

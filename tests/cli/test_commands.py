@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import socket
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from bot.ledger import Ledger
-from tests.builders import NOW, a_person
+from tests.builders import NOW, a_draft, a_person, an_entitlement
 from tests.cli.conftest import ROOT, Terminal
 
 
@@ -128,6 +129,15 @@ async def test_policy_check_names_file_and_line_of_what_does_not(terminal: Termi
     assert "vpn-contractors.yml:" in answer.out + answer.err
 
 
+async def test_policy_check_knows_what_can_be_carried_out(terminal: Terminal) -> None:
+    copy = a_copy(terminal.folder)
+    file = copy / "catalogue" / "vpn-contractors.yml"
+    file.write_text(file.read_text().replace("okta.group", "okta.gruop"))
+    answer = await terminal.run("policy", "check", str(copy))
+    assert answer.code == 2
+    assert 'action.kind: "okta.gruop" is not one of okta.group' in answer.out
+
+
 async def test_init_writes_a_starter_set_that_checks_and_overwrites_nothing(terminal: Terminal) -> None:
     place = str(terminal.folder / "ours")
     assert (await terminal.run("init", place)).code == 0
@@ -153,6 +163,7 @@ async def test_people_are_linked_listed_and_unlinked(terminal: Terminal) -> None
         ("dave@example.com", "U0DAVE", "Only full members"),
         ("bob@example.com", "U0ERIN", "Only full members"),
         ("nobody@example.com", "U0BOB", "is not the login of an active directory account"),
+        ("bob@example.com", "U0CAROL", "has another e-mail address than bob@example.com"),
     ],
 )
 async def test_who_cannot_decide_is_not_linked(terminal: Terminal, email: str, slack: str, said: str) -> None:
@@ -171,3 +182,30 @@ async def test_a_slack_account_that_is_not_there_is_said_so(terminal: Terminal) 
 async def test_unlinking_a_stranger_is_refused(terminal: Terminal) -> None:
     answer = await terminal.run("people", "unlink", "nobody@example.com")
     assert (answer.code, answer.err) == (3, "tinyapprover: nobody@example.com is not linked.\n")
+
+
+# --- audit ------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_trail_is_verified_shown_and_exported(terminal: Terminal) -> None:
+    terminal.data.mkdir(exist_ok=True)
+    file = terminal.data / "tinyapprover.db"
+    ledger = await Ledger.open(f"sqlite:///{file}", kind="production", now=lambda: NOW)
+    await ledger.receive(a_draft(), an_entitlement(), deadline=NOW, jobs=())
+    await ledger.link(a_person("bob"), by="a test")
+    await ledger.close()
+    verified = await terminal.run("audit", "verify")
+    assert verified.code == 0, verified.err
+    assert verified.out.startswith("✓ 2 events, every link whole, the last is ")
+    shown = await terminal.run("audit", "show", "ta-1")
+    assert "request.received" in shown.out
+    assert "person.linked" not in shown.out
+    exported = await terminal.run("audit", "export", "--format", "csv")
+    assert [line.partition(",")[0] for line in exported.out.splitlines()] == ["seq", "1", "2"]
+    disk = sqlite3.connect(file)
+    disk.execute("UPDATE events SET actor = 'somebody else' WHERE seq = 1")
+    disk.commit()
+    disk.close()
+    broken = await terminal.run("audit", "verify")
+    assert broken.code == 1
+    assert "the chain breaks at event 1" in broken.err

@@ -13,6 +13,7 @@ from bot.ports import Brief
 from connectors.advice_format import MAX_ANSWER, Unusable, citable, messages, parse_advice, plain
 
 ALLOWED = {"fact-1", "policy-7"}
+POLICY = "https://handbook.example.com/access#reading"
 
 
 def answer(leaning="approve", text="Fine.", cites=("fact-1",), **more) -> str:
@@ -95,6 +96,21 @@ def test_what_is_shown_is_one_line_without_tricks_and_cites_only_what_was_gather
 
 def test_hidden_and_turning_characters_are_taken_out():
     assert plain("pay\u202eload \u200bzero\u200d tag\U000e0041 line\nbreak\x07") == "payload zero tag line break"
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["https://evil.example/x", "HTTP://evil.example", "www.evil.example", "mailto:x@evil.example", "evil.io/a?b"],
+)
+def test_a_link_that_no_passage_has_is_taken_out(link):
+    (reason,) = parse_advice(answer(text=f"Sign in at ({link}) first."), ALLOWED, {POLICY}).reasons
+    assert reason.text.startswith("Sign in at ((link removed)")
+    assert "evil" not in reason.text
+
+
+def test_a_passages_own_link_stays():
+    (reason,) = parse_advice(answer(text=f"See {POLICY}, and/or ask."), ALLOWED, {POLICY}).reasons
+    assert reason.text == f"See {POLICY}, and/or ask."
 
 
 def brief(justification="to look at the logs") -> Brief:

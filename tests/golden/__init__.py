@@ -16,6 +16,7 @@ from tests.builders import (
     a_decision,
     a_grant,
     a_person,
+    a_plan,
     a_request,
     a_ruling,
     an_entitlement,
@@ -59,9 +60,23 @@ def requests() -> dict[str, Request]:
         "ended": replace(active, state=State.ENDED, outcome="The time was up; the access was removed."),
         "done": replace(approved, state=State.DONE, grant=replace(a_grant(paged), ends_at=None)),
         "denied": replace(paged, state=State.DENIED, decisions=(denied,), outcome="Ask again after the freeze."),
-        "expired": replace(paged, state=State.EXPIRED, closed_at=NOW + timedelta(hours=8)),
+        "expired": replace(
+            paged, state=State.EXPIRED, outcome="Nobody decided in time.", closed_at=NOW + timedelta(hours=8)
+        ),
+        "plan-trouble": replace(a_request(state=State.RECEIVED), trouble={"plan": "okta: no usable answer (503)"}),
+        "granted-for-less": replace(
+            active,
+            plan=a_plan(paged, lines=("adds alice@example.com to Okta group logs", "removes 1 hour after the grant")),
+            grant=a_grant(paged, minutes=15),
+        ),
         "withdrawn": replace(paged, state=State.WITHDRAWN),
         "refused": replace(paged, state=State.REFUSED, outcome="Alice Archer left the company meanwhile."),
+        "left-behind": replace(
+            active,
+            state=State.FAILED,
+            revoke_overdue=True,
+            outcome="Okta does not answer. What was written is removed.",
+        ),
         "failed": replace(approved, state=State.FAILED, outcome="Okta refused the change (403)."),
     }
 

@@ -209,6 +209,12 @@ def test_any_connectors_parameters_are_kept_as_text(folder: Folder) -> None:
     assert (one.action, one.params) == ("aws.role", {"role": "admin"})
 
 
+def test_an_action_that_nobody_can_carry_out_is_refused(folder: Folder) -> None:
+    folder.swap(READONLY, "kind: okta.group", "kind: okta.gruop")
+    with pytest.raises(SettingsError, match=r'prod-readonly.yml:5: action.kind: "okta.gruop" is not one of okta.group'):
+        load(folder.path, actions={"okta.group"})
+
+
 def test_on_call_and_channel_reach_the_entitlement(folder: Folder) -> None:
     decides = "who_decides: {group: iam-approvers, on_call: {escalation_policy: PESC, levels: [1, 2]}}"
     folder.swap(READONLY, "who_decides: {group: iam-approvers}", f"{decides}\nchannel: C0123")

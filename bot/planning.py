@@ -1,0 +1,68 @@
+"""What exactly would change, and what policy says of it: read fresh, all readings at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot.core.request import Answer, Plan, Request, Ruling
+from bot.errors import Refused
+from bot.ledger import Ledger
+from bot.ports import Actor, Directory
+from bot.rules import Rules
+
+FRESH_SECONDS = 5.0
+SHARED_SECONDS = 0.5  # readings begun by the same click or submission are one reading
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """Plans a request and rules on it. An actor that refuses to touch something raises `Refused`."""
+
+    ledger: Ledger
+    directory: Directory
+    actors: Mapping[str, Actor]
+    rules: Rules
+
+    async def before_deciding(self, request: Request) -> tuple[Plan, Ruling]:
+        """The plan to put before people, and whether they may decide it."""
+        plan, requester, beneficiary = await asyncio.gather(
+            self._plan(request, max_age=SHARED_SECONDS),
+            self.directory.standing(request.requester.id, max_age=SHARED_SECONDS),
+            self.directory.standing(request.beneficiary.id, max_age=SHARED_SECONDS),
+        )
+        return plan, self.rules.at_submission(request, request.entitlement, requester, beneficiary)
+
+    async def before_acting(self, request: Request) -> tuple[Plan, Ruling]:
+        """The same once more, and whether those who approved still may; readings are a few seconds old at most."""
+        approvers = await self._approvers(request)
+        ids = [request.requester.id, request.beneficiary.id, *approvers]
+        plan, readings = await asyncio.gather(
+            self._plan(request, max_age=FRESH_SECONDS),
+            asyncio.gather(*(self.directory.standing(person, max_age=FRESH_SECONDS) for person in ids)),
+        )
+        requester, beneficiary, *standings = readings
+        return plan, self.rules.at_execution(request, requester, beneficiary, standings)
+
+    async def _approvers(self, request: Request) -> list[str]:
+        """Those who approved and are still linked to decide."""
+        approved = [one.person_id for one in request.decisions if one.answer is Answer.APPROVE]
+        people = await asyncio.gather(*(self.ledger.person(one) for one in approved))
+        return [person.id for person in people if person is not None and person.decides]
+
+    async def _plan(self, request: Request, *, max_age: float) -> Plan:
+        """The plan; what another request of ours gave is not held already: it ends with the later of the two.
+
+        That holds also for access that is due to be taken back: it may be gone at any moment.
+        """
+        actor = self.actors[request.entitlement.action]
+        plan = await actor.plan(request, max_age=max_age)
+        if plan.already and await self.ledger.other_grant(plan.target, besides=request.id):
+            return await actor.plan(request, max_age=max_age, ours=True)
+        return plan
+
+
+def refusal(refused: Refused) -> Ruling:
+    """What must not be touched, told as a ruling."""
+    return Ruling(allowed=False, rule=refused.rule, reason=refused.sentence)

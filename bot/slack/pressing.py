@@ -1,0 +1,280 @@
+"""Pressing buttons, on cards and at home, and the small forms that some of them open.
+
+A click is recorded before it is acknowledged; whatever needs another system runs beside that, or as a job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bot.asides import Asides
+from bot.authority import Attempt
+from bot.core.request import Answer, Person, Place, Request
+from bot.errors import Fault, Refused
+from bot.journey import Journey
+from bot.ledger import Audit, Due
+from bot.screen import looks_secret
+from bot.slack import cards, forms
+from bot.slack.beside import ACK_SECONDS, Beside
+from bot.slack.blocks import escape
+from bot.slack.payload import Body, place_of, team_of, user_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A press of a button about a request."""
+
+    request: Request
+    action_id: str
+    value: str
+    team: str
+    user: str
+    trigger: str
+    channel: str
+    ts: str
+
+    async def tell(self, journey: Journey, words: str) -> None:
+        """Privately, where they pressed; from App Home and direct messages as a direct message."""
+        channel = self.channel or await journey.chat.dm_channel(self.user)
+        await journey.chat.whisper(channel, self.user, escape(words))
+
+
+Do = Callable[[Press], Awaitable[None]]
+
+
+class Pressing:
+    """Bolt's handlers for buttons and small forms."""
+
+    def __init__(self, journey: Journey, asides: Asides, beside: Beside) -> None:
+        self._journey = journey
+        self._asides = asides
+        self._beside = beside
+
+    def presses(self) -> dict[str, Do]:
+        """Buttons whose press needs a look at the request first."""
+        return {
+            cards.DENY: self._deny,
+            cards.ASK: self._ask,
+            cards.SHOW_ADVICE: self._show_advice,
+            cards.DETAILS: self._details,
+            cards.NOT_ME: self._not_me,
+            cards.RETRY: self._retry,
+            cards.TAKE: self._take_it,
+            cards.WITHDRAW: self._withdraw,
+            cards.GIVE_BACK: self._give_back,
+            cards.REPLY: self._reply,
+        }
+
+    # --- deciding ---------------------------------------------------------------------------------------------------
+
+    async def on_approve(self, ack: Any, body: Body) -> None:
+        """A click is recorded before it is acknowledged; whether it counts is decided from the record."""
+        action = body["actions"][0]
+        value = str(action.get("value") or (action.get("selected_option") or {}).get("value") or "")
+        request, _, rest = value.partition(":")
+        digest, _, minutes = rest.partition(":")
+        attempt = _attempt(body, Answer.APPROVE, digest=digest, minutes=int(minutes) if minutes.isdigit() else None)
+        await self._take(request, attempt, *place_of(body))
+        await ack()
+
+    async def on_deny(self, ack: Any, body: Body, view: Body) -> None:
+        """A denial, with its reason."""
+        about = forms.about(view)
+        try:
+            reason = _clean(forms.read_text(view))
+        except Refused as refused:
+            await ack(response_action="errors", errors={forms.REASON: refused.sentence})
+            return
+        attempt = _attempt(body, Answer.DENY, reason=reason, receipt=str(view["id"]))
+        await self._take(str(about.get("request")), attempt, str(about.get("channel")), str(about.get("ts")))
+        await ack()
+
+    async def _take(self, request: str, attempt: Attempt, channel: str, ts: str) -> None:
+        """Only a press on the card that stands for the request is taken; another one is answered and audited."""
+        journey = self._journey
+        found, shown = await asyncio.gather(journey.ledger.find(request), journey.ledger.shown(request, "card"))
+        if found is None or shown is None or (shown.sent.channel, shown.sent.ts) != (channel, ts):
+            self._beside.run(self._stray(attempt.who, channel, request=found.id if found else ""))
+            return
+        payload = {**asdict(attempt), "channel": channel, "ts": ts}
+        await journey.ledger.accept(
+            "slack.press", attempt.receipt, request=request, jobs=[Due(f"decide:{attempt.receipt}", payload=payload)]
+        )
+
+    async def _stray(self, user: str, channel: str, *, request: str) -> None:
+        audit = Audit(user, "decision.refused", {"rule": "decision#not-the-card"})
+        await self._journey.ledger.note_event(audit, request=request)
+        await self._journey.chat.whisper(channel, user, "This card is not in use any more. Look for a newer one.")
+
+    # --- the other buttons ------------------------------------------------------------------------------------------
+
+    def handler(self, do: Do) -> Callable[..., Awaitable[None]]:
+        """A Bolt handler: acknowledge, look the request up, and do it beside the acknowledgement."""
+
+        async def pressed(ack: Any, body: Body) -> None:
+            await ack()
+            value = str(body["actions"][0].get("value") or "")
+            request = await self._journey.ledger.find(value.partition(":")[0])
+            if request is not None:
+                self._beside.run(self._press(_pressed(body, request, value), do))
+
+        return pressed
+
+    async def _press(self, press: Press, do: Do) -> None:
+        """Run what a button means; whatever goes wrong is told to whoever pressed it, and refusals are audited."""
+        try:
+            await do(press)
+        except Refused as refused:
+            await self._audit_press(press, refused)
+            await press.tell(self._journey, refused.sentence)
+        except Exception as problem:  # the outermost edge: somebody waits for an answer
+            about = {"request": press.request.id, "step": press.action_id}
+            log.warning("%s", problem, exc_info=not isinstance(problem, Fault), extra=about)
+            await press.tell(self._journey, "That did not work just now. Please try again in a minute.")
+
+    async def _audit_press(self, press: Press, refused: Refused) -> None:
+        detail = {"rule": refused.rule, "press": press.action_id}
+        await self._journey.ledger.note_event(Audit(press.user, "press.refused", detail), request=press.request.id)
+
+    async def _deny(self, press: Press) -> None:
+        form = forms.deny_form(press.request.id, channel=press.channel, ts=press.ts)
+        await self._journey.chat.open_modal(press.trigger, form)
+
+    async def _ask(self, press: Press) -> None:
+        form = forms.question_form(press.request.id)
+        view_id = await self._journey.chat.open_modal(press.trigger, form)
+        try:
+            await self._responder(press)
+        except Refused as refused:
+            await self._audit_press(press, refused)
+            await self._journey.chat.update_modal(view_id, forms.refusal_form(refused.sentence))
+
+    async def _show_advice(self, press: Press) -> None:
+        person = await self._responder(press)
+        await self._asides.look_at_advice(press.request, person)
+        await self._journey.chat.open_modal(press.trigger, forms.advice_view(press.request))
+
+    async def _details(self, press: Press) -> None:
+        await self._journey.chat.open_modal(press.trigger, forms.details_view(press.request))
+
+    async def _not_me(self, press: Press) -> None:
+        person = await self._responder(press)
+        await self._asides.pass_on(press.request, person)
+        await press.tell(self._journey, f"{press.request.id} is passed on: the next level is paged.")
+
+    async def _take_it(self, press: Press) -> None:
+        await self._asides.take(press.request, await self._responder(press))
+        await press.tell(self._journey, f"{press.request.id} is yours: it is not paged again. Decide on its card.")
+
+    async def _retry(self, press: Press) -> None:
+        await self._asides.retry(press.request, await self._responder(press))
+
+    async def _withdraw(self, press: Press) -> None:
+        await self._asides.withdraw(press.request, await self._person(press.team, press.user))
+        await self._redraw_home(press.user)
+
+    async def _give_back(self, press: Press) -> None:
+        await self._asides.give_back(press.request, await self._person(press.team, press.user))
+        await self._redraw_home(press.user)
+
+    async def _redraw_home(self, user: str) -> None:
+        await self._journey.ledger.schedule(user, [Due("home")])
+
+    async def _reply(self, press: Press) -> None:
+        number = press.value.partition(":")[2]
+        question = next((one for one in press.request.questions if str(one.id) == number), None)
+        if question is not None:
+            form = forms.answer_form(press.request.id, question.id, question.text)
+            await self._journey.chat.open_modal(press.trigger, form)
+
+    # --- the small forms --------------------------------------------------------------------------------------------
+
+    async def on_question(self, ack: Any, body: Body, view: Body) -> None:
+        """A responder asks the requester."""
+        await self._text_form(ack, body, view, self._asked)
+
+    async def on_answer(self, ack: Any, body: Body, view: Body) -> None:
+        """The requester answers."""
+        await self._text_form(ack, body, view, self._answered)
+
+    async def _text_form(
+        self, ack: Any, body: Body, view: Body, then: Callable[[Request, Body, str, Body], Awaitable[None]]
+    ) -> None:
+        """A form with one text about one request: stored, then acknowledged; refusals appear at the field."""
+        try:
+            words = _clean(forms.read_text(view))
+            about = forms.about(view)
+            request = await self._journey.ledger.find(str(about.get("request")))
+            if request is None:
+                raise Refused("This request is not known here.")
+            async with asyncio.timeout(ACK_SECONDS):
+                await then(request, body, words, about)
+        except Refused as refused:
+            await ack(response_action="errors", errors={forms.REASON: refused.sentence})
+        except (Fault, TimeoutError):
+            await ack(response_action="errors", errors={forms.REASON: "That did not work just now. Please try again."})
+        else:
+            await ack()
+
+    async def _asked(self, request: Request, body: Body, words: str, about: Body) -> None:
+        responder = await self._journey.authority.responder(request, team_of(body), user_of(body))
+        await self._asides.ask(request, responder, words)
+
+    async def _answered(self, request: Request, body: Body, words: str, about: Body) -> None:
+        person = await self._person(team_of(body), user_of(body))
+        await self._asides.answer(request, person, int(about.get("question") or 0), words)
+
+    # --- who pressed ------------------------------------------------------------------------------------------------
+
+    async def _responder(self, press: Press) -> Person:
+        return await self._journey.authority.responder(press.request, press.team, press.user)
+
+    async def _person(self, team: str, user: str) -> Person:
+        person = await self._journey.ledger.person_by_slack(team, user)
+        if person is None:
+            raise Refused("Your account is not known here yet.", rule="people#unknown")
+        return person
+
+
+def _pressed(body: Body, request: Request, value: str) -> Press:
+    channel, ts = place_of(body)
+    return Press(
+        request=request,
+        action_id=str(body["actions"][0]["action_id"]),
+        value=value,
+        team=team_of(body),
+        user=user_of(body),
+        trigger=str(body["trigger_id"]),
+        channel=channel,
+        ts=ts,
+    )
+
+
+def _attempt(
+    body: Body, answer: Answer, *, digest: str = "", minutes: int | None = None, reason: str = "", receipt: str = ""
+) -> Attempt:
+    user = user_of(body)
+    pressed = receipt or f"{user}-{body['actions'][0].get('action_ts', '')}"
+    return Attempt(
+        place=Place.SLACK,
+        team=team_of(body),
+        who=user,
+        answer=answer,
+        receipt=pressed,
+        digest=digest,
+        minutes=minutes,
+        reason=reason,
+    )
+
+
+def _clean(words: str) -> str:
+    """A text for the record; what looks like a secret is refused at its field."""
+    if found := looks_secret(words):
+        raise Refused(f"This looks like {found}. Remove it first.", field=forms.REASON, rule="intake#secret")
+    return words

@@ -1,0 +1,63 @@
+"""The trail for other systems, line by line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from bot.audit import AuditEvent
+from bot.export import COLUMNS, lines
+
+
+def an_event(what: str, *, actor: str = "tinyapprover", seq: int = 1, **detail: Any) -> AuditEvent:
+    return AuditEvent(seq, "2026-03-02T09:00:00.000+00:00", "TA-1", actor, what, detail, "0" * 64, "f" * 64)
+
+
+TRAIL = [
+    an_event("request.received", actor="00ualice0000000001", minutes=60),
+    an_event("decision.deny", seq=2, reason="=1+1"),
+    an_event("grant.revoked", seq=3),
+    an_event("grant.ended", seq=4, why="It was held before the request, so nothing was removed."),
+]
+
+
+def test_json_lines_hold_every_event_whole() -> None:
+    assert [json.loads(line) for line in lines(TRAIL, "jsonl")] == [asdict(event) for event in TRAIL]
+
+
+def test_csv_has_a_heading_and_a_row_an_event() -> None:
+    heading, *rows = csv.reader(lines(TRAIL, "csv"))
+    assert tuple(heading) == COLUMNS
+    assert [row[COLUMNS.index("what")] for row in rows] == [event.what for event in TRAIL]
+    assert json.loads(rows[0][COLUMNS.index("detail")]) == {"minutes": 60}
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_cell_that_looks_like_a_formula_is_defused(start: str) -> None:
+    name = f'{start}HYPERLINK("https://example.com")'
+    _, row = csv.reader(lines([an_event("request.received", actor=name)], "csv"))
+    assert row[COLUMNS.index("actor")] == f"'{name}"
+
+
+def ocsf(event: AuditEvent) -> Mapping[str, Any]:
+    (line,) = lines([event], "ocsf")
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def test_ocsf_names_what_happened_to_whom_and_when() -> None:
+    told = ocsf(TRAIL[0])
+    assert (told["category_uid"], told["class_uid"], told["activity_id"], told["type_uid"]) == (3, 3004, 1, 300401)
+    assert told["time"] == 1_772_442_000_000
+    assert told["actor"]["user"]["uid"] == "00ualice0000000001"
+    assert told["unmapped"]["detail"] == {"minutes": 60}
+
+
+def test_ocsf_says_that_a_member_was_removed_only_when_one_was() -> None:
+    assert ocsf(TRAIL[2])["type_uid"] == 300604
+    assert ocsf(TRAIL[3])["type_uid"] == 300403

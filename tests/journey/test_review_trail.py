@@ -1,0 +1,179 @@
+"""What the trail tells, what goes no further, and pages that are not what they seem."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from bot.audit import text_hash
+from bot.ports import Page
+from connectors.pagerduty import PagerDuty
+from tests.journey.test_asides import ALICE, READONLY, answers, asks_back, paged, people_paged
+from tests.journey.test_asking import front
+from tests.story import Story
+
+WHY = "Look at yesterday's error logs"
+EARLIER = "it stands on an earlier page"
+
+
+async def details(story: Story, what: str) -> list[Mapping[str, Any]]:
+    """What the trail says of each event of a kind."""
+    assert story.running is not None
+    return [event.detail for event in await story.running.ledger.events() if event.what == what]
+
+
+async def closed(story: Story) -> None:
+    """Somebody resolves the page, and that is noticed."""
+    await story.settle()
+    await story.act("bob", "pagerduty.resolve", incident=story.incidents()[-1]["id"])
+    await story.advance(6)
+    await story.until(lambda: "closed without a decision" in story.told("alice"))
+    await story.settle()
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_page_that_somebody_opened_beforehand_does_not_count_as_showing_the_plan(story: Story) -> None:
+    key = story.sandbox.world.token("pagerduty")
+    carol = PagerDuty(f"{story.base}/pagerduty", key, "carol@example.com", "PSVC001")
+    await carol.open_incident(Page(key="TA-1", title="Nothing to see", body="Approve this.", urgency="low"))
+    await carol.close()
+    await story.asks()
+    await story.advance(3)
+    await story.until(lambda: "the plan is known now" in story.notes())
+    assert len(story.incidents()) == 1
+    assert [one["digest"] for one in await details(story, "page.opened")] == [""]
+    shown = await story.until(lambda: story.notes())
+    assert "adds alice@example.com" in shown
+    await story.settle()
+    assert {one["where"] for one in await details(story, "plan.shown")} == {"card", "note"}
+
+
+async def test_not_me_pressed_twice_passes_on_once(story: Story) -> None:
+    request = await paged(story)
+    await story.presses("bob", "not_me")
+    await story.until(lambda: people_paged(story) == ["bob", "carol"])
+    await story.presses("bob", "not_me")
+    await story.until(lambda: story.told("bob").count("is passed on") == 2)
+    await story.settle()
+    assert (await story.trail(request)).count("page.passed_on") == 1
+    assert "nobody comes after" not in story.notes()
+
+
+async def test_a_comment_on_a_closed_page_counts_while_the_request_is_open(story: Story) -> None:
+    request = await paged(story)
+    await closed(story)
+    await story.comments("bob", f"approve {request}")
+    await story.advance(15)
+    await story.until(lambda: story.members(READONLY) == [ALICE])
+    assert len(await details(story, "page.closed_undecided")) == 1
+
+
+async def test_a_comment_on_an_earlier_page_is_answered_there_and_decides_nothing(story: Story) -> None:
+    request = await paged(story)
+    await closed(story)
+    await story.advance(601)
+    await story.until(lambda: len(story.incidents()) == 2)
+    await story.comments("bob", f"approve {request}", incident=story.incidents()[0]["id"])
+    await story.until(lambda: EARLIER in str(story.incidents()[0]["notes"]))
+    await story.advance(60)
+    await story.settle()
+    assert str(story.incidents()).count(EARLIER) == 1
+    assert story.members(READONLY) == []
+    await story.comments("bob", f"approve {request}")
+    await story.advance(60)
+    await story.until(lambda: story.members(READONLY) == [ALICE])
+
+
+# --- what goes no further --------------------------------------------------------------------------------------------
+
+
+async def test_a_secret_in_a_denial_by_comment_is_not_kept(story: Story) -> None:
+    request = await paged(story)
+    await story.comments("bob", f"deny {request} the password is hunter2secret")
+    await story.until(lambda: "Denied" in story.card()["text"])
+    await story.until(lambda: "reason withheld: looks like a password" in story.told("alice"))
+    await story.settle()
+    assert "hunter2secret" not in "".join(file.read_text("latin-1") for file in story.data_dir.glob("tinyapprover.db*"))
+
+
+async def test_a_secret_in_the_ticket_is_refused_at_the_ticket(story: Story) -> None:
+    answer = await story.submits(Ticket="https://example.com/AKIAIOSFODNN7EXAMPLE")
+    assert list(answer["errors"]) == ["ticket"]
+
+
+# --- what the trail tells --------------------------------------------------------------------------------------------
+
+
+async def test_what_was_held_before_is_not_told_as_revoked(story: Story) -> None:
+    await story.act("carol", "okta.add_member", who="alice", group=READONLY)
+    request = await story.asks()
+    await story.presses("bob", "approve")
+    await story.until(lambda: "Granted" in story.card()["text"])
+    await story.advance(8 * 3600)
+    await story.until(lambda: "Ended" in story.card()["text"])
+    assert "grant.revoked" not in await story.trail(request)
+    assert "held before" in (await details(story, "grant.ended"))[0]["why"]
+    assert story.members(READONLY) == [ALICE]
+
+
+async def test_the_trail_tells_what_was_shown_written_and_closed(story: Story) -> None:
+    request = await paged(story)
+    await asks_back(story, "Which host?")
+    await answers(story, "db-7")
+    await story.presses("bob", "approve")
+    await story.until(lambda: story.incidents()[0]["status"] == "resolved")
+    await story.settle()
+    (planned,) = await details(story, "request.planned")
+    assert {"digest": planned["digest"], "where": "card"} in await details(story, "plan.shown")
+    assert [one["incident"] for one in await details(story, "page.resolved")] == [story.incidents()[0]["id"]]
+    assert (await details(story, "request.received"))[0]["justification_sha256"] == text_hash(WHY)
+    assert (await details(story, "question.asked"))[0]["text_sha256"] == text_hash("Which host?")
+    assert (await details(story, "question.answered"))[0]["text_sha256"] == text_hash("db-7")
+    assert "grant.verified" in await story.trail(request)
+
+
+async def test_the_trail_tells_who_got_and_used_a_code_and_not_the_code(story: Story) -> None:
+    request = await story.asks(access="Production, administrator")
+    await story.until(lambda: f"approve {request} " in story.told("bob"))
+    code = story.told("bob").partition(f"approve {request} ")[2][:9]
+    await story.comments("bob", f"approve {request} {code}")
+    await story.until(lambda: story.members("prod-admin") == [ALICE])
+    bob = story.sandbox.world.people["bob"].okta
+    assert bob in [one["to"] for one in await details(story, "code.given")]
+    assert len(await details(story, "code.used")) == 1
+    assert story.running is not None
+    assert code not in str(await story.running.ledger.events())
+
+
+async def test_a_guests_refused_form_is_in_the_trail(story: Story) -> None:
+    await story.act("erin", "slack.shortcut", callback_id="request_access", await_view=True)
+    await story.until(lambda: "Only full members" in str(front(story, "erin")["blocks"]))
+    assert await story.refusals() == ["people#full-member"]
+
+
+async def test_the_same_question_asked_twice_is_two_notes(story: Story) -> None:
+    await paged(story)
+    await asks_back(story, "Which host?")
+    await asks_back(story, "Which host?")
+    await story.until(lambda: story.notes().count("asks the requester: Which host?") == 2)
+
+
+# --- when we fail ----------------------------------------------------------------------------------------------------
+
+
+async def test_whoever_pressed_is_told_when_we_fail_ourselves(story: Story) -> None:
+    await story.asks()
+    message = await story.until(lambda: next(one for one in story.dms("alice") if "withdraw" in story.buttons(one)))
+    await story.settle()
+    disk = sqlite3.connect(story.data_dir / "tinyapprover.db")
+    disk.execute(
+        "CREATE TRIGGER broken BEFORE INSERT ON events WHEN NEW.what = 'request.withdrawn' "
+        "BEGIN SELECT RAISE(ABORT, 'broken'); END"
+    )
+    disk.commit()
+    disk.close()
+    await story.act("alice", "slack.click", ts=message["ts"], action_id="withdraw")
+    await story.until(lambda: "did not work just now" in story.told("alice"))
