@@ -159,7 +159,7 @@ class Asides:
             return None
         code = await journey.ledger.give_code(request.id, person.id, request.plan.digest, new_code())
         channel = await journey.chat.dm_channel(person.slack_user)
-        key = f"{request.id}/code/{person.id}/{request.plan.digest[:16]}"
+        key = f"{request.id}/code/{person.id}/{request.round}/{request.plan.digest[:16]}"
         sent = await journey.chat.find(channel, key=key, since=request.created_at) if job.attempts > 1 else None
         if sent is None:
             await journey.chat.post(channel, cards.code_message(request, code), key=key)

@@ -80,7 +80,7 @@ class Worker:
             self._wake.clear()
             room = AT_ONCE - len(self._running)
             jobs = await self._claim(room) if room else []
-            await self._start_all(jobs)
+            self._start_all(jobs)
             if not room or len(jobs) < room:
                 await self._sleep()
         await self._finish()
@@ -102,19 +102,14 @@ class Worker:
         """Never a job that runs here still, whatever the clock did to its lease."""
         return await self._ledger.claim(self._roles, most=room, lease=LEASE_SECONDS, running=self._running)
 
-    async def _start_all(self, jobs: Sequence[Job]) -> None:
-        """In a burst the first things that people see go out before anything else begins."""
-        seen = [job for job in jobs if job.kind == SEEN_FIRST]
-        for job in seen:
-            self._start(job)
-        if len(seen) > BURST:
-            await asyncio.sleep(BURST_SECONDS)
+    def _start_all(self, jobs: Sequence[Job]) -> None:
+        """In a burst the first things that people see go out before anything else about those requests begins."""
+        burst = sum(job.kind == SEEN_FIRST for job in jobs) > BURST
         for job in jobs:
-            if job.kind != SEEN_FIRST:
-                self._start(job)
+            self._start(job, after=BURST_SECONDS if burst and job.kind != SEEN_FIRST else 0.0)
 
-    def _start(self, job: Job) -> None:
-        task = asyncio.create_task(self._attempt(job), name=f"{job.subject} {job.kind}")
+    def _start(self, job: Job, *, after: float) -> None:
+        task = asyncio.create_task(self._attempt(job, after), name=f"{job.subject} {job.kind}")
         self._running[job.id] = task
         task.add_done_callback(lambda _: self._finished(job))
 
@@ -133,8 +128,10 @@ class Worker:
             async with asyncio.timeout(min(max(seconds, 0.001), LONGEST_WAIT)):
                 await self._wake.wait()
 
-    async def _attempt(self, job: Job) -> None:
+    async def _attempt(self, job: Job, after: float) -> None:
         """Run one job to its end; whatever goes wrong becomes a later try."""
+        if after:
+            await asyncio.sleep(after)
         started = time.monotonic()
         try:
             async with asyncio.timeout(LONGEST_STEP):

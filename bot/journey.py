@@ -136,7 +136,7 @@ class Journey:
 
     async def card(self, job: Job) -> datetime | None:
         """Make the card say what the record says: post it, find it again after a lost answer, or draw it anew."""
-        request, shown = await self.ledger.to_show(job.subject, "card")
+        request, shown = job.reading or await self.ledger.to_show(job.subject, "card")
         message = cards.card(request, page_url=request.incident_url)
         await self.showing.to_responders(job, request, "card", message, shown)
         return None

@@ -7,6 +7,8 @@ writer thread (WAL, synchronous=FULL), so nothing here blocks the event loop.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection
 
 from bot.core.request import Draft, Entitlement, Request
@@ -23,7 +25,18 @@ class Ledger(Decisions, Grants, Places, Links, Queue):
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:
         """A request, and our message of a kind about it as it stands, in one reading."""
-        return await self._run(lambda c: (self._load(c, request), self._shown(c, request, kind)))
+        return await self._run(lambda c: self._to_show(c, request, kind))
+
+    def _to_show(self, c: Connection, request: str, kind: str) -> tuple[Request, Shown | None]:
+        return self._load(c, request), self._shown(c, request, kind)
+
+    def _with_reading(self, c: Connection, job: Job) -> Job:
+        if job.kind != "card":
+            return job
+        try:
+            return replace(job, reading=self._to_show(c, job.subject, "card"))
+        except (KeyError, ValueError):  # of no request: whoever runs it will say so
+            return job
 
     async def rehearse(self, draft: Draft, entitlement: Entitlement) -> None:
         """Store, read and claim a request that is undone again, so that nobody waits for what the first time takes."""
@@ -31,8 +44,7 @@ class Ledger(Decisions, Grants, Places, Links, Queue):
         def work(c: Connection) -> None:
             undone = c.begin_nested()
             request = self._receive(c, draft, entitlement, self._now(), [Due("card")])
-            self._load(c, request)
-            self._shown(c, request, "card")
+            self._to_show(c, request, "card")
             undone.rollback()
 
         await self._run(work)

@@ -25,13 +25,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from bot.core.request import Request
 from bot.ledger import tables as t
 from bot.ledger.database import Audit, Database, Due
+from bot.ledger.places import Shown
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed job. `attempts` counts claims since it last succeeded; its lease fences its completion."""
+    """A claimed job. `attempts` counts claims since it last succeeded; its lease fences its completion.
+
+    A card comes with what it is drawn from, read as it was claimed: somebody is waiting for it.
+    """
 
     id: int
     subject: str
@@ -40,6 +45,7 @@ class Job:
     wanted: int
     leased_until: float
     payload: Mapping[str, Any]
+    reading: tuple[Request, Shown | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +109,12 @@ class Queue(Database):
             rows = [row for row in found if row.id not in running][:most]
             if rows:
                 c.execute(_LEASE, [{"job": row.id, "until": now + lease} for row in rows])
-            return [_job(row, leased_until=now + lease) for row in rows]
+            return [self._with_reading(c, _job(row, leased_until=now + lease)) for row in rows]
 
         return await self._run(work)
+
+    def _with_reading(self, c: Connection, job: Job) -> Job:
+        return job
 
     async def finish(
         self, job: Job, *, again_at: datetime | None = None, trouble: str = "", retry: bool = False
