@@ -86,6 +86,7 @@ async def test_an_incident_whose_answer_cannot_be_used_is_opened_once(story: Sto
     await story.asks()
     await story.advance(STEP)
     await story.until(story.incidents)
+    await story.until(lambda: "|page>" in shown(story), what="the page was never found")
     await story.settle()
     assert len(story.incidents()) == 1
     assert UNPAGED not in shown(story)
