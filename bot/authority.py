@@ -61,7 +61,7 @@ class Authority:
 
     async def authorise(self, attempt: Attempt, request: Request) -> Decision:
         """Who is this, may they decide this now, and is it the plan they saw?"""
-        person = await self._linked(attempt)
+        person = await self._linked(attempt, request)
         standing = await self._entitled(attempt, request, person)
         _check_minutes(attempt, request)
         return Decision(
@@ -77,13 +77,14 @@ class Authority:
             receipt=attempt.receipt,
         )
 
-    async def _linked(self, attempt: Attempt) -> Person:
+    async def _linked(self, attempt: Attempt, request: Request) -> Person:
         by_slack = attempt.place == Place.SLACK
         find = self.ledger.person_by_slack(attempt.team, attempt.who) if by_slack else None
         person = await (find or self.ledger.person_by_pagerduty(attempt.who))
         if person is None:
             raise Refused(
-                "Your account is not linked to decide requests. An admin can do that with `tinyapprover people link`.",
+                f"Members of {request.entitlement.approvers.group} decide this, and your account is not linked as "
+                "theirs. If you are one of them, ask an admin to link it.",
                 rule="invariant#linked-to-decide",
             )
         return person

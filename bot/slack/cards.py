@@ -243,7 +243,7 @@ def _footer(request: Request, page_url: str | None) -> Iterator[Block]:
         yield context(f"ℹ {said(request.advice.note, 300)}")
     if (trouble := request.trouble.get("plan")) and request.state is State.RECEIVED:
         yield context(f"⚠ Nobody can approve yet, the plan is not known: {said(trouble, 150)}. It is tried again.")
-    if (trouble := request.trouble.get("page")) and not request.incident_id:
+    if (trouble := request.trouble.get("page")) and not request.incident_id and request.state in OPEN:
         yield context(f"⚠ Nobody has been paged yet: {said(trouble, 150)}. It is tried again.")
 
 

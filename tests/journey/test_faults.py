@@ -64,6 +64,7 @@ async def test_while_pagerduty_is_down_the_card_says_that_nobody_is_paged_and_sl
     await story.mend()
     await an_hour(story, steps=2)
     assert story.incidents() == []  # it is decided: nobody is woken for it any more
+    assert UNPAGED not in shown(story), "nobody needs to be paged for what is decided"
 
 
 async def test_when_pagerduty_is_back_after_an_hour_the_page_goes_out_once(story: Story) -> None:
