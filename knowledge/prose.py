@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,7 +14,22 @@ def prose(markdown: str) -> str:
     from markdown_it import MarkdownIt
 
     tokens = MarkdownIt("commonmark", {"html": False}).enable("table").parse(markdown)
-    return "\n".join(line for token in tokens if (line := _words(token).strip()))
+    return "\n".join(line for line in _lines(tokens) if line)
+
+
+def _lines(tokens: Sequence[Token]) -> Iterator[str]:
+    """A block a line; the cells of a table's row stay together, told apart by a bar."""
+    row: list[str] | None = None
+    for token in tokens:
+        if token.type == "tr_open":
+            row = []
+        elif token.type == "tr_close" and row is not None:
+            yield " | ".join(row)
+            row = None
+        elif row is not None and token.type == "inline":
+            row.append(_words(token).strip())
+        else:
+            yield _words(token).strip()
 
 
 def _words(token: Token) -> str:

@@ -17,7 +17,8 @@ def test_marks_are_taken_out_and_words_are_kept() -> None:
         "Rules",
         "Least privilege. Ask for prod-readonly.",
         "See the page",
-        *("a", "b", "1", "2"),
+        "a | b",
+        "1 | 2",
     ]
 
 
