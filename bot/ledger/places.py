@@ -62,10 +62,13 @@ class Places(Database):
         return _shown(row) if row else None
 
     async def show(self, subject: str, kind: str, sent: Sent, *, digest: str, fingerprint: str) -> None:
-        """Record what a message of ours now shows; `shown_at` is kept while the plan on it stays the same."""
+        """Record what a message of ours now shows; `shown_at` is kept while the plan on it stays the same.
+
+        A page that went out before its card is told at once where the card is.
+        """
         now = self._now()
 
-        def work(c: Connection) -> None:
+        def work(c: Connection) -> bool:
             row = c.execute(_MESSAGE, {"s": subject, "k": kind}).one_or_none()
             since = row.shown_at if row and row.digest == digest else now
             values = {
@@ -81,8 +84,12 @@ class Places(Database):
                 c.execute(_REDRAWN, {"s": subject, "k": kind, **values})
             if kind == "card" and digest and since == now:
                 self._append(c, subject, _plan_shown(digest, where="card"))
+            late = kind == "card" and row is None and c.execute(_INCIDENT, {"r": subject}).one_or_none() is not None
+            self._schedule(c, subject, [Due("card_note")] if late else [])
+            return late
 
-        await self._run(work)
+        if await self._run(work):
+            self.on_commit()
 
     async def forget_message(self, subject: str, kind: str) -> None:
         """The message is gone (deleted, channel archived): the next drawing posts anew."""

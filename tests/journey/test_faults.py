@@ -158,7 +158,6 @@ async def test_a_page_without_a_card_is_told_where_the_card_is_once_it_is_there(
     await story.mend()
     await story.advance(61)
     await story.until(lambda: story.card(button="approve"))
-    await story.advance(61)
     link = f"/archives/{CHANNEL}/p{story.card()['ts'].replace('.', '')}"
     await story.until(lambda: story.notes().count(link) == 1)
 
