@@ -7,7 +7,9 @@ writer thread (WAL, synchronous=FULL), so nothing here blocks the event loop.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -19,9 +21,36 @@ from bot.ledger.links import Links
 from bot.ledger.places import Paged, Places, Shown
 from bot.ledger.queue import Figures, Job, Queue
 
+FIRST = "card"
+
 
 class Ledger(Decisions, Grants, Places, Links, Queue):
     """The story's memory, in one piece."""
+
+    _take: Callable[[Job], None] | None = None
+    _lease = 0.0
+
+    def hand_over(self, take: Callable[[Job], None], *, lease: float) -> None:
+        """From now on a new request's card is claimed as it is stored and given to `take`: somebody waits for it."""
+        self._take, self._lease = take, lease
+
+    async def receive(self, draft: Draft, entitlement: Entitlement, *, deadline: datetime, jobs: Sequence[Due]) -> str:
+        """Store a submission with its jobs; the id it got, or the id it has already if its key was seen before."""
+        request, first = await self._change(lambda c: self._receive(c, draft, entitlement, deadline, jobs))
+        if first is not None and self._take is not None:
+            self._take(first)
+        return request
+
+    def _receive(
+        self, c: Connection, draft: Draft, entitlement: Entitlement, deadline: datetime, jobs: Sequence[Due]
+    ) -> tuple[str, Job | None]:
+        if (known := self._known(c, draft.key)) is not None:
+            return known, None
+        request = self._store(c, draft, entitlement, deadline, jobs)
+        if self._take is None or all(due.kind != FIRST for due in jobs):
+            return request.id, None
+        first = self._claim_at_once(c, request.id, FIRST, lease=self._lease)
+        return request.id, replace(first, reading=(request, None))
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:
         """A request, and our message of a kind about it as it stands, in one reading."""
@@ -31,10 +60,10 @@ class Ledger(Decisions, Grants, Places, Links, Queue):
         return self._load(c, request), self._shown(c, request, kind)
 
     def _with_reading(self, c: Connection, job: Job) -> Job:
-        if job.kind != "card":
+        if job.kind != FIRST:
             return job
         try:
-            return replace(job, reading=self._to_show(c, job.subject, "card"))
+            return replace(job, reading=self._to_show(c, job.subject, FIRST))
         except (KeyError, ValueError):  # of no request: whoever runs it will say so
             return job
 
@@ -43,8 +72,8 @@ class Ledger(Decisions, Grants, Places, Links, Queue):
 
         def work(c: Connection) -> None:
             undone = c.begin_nested()
-            request = self._receive(c, draft, entitlement, self._now(), [Due("card")])
-            self._to_show(c, request, "card")
+            request, _ = self._receive(c, draft, entitlement, self._now(), [Due(FIRST)])
+            self._to_show(c, request, FIRST)
             undone.rollback()
 
         await self._run(work)

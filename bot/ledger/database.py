@@ -87,7 +87,7 @@ def _begin_immediate(connection: Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Work that waits for the ledger's thread, and where its result is told."""
+    """Work that waits for the ledger's thread, and where its result is told. It may be undone and done again."""
 
     work: Callable[[Connection], Any]
     done: asyncio.Future[Any]
@@ -135,15 +135,17 @@ class Database:
     def _commit_waiting(self) -> None:
         """On the ledger's thread: everything that waits, in one transaction. Nobody is told before it is committed."""
         pieces = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
-        if not pieces:
-            return
+        if pieces:
+            results = self._commit(pieces)
+            pieces[0].done.get_loop().call_soon_threadsafe(_tell, pieces, results)
+
+    def _commit(self, pieces: Sequence[_Piece]) -> list[Any]:
+        """What came of each, result or error. If one fails, each is done again by itself, and undoes no other."""
         try:
             with self._engine.begin() as connection:
-                results = [_attempt(connection, piece.work, alone=len(pieces) == 1) for piece in pieces]
+                return [piece.work(connection) for piece in pieces]
         except Exception as problem:  # noqa: BLE001 - told to whoever waits for it
-            results = [problem] * len(pieces)
-        loop = pieces[0].done.get_loop()
-        loop.call_soon_threadsafe(_tell, pieces, results)
+            return [problem] if len(pieces) == 1 else [self._commit([piece])[0] for piece in pieces]
 
     async def _change(self, work: Callable[[Connection], T]) -> T:
         result = await self._run(work)
@@ -185,17 +187,6 @@ class Database:
         rows = [_job_row(subject, due, now=self._now()) for due in jobs]
         if rows:
             c.execute(_WANT, rows)
-
-
-def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone: bool) -> Any:
-    """The result of a piece of work, or its error, which undoes that piece and no other."""
-    if alone:
-        return work(connection)
-    try:
-        with connection.begin_nested():
-            return work(connection)
-    except Exception as problem:  # noqa: BLE001 - told to whoever waits for it
-        return problem
 
 
 def _tell(pieces: Sequence[_Piece], results: Sequence[Any]) -> None:

@@ -85,6 +85,12 @@ _LEASE = (
     .where(t.jobs.c.id == bindparam("job"))
     .values(leased_until=bindparam("until"), attempts=t.jobs.c.attempts + 1)
 )
+_LEASE_AT_ONCE = (
+    update(t.jobs)
+    .where(t.jobs.c.subject == bindparam("s"), t.jobs.c.kind == bindparam("k"))
+    .values(leased_until=bindparam("until"), attempts=t.jobs.c.attempts + 1)
+    .returning(t.jobs)
+)
 _OURS = (t.jobs.c.id == bindparam("job")) & (t.jobs.c.leased_until == bindparam("lease"))
 _UNCHANGED = _OURS & (t.jobs.c.wanted == bindparam("claimed"))
 _AGAIN = {"leased_until": 0.0, "attempts": t.jobs.c.attempts * bindparam("kept"), "trouble": bindparam("what")}
@@ -109,12 +115,19 @@ class Queue(Database):
             rows = [row for row in found if row.id not in running][:most]
             if rows:
                 c.execute(_LEASE, [{"job": row.id, "until": now + lease} for row in rows])
-            return [self._with_reading(c, _job(row, leased_until=now + lease)) for row in rows]
+            jobs = [_job(row, leased_until=now + lease, attempts=row.attempts + 1) for row in rows]
+            return [self._with_reading(c, job) for job in jobs]
 
         return await self._run(work)
 
     def _with_reading(self, c: Connection, job: Job) -> Job:
         return job
+
+    def _claim_at_once(self, c: Connection, subject: str, kind: str, *, lease: float) -> Job:
+        """A job that was scheduled in this very transaction."""
+        until = self._now().timestamp() + lease
+        row = c.execute(_LEASE_AT_ONCE, {"s": subject, "k": kind, "until": until}).one()
+        return _job(row, leased_until=until, attempts=row.attempts)
 
     async def finish(
         self, job: Job, *, again_at: datetime | None = None, trouble: str = "", retry: bool = False
@@ -154,9 +167,9 @@ class Queue(Database):
         kinds = select(t.jobs.c.kind, t.jobs.c.due)
 
         def work(c: Connection) -> Figures:
-            waiting = [(kind.partition(":")[0], due) for kind, due in c.execute(kinds).tuples()]
+            waiting = [(kind.partition(":")[0], due) for kind, due in c.execute(kinds)]
             late = max((self._now().timestamp() - due for _, due in waiting), default=0.0)
-            states = {str(state): int(count) for state, count in c.execute(by_state).tuples()}
+            states = {str(state): int(count) for state, count in c.execute(by_state)}
             return Figures(states, Counter(kind for kind, _ in waiting), max(late, 0.0))
 
         return await self._run(work)
@@ -192,5 +205,5 @@ class Queue(Database):
         return await self._run(lambda c: set(c.execute(_TAKEN, asked).scalars()))
 
 
-def _job(row: Row[Any], *, leased_until: float) -> Job:
-    return Job(row.id, row.subject, row.kind, row.attempts + 1, row.wanted, leased_until, row.payload)
+def _job(row: Row[Any], *, leased_until: float, attempts: int) -> Job:
+    return Job(row.id, row.subject, row.kind, attempts, row.wanted, leased_until, row.payload)

@@ -71,19 +71,18 @@ _MOVE = _CHANGE.where(t.requests.c.state == bindparam("was"))
 class Requests(Database):
     """The rows behind the story."""
 
-    async def receive(self, draft: Draft, entitlement: Entitlement, *, deadline: datetime, jobs: Sequence[Due]) -> str:
-        """Store a submission with its jobs; the id it got, or the id it has already if its key was seen before."""
-        return await self._change(lambda c: self._receive(c, draft, entitlement, deadline, jobs))
+    def _known(self, c: Connection, key: str) -> str | None:
+        """The request that a submission has become already."""
+        seen = c.execute(_KNOWN, {"k": key}).scalar()
+        return request_id(seen) if seen is not None else None
 
-    def _receive(
+    def _store(
         self, c: Connection, draft: Draft, entitlement: Entitlement, deadline: datetime, jobs: Sequence[Due]
-    ) -> str:
-        seen = c.execute(_KNOWN, {"k": draft.key}).scalar()
-        if seen is not None:
-            return request_id(seen)
-        result = c.execute(_STORE, _row_of(draft, entitlement, now=self._now(), deadline=deadline))
-        number = result.inserted_primary_key
-        request = request_id(number[0] if number else 0)
+    ) -> Request:
+        """A new request, as `_load` would read it now."""
+        now = self._now()
+        key = c.execute(_STORE, _row_of(draft, entitlement, now=now, deadline=deadline)).inserted_primary_key
+        request = request_id(key[0] if key else 0)
         detail = {
             "entitlement": draft.entitlement,
             "for": draft.beneficiary.id,
@@ -94,7 +93,7 @@ class Requests(Database):
         }
         self._append(c, request, Audit(draft.requester.id, "request.received", detail))
         self._schedule(c, request, [Due("expire", at=deadline), *jobs])
-        return request
+        return _received(request, draft, entitlement, now=now, deadline=deadline)
 
     async def request(self, request: str) -> Request:
         """Everything recorded of a request; `KeyError` for an unknown id."""
@@ -245,6 +244,23 @@ def _row_of(draft: Draft, entitlement: Entitlement, *, now: datetime, deadline: 
         "created_at": now,
         "deadline": deadline,
     }
+
+
+def _received(request: str, draft: Draft, entitlement: Entitlement, *, now: datetime, deadline: datetime) -> Request:
+    return Request(
+        id=request,
+        state=State.RECEIVED,
+        entitlement=entitlement,
+        requester=draft.requester,
+        beneficiary=draft.beneficiary,
+        minutes=draft.minutes,
+        justification=draft.justification,
+        ticket=draft.ticket,
+        can_wait=draft.can_wait,
+        origin=draft.origin,
+        created_at=now,
+        deadline=deadline,
+    )
 
 
 def _decision(row: Row[Any]) -> Decision:
