@@ -14,7 +14,8 @@ from bot.core.lifecycle import OPEN, Event, State
 from bot.core.request import Entitlement, Person, Request, Sensitivity, Standing
 from bot.core.words import one_line
 from bot.errors import Fault, Refused
-from bot.journey import CLOSED_JOBS, Journey, plan_paged
+from bot.follows import CLOSED_JOBS
+from bot.journey import Journey, plan_paged
 from bot.ledger import Audit, Due, Job
 from bot.slack import cards, home
 from policies.rules import may_ask

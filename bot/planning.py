@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bot.core.lifecycle import Event
 from bot.core.request import Answer, Plan, Request, Ruling
 from bot.errors import Refused
-from bot.ledger import Ledger
-from bot.ports import Actor, Directory
+from bot.follows import BOT, CLOSED_JOBS
+from bot.ledger import Audit, Ledger
+from bot.ports import Actor, Clock, Directory
 from bot.rules import Rules
 
 FRESH_SECONDS = 5.0
@@ -24,6 +26,7 @@ class Planning:
     directory: Directory
     actors: Mapping[str, Actor]
     rules: Rules
+    clock: Clock
 
     async def before_deciding(self, request: Request) -> tuple[Plan, Ruling]:
         """The plan to put before people, and whether they may decide it."""
@@ -61,6 +64,12 @@ class Planning:
         if plan.already and await self.ledger.other_grant(plan.target, besides=request.id):
             return await actor.plan(request, max_age=max_age, ours=True)
         return plan
+
+    async def refuse(self, request: Request, ruling: Ruling) -> None:
+        """Policy, or an actor, said no: nobody decides it any more."""
+        audit = Audit(BOT, "request.refused", {"rule": ruling.rule, "policy": self.rules.digest})
+        values = {"ruling": ruling, "outcome": ruling.reason, "closed_at": self.clock.now()}
+        await self.ledger.move(request.id, Event.REFUSED, audit=audit, values=values, jobs=CLOSED_JOBS)
 
 
 def refusal(refused: Refused) -> Ruling:
