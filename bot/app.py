@@ -98,7 +98,7 @@ async def _base(settings: Settings, kind: str, roles: Collection[str], stack: As
     policies = load(policy_directory(settings, kind), actions=ACTIONS)
     rules = Rules(policies.entitlements, policies.guardrails, policies.advice, policies.digest, policies.protected)
     clock = await _clock(settings)
-    ledger = await Ledger.open(settings.ledger_url, kind=kind, now=clock.now)
+    ledger = await Ledger.open(settings.ledger_url, kind=kind, now=clock.now, roles=tuple(roles))
     stack.push_async_callback(ledger.close)
     vendors = await connect(settings, clock, stack, roles=roles, patient=True)
     actor = OktaGroupActor(vendors.reader, vendors.writer, protected=rules.protected)
