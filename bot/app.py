@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from bot import metrics
+from bot.abuse import Doorkeeper
 from bot.asides import Asides
 from bot.authority import Attempt, Authority
 from bot.clock import SandboxClock, SystemClock
 from bot.comments import Comments
 from bot.config import Settings, check_addresses
 from bot.core.request import Draft, Person
+from bot.core.traffic import Allowance
 from bot.errors import Fault, SettingsError
 from bot.evidence import Documents, Precedents
 from bot.jobs import Handler, Worker
@@ -134,6 +136,7 @@ def _journey(
         planning=planning,
         authority=Authority(ledger, vendors.reader, planning, rules, clock, vendors.pager),
         showing=Showing(ledger, vendors.slack, limits.responder_channel),
+        doorkeeper=Doorkeeper(_allowance(settings), clock, ledger, vendors.slack),
         clock=clock,
         home_team=team,
         pager=vendors.pager,
@@ -343,6 +346,14 @@ def _limits(settings: Settings) -> Limits:
         evidence_seconds=settings.evidence_seconds,
         request_lifetime=timedelta(hours=settings.request_hours),
         morning=settings.morning,
+    )
+
+
+def _allowance(settings: Settings) -> Allowance:
+    return Allowance(
+        open_requests=settings.open_requests,
+        requests_an_hour=settings.requests_an_hour,
+        cool_down=timedelta(minutes=settings.cool_down_minutes),
     )
 
 
