@@ -7,8 +7,8 @@ told follows as jobs of the front. Decisions, plan and policy are checked here o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from bot.core.lifecycle import Event, State
 from bot.core.request import Grant, Plan, Request, Ruling
@@ -17,11 +17,12 @@ from bot.errors import Fault, Refused
 from bot.follows import BOT, CHANGED_JOBS
 from bot.ledger import Audit, Due, Job, Ledger
 from bot.planning import Planning, refusal
-from bot.ports import Actor
+from bot.ports import Actor, Clock
 
 REMOVED = "The access was removed and read back as gone."
 GRANT_TRIES = 6
 OVERDUE_AFTER = 3
+TARGET_IS_BUSY = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,15 @@ class Acting:
     ledger: Ledger
     actors: Mapping[str, Actor]
     planning: Planning
+    clock: Clock
 
     # --- grant ------------------------------------------------------------------------------------------------------
 
     async def grant(self, job: Job) -> datetime | None:
         """Check the decisions, the plan and the policy once more; write; read back; only then say it is granted."""
-        request = await self.ledger.request(job.subject)
+        request = await self.ledger.with_target(job)
+        if request is None:
+            return self.clock.now() + TARGET_IS_BUSY
         if request.state is not State.APPROVED or request.plan is None:
             return None
         try:
@@ -83,9 +87,10 @@ class Acting:
         actor = self.actors[request.entitlement.action]
         minutes = granted_minutes(request.decisions, minutes=request.minutes)
         grant = await self.ledger.start_grant(plan, minutes, actor=BOT)
-        if not grant.held_before:
+        covered = await self.ledger.covered_by(plan.target, besides=request.id) and await actor.verify(plan)
+        if not (grant.held_before or covered):
             await _write(actor, plan)
-        if not await actor.verify(plan):
+        if not (covered or await actor.verify(plan)):
             raise Fault("okta", "the access is not there after it was written")
         audit = Audit(BOT, "grant.verified", {"digest": plan.digest})
         await self.ledger.granted(request, audit=audit, jobs=_granted_jobs)
@@ -101,7 +106,9 @@ class Acting:
 
     async def revoke(self, job: Job) -> datetime | None:
         """Take back what we added, read that it is gone, and only then say so. Never gives up."""
-        request = await self.ledger.request(job.subject)
+        request = await self.ledger.with_target(job)
+        if request is None:
+            return self.clock.now() + TARGET_IS_BUSY
         if request.state not in (State.ACTIVE, State.FAILED) or request.plan is None or request.grant is None:
             return None
         try:
@@ -124,10 +131,10 @@ class Acting:
     async def _take_back(self, request: Request, plan: Plan, grant: Grant) -> str:
         if grant.held_before:
             return "It was held before the request, so nothing was removed."
-        if other := await self.ledger.other_live_grant(grant.target, besides=request.id):
+        if other := await self.ledger.hand_over(request.id, actor=BOT):
             return f"{other} still covers the same access, so it stays until that ends."
         actor = self.actors[request.entitlement.action]
-        await actor.revoke(plan)
+        await actor.revoke(replace(plan, already=False))  # the grant says whether it is ours to remove
         if await actor.verify(plan):
             raise Fault("okta", "the access is still there after it was removed")
         return REMOVED

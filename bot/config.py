@@ -111,6 +111,19 @@ class Settings(BaseSettings):
     morning: str = _setting(
         "TINYAPPROVER_MORNING", "When what can wait is paged, as HH:MM and a time zone.", "09:00 UTC"
     )
+    open_requests: int = _setting(
+        "TINYAPPROVER_OPEN_REQUESTS", "How many open requests one person may have.", 10, ge=1, le=1000
+    )
+    requests_an_hour: int = _setting(
+        "TINYAPPROVER_REQUESTS_AN_HOUR", "How often one person may ask within an hour.", 20, ge=1, le=10_000
+    )
+    cool_down_minutes: float = _setting(
+        "TINYAPPROVER_COOL_DOWN_MINUTES",
+        "Minutes after a denial until the same person may ask for the same again; 0 for none.",
+        60,
+        ge=0,
+        le=10_080,
+    )
     allowed_hosts: Words = _setting(
         "TINYAPPROVER_ALLOWED_HOSTS", "Further hosts that vendor addresses may name, comma separated.", ()
     )

@@ -11,5 +11,5 @@ from bot.jobs import Handler
 
 def handlers(base: Base) -> Mapping[str, Handler]:
     """Every kind of job of the executor's and the step that does it."""
-    acting = Acting(base.ledger, {base.actor.kind: base.actor}, base.planning)
+    acting = Acting(base.ledger, {base.actor.kind: base.actor}, base.planning, base.clock)
     return {"grant": acting.grant, "revoke": acting.revoke}

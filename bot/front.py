@@ -12,12 +12,14 @@ from datetime import timedelta
 from typing import Any
 
 from bot import metrics
+from bot.abuse import Doorkeeper
 from bot.asides import Asides
 from bot.authority import Attempt, Authority
 from bot.base import Base
 from bot.comments import Comments
 from bot.config import Settings
 from bot.core.request import Draft, Person
+from bot.core.traffic import Allowance
 from bot.errors import Fault, SettingsError
 from bot.evidence import Documents, Precedents
 from bot.jobs import Handler
@@ -130,6 +132,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         planning=planning,
         authority=Authority(base.ledger, reader, planning, base.rules, base.clock, voices.pager),
         showing=Showing(base.ledger, voices.slack, limits.responder_channel),
+        doorkeeper=Doorkeeper(_allowance(base.settings), base.clock, base.ledger, voices.slack),
         clock=base.clock,
         home_team=voices.slack.team,
         pager=voices.pager,
@@ -190,4 +193,12 @@ def _limits(settings: Settings) -> Limits:
         evidence_seconds=settings.evidence_seconds,
         request_lifetime=timedelta(hours=settings.request_hours),
         morning=settings.morning,
+    )
+
+
+def _allowance(settings: Settings) -> Allowance:
+    return Allowance(
+        open_requests=settings.open_requests,
+        requests_an_hour=settings.requests_an_hour,
+        cool_down=timedelta(minutes=settings.cool_down_minutes),
     )

@@ -12,8 +12,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot import advice, evidence, page
+from bot.abuse import Doorkeeper
 from bot.authority import Attempt, Authority
 from bot.calendar import next_morning
 from bot.core.lifecycle import OPEN, Event, State
@@ -54,6 +56,7 @@ class Journey:
     planning: Planning
     authority: Authority
     showing: Showing
+    doorkeeper: Doorkeeper
     clock: Clock
     home_team: str
     pager: Pager | None = None
@@ -72,7 +75,11 @@ class Journey:
         begins = self._asked_from(draft, entitlement, self.clock.now())
         deadline = begins + self.limits.request_lifetime
         jobs = (Due("card"), Due("plan"), Due("gather"), Due("dm", at=self.clock.now() + AFTER_THE_CARD))
-        return await self.ledger.receive(draft, entitlement, deadline=deadline, jobs=jobs)
+        admit = partial(self.doorkeeper.admit, entitlement)
+        try:
+            return await self.ledger.receive(draft, entitlement, deadline=deadline, jobs=jobs, admit=admit)
+        except Refused as refused:
+            raise await self.doorkeeper.with_link(refused) from None
 
     async def plan(self, job: Job) -> datetime | None:
         """What exactly would change, and what policy says of it with fresh readings: then it can be decided."""

@@ -57,13 +57,15 @@ class Planning:
     async def _plan(self, request: Request, *, max_age: float) -> Plan:
         """The plan; what another request of ours gave is not held already: it ends with the later of the two.
 
-        That holds also for access that is due to be taken back: it may be gone at any moment.
+        That holds also for access that is due to be taken back: it may be gone at any moment. What seems to be held
+        already by nobody's grant is read again, because the reading may be older than a removal of ours.
         """
         actor = self.actors[request.entitlement.action]
         plan = await actor.plan(request, max_age=max_age)
-        if plan.already and await self.ledger.other_grant(plan.target, besides=request.id):
-            return await actor.plan(request, max_age=max_age, ours=True)
-        return plan
+        if not plan.already:
+            return plan
+        ours = await self.ledger.other_grant(plan.target, besides=request.id) is not None
+        return await actor.plan(request, max_age=max_age if ours else 0, ours=ours)
 
     async def refuse(self, request: Request, ruling: Ruling) -> None:
         """Policy, or an actor, said no: nobody decides it any more."""

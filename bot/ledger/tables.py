@@ -144,6 +144,13 @@ grants = Table(
     Column("overdue", Boolean, nullable=False, default=False),
 )
 
+targets = Table(
+    "targets",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("job", Integer, nullable=False),
+)
+
 messages = Table(
     "messages",
     metadata,
