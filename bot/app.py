@@ -14,7 +14,7 @@ from typing import Any
 
 from bot import metrics
 from bot.asides import Asides
-from bot.authority import Attempt, Authority
+from bot.authority import Attempt, Authority, Press
 from bot.clock import SandboxClock, SystemClock
 from bot.comments import Comments
 from bot.config import Settings, check_addresses
@@ -26,6 +26,7 @@ from bot.journey import Journey
 from bot.ledger import Due, Job, Ledger
 from bot.planning import Planning
 from bot.ports import Actor
+from bot.presses import Presses
 from bot.rules import Limits, Rules
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
@@ -48,7 +49,8 @@ PRODUCTION, SANDBOX = "production", "sandbox"
 ROLES = ("front", "executor")
 ACTIONS = frozenset({OktaGroupActor.kind})
 TELLS_THE_CARD = frozenset({"page", "plan"})
-DECIDE = "decide"
+DECIDE, PRESS = "decide", "press"
+CANNOT_DO = "your press is taken. It cannot be carried out just now; that is tried again until it can."
 CANNOT_CHECK = "your answer is taken. Whether it counts cannot be checked just now; that is tried again until it can."
 
 
@@ -204,6 +206,7 @@ def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
         asides.code,
         asides.repage,
         asides.home,
+        Presses(asides).press,
     ]
     table = {step.__name__: step for step in steps}
     if journey.pager is not None:
@@ -220,6 +223,8 @@ def _tell_trouble(journey: Journey) -> Callable[[Job, str], Coroutine[Any, Any, 
         if job.kind.partition(":")[0] == DECIDE and job.attempts == 1:
             attempt = Attempt(**job.payload)
             await journey.ledger.schedule(job.subject, [attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)])
+        if job.kind.partition(":")[0] == PRESS and job.attempts == 1:
+            await journey.ledger.schedule(job.subject, [Press(**job.payload).reply(f"{job.subject}: {CANNOT_DO}")])
 
     return tell
 
