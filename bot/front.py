@@ -14,7 +14,7 @@ from typing import Any
 from bot import metrics
 from bot.abuse import Doorkeeper
 from bot.asides import Asides
-from bot.authority import Attempt, Authority
+from bot.authority import Attempt, Authority, Press
 from bot.base import Base
 from bot.comments import Comments
 from bot.config import Settings
@@ -25,6 +25,7 @@ from bot.evidence import Documents, Precedents
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job
+from bot.presses import Presses
 from bot.rules import Limits
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
@@ -38,7 +39,8 @@ from knowledge.memory import Knowledge
 log = logging.getLogger(__name__)
 
 TELLS_THE_CARD = frozenset({"page", "plan"})
-DECIDE = "decide"
+DECIDE, PRESS = "decide", "press"
+CANNOT_DO = "your press is taken. It cannot be carried out just now; that is tried again until it can."
 CANNOT_CHECK = "your answer is taken. Whether it counts cannot be checked just now; that is tried again until it can."
 
 
@@ -101,6 +103,8 @@ class Front:
         if job.kind.partition(":")[0] == DECIDE and job.attempts == 1:
             attempt = Attempt(**job.payload)
             await ledger.schedule(job.subject, [attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)])
+        if job.kind.partition(":")[0] == PRESS and job.attempts == 1:
+            await ledger.schedule(job.subject, [Press(**job.payload).reply(f"{job.subject}: {CANNOT_DO}")])
 
 
 async def assemble(base: Base, stack: AsyncExitStack) -> Front:
@@ -174,6 +178,7 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         asides.code,
         asides.repage,
         asides.home,
+        Presses(asides).press,
     ]
     table = {step.__name__: step for step in steps}
     if journey.pager is not None:

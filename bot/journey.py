@@ -213,6 +213,8 @@ class Journey:
         """Count an answer if this person may give it, for this plan, now; tell them kindly if not."""
         attempt = Attempt(**job.payload)
         request = await self.ledger.request(job.subject)
+        if job.attempts > 1 and await self.ledger.has_counted(request.id, attempt.receipt):
+            return None
         try:
             decision = await self.authority.authorise(attempt, request)
             counted = await self.ledger.decide(

@@ -127,6 +127,7 @@ questions = Table(
     Column("asked_by", String, nullable=False),
     Column("text", Text, nullable=False),
     Column("asked_at", Instant, nullable=False),
+    Column("receipt", String, nullable=False, unique=True),
     Column("answer", Text, nullable=False, default=""),
 )
 
