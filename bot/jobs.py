@@ -76,15 +76,19 @@ class Worker:
     async def run(self) -> None:
         """Until `stop`; then what is running is finished."""
         await self._ledger.release_leases(self._roles)
-        self._ledger.hand_over(self._take, lease=LEASE_SECONDS)
-        while not self._stopping:
-            self._wake.clear()
-            room = AT_ONCE - len(self._running)
-            jobs = await self._claim(room) if room else []
-            self._start_all(jobs)
-            if not room or len(jobs) < room:
-                await self._sleep()
+        self._ledger.hand_first_cards_to(self._take, lease=LEASE_SECONDS)
+        async with self._ledger.heard(self._roles, self.wake):
+            while not self._stopping:
+                await self._turn()
         await self._finish()
+
+    async def _turn(self) -> None:
+        self._wake.clear()
+        room = AT_ONCE - len(self._running)
+        jobs = await self._claim(room) if room else []
+        self._start_all(jobs)
+        if not room or len(jobs) < room:
+            await self._sleep()
 
     async def _finish(self) -> None:
         """What runs may end; what takes too long for a stop is left as after a crash, and runs again at the start."""

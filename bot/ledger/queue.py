@@ -157,7 +157,12 @@ class Queue(Database):
         return datetime.fromtimestamp(due, self._now().tzinfo) if due is not None else None
 
     async def release_leases(self, roles: Sequence[str]) -> None:
-        """At the start of the only process: what was in flight at a crash runs again."""
+        """At the start of the only process of these roles: what was in flight at a crash runs again.
+
+        Where several share the work, leases run out by themselves.
+        """
+        if self._shared:
+            return
         mine = t.jobs.c.role.in_(list(roles))
         await self._run(lambda c: c.execute(update(t.jobs).where(mine).values(leased_until=0.0)))
 

@@ -33,7 +33,8 @@ from bot.core.request import (
     Request,
 )
 from bot.ledger import tables as t
-from bot.ledger.database import Audit, Database, Due
+from bot.ledger.database import Audit, Due
+from bot.ledger.traffic import Asked
 
 
 def request_id(number: int) -> str:
@@ -46,14 +47,14 @@ def number_of(request: str) -> int:
     return int(request.removeprefix("TA-"))
 
 
-_ID = literal("TA-").concat(cast(t.requests.c.number, String))
+ID = literal("TA-").concat(cast(t.requests.c.number, String))
 _ROWS = select(  # with a row comes what else there is about it, so that only that is read
     t.requests,
-    exists().where(t.grants.c.request_id == _ID).label("granted"),
-    exists().where(t.incidents.c.request_id == _ID).label("paged"),
-    exists().where(t.decisions.c.request_id == _ID).label("decided"),
-    exists().where(t.questions.c.request_id == _ID).label("questioned"),
-    exists().where(t.jobs.c.subject == _ID, t.jobs.c.trouble != "").label("troubled"),
+    exists().where(t.grants.c.request_id == ID).label("granted"),
+    exists().where(t.incidents.c.request_id == ID).label("paged"),
+    exists().where(t.decisions.c.request_id == ID).label("decided"),
+    exists().where(t.questions.c.request_id == ID).label("questioned"),
+    exists().where(t.jobs.c.subject == ID, t.jobs.c.trouble != "").label("troubled"),
 )
 _REQUEST = _ROWS.where(t.requests.c.number == bindparam("n"))
 _DECISIONS = select(t.decisions).where(t.decisions.c.request_id == bindparam("r")).order_by(t.decisions.c.at)
@@ -68,7 +69,7 @@ _CHANGE = update(t.requests).where(t.requests.c.number == bindparam("n"))
 _MOVE = _CHANGE.where(t.requests.c.state == bindparam("was"))
 
 
-class Requests(Database):
+class Requests(Asked):
     """The rows behind the story."""
 
     def _known(self, c: Connection, key: str) -> str | None:

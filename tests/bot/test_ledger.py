@@ -56,7 +56,7 @@ async def state(ledger: Ledger, request: Request) -> State:
 
 async def test_a_new_request_is_handed_over_as_it_is_stored_with_its_card_claimed(ledger: Ledger) -> None:
     handed: list[Job] = []
-    ledger.hand_over(handed.append, lease=60)
+    ledger.hand_first_cards_to(handed.append, lease=60)
     request = await received(ledger)
     assert await received(ledger) == request  # the same submission again hands over nothing
     (job,) = handed
