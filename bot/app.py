@@ -7,6 +7,7 @@ ledger and nothing else. What only the front needs is imported only where there 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Collection, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from bot.config import EXECUTOR, FRONT, ROLES, Settings, check_addresses
 from bot.errors import SettingsError
 from bot.jobs import Handler, Worker
 from bot.ledger import Job, Ledger
+from bot.ports import Clock
 from bot.rules import Rules
 from bot.vendors import connect
 from connectors.okta import OktaGroupActor
@@ -39,6 +41,7 @@ class Running:
     """A running program: its parts, and how to stop it in order."""
 
     settings: Settings
+    clock: Clock
     ledger: Ledger
     worker: Worker
     _front: Front | None
@@ -115,7 +118,7 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
     if isinstance(base.clock, SandboxClock):
         base.clock.on_move = worker.wake
         work.append(base.clock.follow())
-    return Running(base.settings, base.ledger, worker, front, [asyncio.create_task(one) for one in work])
+    return Running(base.settings, base.clock, base.ledger, worker, front, [asyncio.create_task(one) for one in work])
 
 
 async def _front(base: Base, stack: AsyncExitStack) -> Front:
@@ -146,7 +149,7 @@ def check_settings(settings: Settings, kind: str) -> None:
         raise SettingsError("TINYAPPROVER_CLOCK_URL: only a sandbox run has a movable clock; remove it")
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        probe = settings.data_dir / ".writable"
+        probe = settings.data_dir / f".writable-{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as problem:
