@@ -34,16 +34,16 @@ from bot.audit import GENESIS, AuditEvent, event_hash
 from bot.errors import Fault, SettingsError
 from bot.ledger import tables as t
 from bot.ledger.engine import AT_ONCE, file_of, is_shared, new_bell, open_engine
+from bot.ledger.kinds import kind_of
 from bot.ledger.locks import RoleLock
 from bot.ledger.wake import Bell, heard
 
 T = TypeVar("T")
 TOGETHER = 64
 TRIES, FIRST_WAIT = 6, 0.05
-WORTH_A_RING = 30.0  # seconds: who sleeps looks by itself before a job that is due later
+WORTH_A_RING = 15.0  # seconds: who sleeps looks by itself before a job that is due later
 FOLLOWING = "tinyapprover"
-LOST_RACES = frozenset({"40P01", "40001"})  # deadlock, serialization failure
-EXECUTOR_KINDS = frozenset({"grant", "revoke"})
+PASSING = frozenset({"40P01", "40001", "57P01", "57P02", "57P03", None})  # deadlocks; a server that goes or comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ _HEAD = select(t.events.c.seq, t.events.c.hash).order_by(t.events.c.seq.desc()).
 _EVENT = insert(t.events)
 _HOLD_THE_HEAD = text("SELECT pg_advisory_xact_lock(8241953)")  # any number, the same in every replica
 _WANT = text(
-    "INSERT INTO jobs (subject, kind, role, due, wanted, attempts, leased_until, payload, trouble) "
-    "VALUES (:subject, :kind, :role, :due, 1, 0, 0.0, :payload, '') "
+    "INSERT INTO jobs (subject, kind, role, lane, due, wanted, attempts, claim, leased_until, payload, trouble) "
+    "VALUES (:subject, :kind, :role, :lane, :due, 1, 0, 0, 0.0, :payload, '') "
     "ON CONFLICT (subject, kind) "
     "DO UPDATE SET due = excluded.due, wanted = jobs.wanted + 1, payload = excluded.payload"
 ).bindparams(bindparam("payload", type_=JSON))
@@ -269,7 +269,7 @@ def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone
     except Exception as problem:
         del events[told:]
         if isinstance(problem, DBAPIError) and problem.connection_invalidated:
-            raise
+            raise  # there is no transaction any more
         return problem
 
 
@@ -277,11 +277,13 @@ def _is_worth_another_try(result: Any) -> bool:
     """It lost a race, or the connection before it was committed: done again, it finds what is there now."""
     if isinstance(result, IntegrityError):
         return True
-    return isinstance(result, DBAPIError) and (result.connection_invalidated or _code(result) in LOST_RACES)
+    return isinstance(result, DBAPIError) and (result.connection_invalidated or _sqlstate(result) in PASSING)
 
 
-def _code(problem: DBAPIError) -> str:
-    return str(getattr(problem.orig, "sqlstate", ""))
+def _sqlstate(problem: DBAPIError) -> str | None:
+    """PostgreSQL's code of an error, in which None is no answer at all; SQLite has no codes."""
+    code: str | None = getattr(problem.orig, "sqlstate", "")
+    return code
 
 
 def _told(problem: BaseException) -> BaseException:
@@ -294,10 +296,12 @@ def _first_line(problem: BaseException) -> str:
 
 
 def _job_row(subject: str, due: Due, *, now: datetime) -> dict[str, Any]:
+    kind = kind_of(due.kind)
     return {
         "subject": due.subject or subject,
         "kind": due.kind,
-        "role": "executor" if due.kind in EXECUTOR_KINDS else "front",
+        "role": kind.role,
+        "lane": kind.lane,
         "due": (due.at or now).timestamp(),
         "payload": dict(due.payload),
     }
