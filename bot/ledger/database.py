@@ -36,6 +36,7 @@ from bot.ledger import tables as t
 from bot.ledger.engine import AT_ONCE, file_of, is_shared, new_bell, open_engine
 from bot.ledger.kinds import kind_of
 from bot.ledger.locks import RoleLock
+from bot.ledger.migrations import prepare
 from bot.ledger.wake import Bell, heard
 
 T = TypeVar("T")
@@ -199,10 +200,7 @@ class Database:
 
     async def events(self, request: str | None = None) -> list[AuditEvent]:
         """The trail, oldest first."""
-        query = select(t.events).order_by(t.events.c.seq)
-        if request is not None:
-            query = query.where(t.events.c.request_id == request)
-        return await self._run(lambda c: [AuditEvent(**row._mapping) for row in c.execute(query)])
+        return await self._run(lambda c: trail(c, request))
 
     def _append(self, c: Connection, request: str, audit: Audit) -> None:
         """Tell the trail, at the end of this transaction."""
@@ -250,6 +248,14 @@ class Database:
         c.execute(_WANT, rows)
         soon = now.timestamp() + WORTH_A_RING
         _following(c).roles.update(row["role"] for row in rows if row["due"] < soon)
+
+
+def trail(c: Connection, request: str | None = None) -> list[AuditEvent]:
+    """The events of one request, or all of them."""
+    query = select(t.events).order_by(t.events.c.seq)
+    if request is not None:
+        query = query.where(t.events.c.request_id == request)
+    return [AuditEvent(**row._mapping) for row in c.execute(query)]
 
 
 def _following(c: Connection) -> _Following:
@@ -310,7 +316,7 @@ def _job_row(subject: str, due: Due, *, now: datetime) -> dict[str, Any]:
 def _set_up(c: Connection, kind: str) -> None:
     if c.dialect.name == "postgresql":
         c.execute(_HOLD_THE_HEAD)  # two replicas that start at once on an empty database
-    t.metadata.create_all(c)
+    prepare(c)
     stamped = c.execute(select(t.stamp.c.value).where(t.stamp.c.name == "kind")).scalar()
     if stamped is None:
         c.execute(insert(t.stamp), {"name": "kind", "value": kind})

@@ -10,6 +10,7 @@ import pytest
 
 from bot.ledger import Ledger
 from tests.builders import NOW
+from tests.postgres import Server
 
 
 class HandClock:
@@ -42,6 +43,11 @@ def database(request: pytest.FixtureRequest) -> str:
     if request.param == "postgresql":
         return str(request.getfixturevalue("postgres").empty_database())
     return f"sqlite:///{request.getfixturevalue('file')}"
+
+
+@pytest.fixture
+def postgres_url(postgres: Server) -> str:
+    return postgres.empty_database()
 
 
 @pytest.fixture
