@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
@@ -248,6 +248,11 @@ class Database:
         c.execute(_WANT, rows)
         soon = now.timestamp() + WORTH_A_RING
         _following(c).roles.update(row["role"] for row in rows if row["due"] < soon)
+
+
+def ring_for(c: Connection, kinds: Iterable[str]) -> None:
+    """Jobs of these kinds are due now: whoever does them is told after the commit."""
+    _following(c).roles.update(kind_of(kind).role for kind in kinds)
 
 
 def trail(c: Connection, request: str | None = None) -> list[AuditEvent]:

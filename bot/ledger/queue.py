@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from bot.core.request import Request
 from bot.ledger import tables as t
-from bot.ledger.database import Audit, Database, Due
+from bot.ledger.database import Audit, Database, Due, ring_for
 from bot.ledger.engine import database_clock
 from bot.ledger.kinds import LANE_ROOM, kind_of
 from bot.ledger.places import Shown
@@ -59,6 +59,19 @@ class Figures:
     requests: Mapping[str, int]
     jobs: Mapping[str, int]
     late: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job as people are told of it; `runs` while somebody has claimed it."""
+
+    subject: str
+    kind: str
+    does: str
+    due: datetime
+    attempts: int
+    trouble: str
+    runs: bool
 
 
 def _of(roles: tuple[str, ...]) -> ColumnElement[bool]:
@@ -173,6 +186,28 @@ class Queue(Database):
         due = await self._run(lambda c: c.execute(query).scalar())
         return datetime.fromtimestamp(due, self._now().tzinfo) if due is not None else None
 
+    async def waiting(self) -> list[Waiting]:
+        """Every job, those in trouble first, then by time."""
+        query = select(t.jobs, (t.jobs.c.leased_until > database_clock()).label("runs"))
+        in_order = query.order_by(case((t.jobs.c.trouble != "", 0), else_=1), t.jobs.c.due)
+        return await self._run(lambda c: [_waiting(row) for row in c.execute(in_order)])
+
+    async def try_now(self, subject: str, kind: str | None, *, by: str) -> list[str]:
+        """Make what failed due at once; its kinds. What waits for its time keeps waiting for it."""
+        failed = (t.jobs.c.subject == subject) & (t.jobs.c.trouble != "") & (t.jobs.c.leased_until == 0.0)
+        if kind is not None:
+            failed &= t.jobs.c.kind == kind
+
+        def work(c: Connection) -> list[str]:
+            now = self._now().timestamp()
+            kinds = sorted(c.execute(update(t.jobs).where(failed).values(due=now).returning(t.jobs.c.kind)).scalars())
+            if kinds:
+                self._append(c, subject, Audit(by, "job.retried", {"kinds": kinds}))
+                ring_for(c, kinds)
+            return kinds
+
+        return await self._change(work)
+
     async def release_leases(self, roles: Sequence[str]) -> None:
         """At the start of the only process of these roles: what was in flight at a crash runs again.
 
@@ -226,6 +261,11 @@ class Queue(Database):
 
 def _job(row: Row[Any]) -> Job:
     return Job(row.id, row.subject, row.kind, row.attempts + 1, row.wanted, row.claim + 1, row.lane, row.payload)
+
+
+def _waiting(row: Row[Any]) -> Waiting:
+    due = datetime.fromtimestamp(row.due, UTC)
+    return Waiting(row.subject, row.kind, kind_of(row.kind).does, due, row.attempts, row.trouble, bool(row.runs))
 
 
 def _claim(job: Job) -> dict[str, int]:
