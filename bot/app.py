@@ -15,13 +15,14 @@ from typing import Any
 from bot import metrics
 from bot.asides import Asides
 from bot.authority import Attempt, Authority
+from bot.claims import still_ours
 from bot.clock import SandboxClock, SystemClock
 from bot.comments import Comments
 from bot.config import Settings, check_addresses
 from bot.core.request import Draft, Person
 from bot.errors import Fault, SettingsError
 from bot.evidence import Documents, Precedents
-from bot.jobs import Handler, Worker
+from bot.jobs import STUCK_TRIES, Handler, Worker
 from bot.journey import Journey
 from bot.ledger import Due, Job, Ledger
 from bot.planning import Planning
@@ -31,6 +32,7 @@ from bot.screen import warm as warm_screen
 from bot.showing import Showing
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
+from bot.tending import Tending
 from bot.web import Front
 from connectors.okta import OktaGroupActor, OktaReader
 from connectors.okta_api import OktaApi
@@ -178,6 +180,7 @@ async def _begin(
 
 def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
     """Every kind of job and the step that does it."""
+    tending = Tending(journey)
     steps: list[Handler] = [
         journey.plan,
         journey.gather,
@@ -204,6 +207,8 @@ def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
         asides.code,
         asides.repage,
         asides.home,
+        tending.stuck,
+        tending.look,
     ]
     table = {step.__name__: step for step in steps}
     if journey.pager is not None:
@@ -213,13 +218,15 @@ def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
 
 
 def _tell_trouble(journey: Journey) -> Callable[[Job, str], Coroutine[Any, Any, None]]:
-    async def tell(job: Job, _trouble: str) -> None:
-        """The card says what cannot be planned or paged; whoever answered is told once that their answer waits."""
+    async def tell(job: Job, trouble: str) -> None:
+        """The card says what cannot be planned or paged, the channel what is stuck; who answered, that it waits."""
         if job.kind in TELLS_THE_CARD:
             await journey.ledger.schedule(job.subject, [Due("card")])
         if job.kind.partition(":")[0] == DECIDE and job.attempts == 1:
             attempt = Attempt(**job.payload)
             await journey.ledger.schedule(job.subject, [attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)])
+        if job.attempts >= STUCK_TRIES:
+            await Tending(journey).tell_stuck(job, trouble)
 
     return tell
 
@@ -251,7 +258,7 @@ async def connect(
     client = new_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value())
     slack = Slack(client)
     reader = OktaReader(OktaApi(settings.okta_org_url, settings.okta_api_token.get_secret_value()), clock)
-    writer = OktaApi(settings.okta_org_url, settings.okta_write_token.get_secret_value())
+    writer = OktaApi(settings.okta_org_url, settings.okta_write_token.get_secret_value(), before_write=still_ours)
     stack.push_async_callback(slack.close)
     stack.push_async_callback(reader.close)
     stack.push_async_callback(writer.close)
