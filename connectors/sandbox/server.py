@@ -131,6 +131,7 @@ class Sandbox:
 
     async def _clear_faults(self, request: web.Request) -> web.Response:
         self.world.faults.clear()
+        self.world.touch()
         return await self._faults(request)
 
     async def _state(self, _request: web.Request) -> web.Response:
@@ -201,7 +202,7 @@ def _play_faults(world: World, vendor: str) -> Any:
         fault = world.pick_fault(vendor, route)
         call.fault = fault.kind if fault else ""
         try:
-            response = await _answer(request, handler, fault, call.started)
+            response = await _answer(request, handler, fault, call.started, world)
             call.status = response.status
         finally:
             call.ms = (time.monotonic() - call.started) * 1000
@@ -220,8 +221,13 @@ async def _body(request: web.Request) -> Any:
         return text
 
 
-async def _answer(request: web.Request, handler: Handler, fault: Fault | None, began: float) -> web.StreamResponse:
+async def _answer(
+    request: web.Request, handler: Handler, fault: Fault | None, began: float, world: World
+) -> web.StreamResponse:
     if fault is None:
+        return await handler(request)
+    if fault.kind == "held":
+        await world.until_cleared(fault)
         return await handler(request)
     if fault.kind == "latency":
         response = await handler(request)
