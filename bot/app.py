@@ -19,6 +19,7 @@ from bot.authority import Attempt, Authority
 from bot.clock import SandboxClock, SystemClock
 from bot.comments import Comments
 from bot.config import Settings, check_addresses
+from bot.core.patience import Patience
 from bot.core.request import Draft, Person
 from bot.core.traffic import Allowance
 from bot.errors import Fault, SettingsError
@@ -33,6 +34,7 @@ from bot.screen import warm as warm_screen
 from bot.showing import Showing
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
+from bot.timing import Timing
 from bot.web import Front
 from connectors.okta import OktaGroupActor, OktaReader
 from connectors.okta_api import OktaApi
@@ -181,6 +183,7 @@ async def _begin(
 
 def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
     """Every kind of job and the step that does it."""
+    timing = Timing(journey, asides)
     steps: list[Handler] = [
         journey.plan,
         journey.gather,
@@ -198,7 +201,6 @@ def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
         journey.revoke,
         journey.resolve,
         journey.end_note,
-        journey.overdue_page,
         journey.tell,
         journey.announce,
         asides.question_note,
@@ -207,6 +209,12 @@ def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
         asides.code,
         asides.repage,
         asides.home,
+        timing.remind,
+        timing.silence,
+        timing.fallback,
+        timing.fallback_people,
+        timing.nudge,
+        timing.overdue_page,
     ]
     table = {step.__name__: step for step in steps}
     if journey.pager is not None:
@@ -346,6 +354,16 @@ def _limits(settings: Settings) -> Limits:
         evidence_seconds=settings.evidence_seconds,
         request_lifetime=timedelta(hours=settings.request_hours),
         morning=settings.morning,
+        evening=settings.evening,
+        patience=_patience(settings),
+    )
+
+
+def _patience(settings: Settings) -> Patience:
+    return Patience(
+        remind=timedelta(minutes=settings.remind_minutes),
+        escalate=timedelta(minutes=settings.escalate_minutes),
+        repage=timedelta(hours=settings.repage_hours),
     )
 
 

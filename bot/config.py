@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bot.calendar import next_morning
+from bot.calendar import next_morning, working
 from bot.errors import SettingsError
 
 VENDOR_HOSTS = {
@@ -94,6 +94,22 @@ class Settings(BaseSettings):
     morning: str = _setting(
         "TINYAPPROVER_MORNING", "When what can wait is paged, as HH:MM and a time zone.", "09:00 UTC"
     )
+    evening: str = _setting(
+        "TINYAPPROVER_EVENING", "When working hours end, as HH:MM in the zone of TINYAPPROVER_MORNING.", "17:00"
+    )
+    remind_minutes: float = _setting(
+        "TINYAPPROVER_REMIND_MINUTES", "Minutes without a decision until the channel is reminded.", 15, gt=0, le=10_080
+    )
+    escalate_minutes: float = _setting(
+        "TINYAPPROVER_ESCALATE_MINUTES",
+        "Minutes without a decision until the next level is paged, or the first for what pages nobody at once.",
+        30,
+        gt=0,
+        le=10_080,
+    )
+    repage_hours: float = _setting(
+        "TINYAPPROVER_REPAGE_HOURS", "Hours until overdue access pages somebody again.", 24, gt=0, le=720
+    )
     open_requests: int = _setting(
         "TINYAPPROVER_OPEN_REQUESTS", "How many open requests one person may have.", 10, ge=1, le=1000
     )
@@ -132,6 +148,15 @@ class Settings(BaseSettings):
             next_morning(datetime.now(UTC), value)
         except (ValueError, KeyError, OSError):
             raise ValueError(f"{value!r} is not a time and a zone such as 09:00 Europe/Berlin") from None
+        return value
+
+    @field_validator("evening")
+    @classmethod
+    def _is_an_evening(cls, value: str) -> str:
+        try:
+            working(datetime.now(UTC), "00:00", value)
+        except ValueError:
+            raise ValueError(f"{value!r} is not a time such as 17:00") from None
         return value
 
     @property

@@ -15,8 +15,9 @@ from functools import partial
 from bot import advice, evidence, page
 from bot.abuse import Doorkeeper
 from bot.authority import Attempt, Authority
-from bot.calendar import next_morning
+from bot.calendar import next_morning, working
 from bot.core.lifecycle import OPEN, Event, State
+from bot.core.patience import REMIND, SILENCE
 from bot.core.request import Draft, Entitlement, Grant, Place, Plan, Request, Ruling, Standing, Wake
 from bot.core.verdict import granted_minutes
 from bot.errors import Fault, Refused
@@ -82,7 +83,8 @@ class Journey:
             raise Refused(ruling.reason, field=forms.field_of(ruling.rule), rule=ruling.rule)
         begins = self._asked_from(draft, entitlement, self.clock.now())
         deadline = begins + self.limits.request_lifetime
-        jobs = (Due("card"), Due("plan"), Due("gather"), Due("dm", at=self.clock.now() + AFTER_THE_CARD))
+        jobs = [Due("card"), Due("plan"), Due("gather"), Due("dm", at=self.clock.now() + AFTER_THE_CARD)]
+        jobs += self._on_silence(draft, entitlement, self.clock.now())
         admit = partial(self.doorkeeper.admit, entitlement)
         try:
             return await self.ledger.receive(draft, entitlement, deadline=deadline, jobs=jobs, admit=admit)
@@ -174,15 +176,31 @@ class Journey:
         return None
 
     def _page_at(self, request: Request) -> datetime:
-        """With plan and evidence, or at their deadline; what can wait, or is never to wake anybody, in the morning."""
+        """With plan and evidence, or at their deadline; what can wait, or is never to wake anybody, later."""
         complete = request.evidence is not None and request.state is not State.RECEIVED
         ready = request.created_at + timedelta(seconds=0 if complete else self.limits.evidence_seconds)
         return max(ready, self._asked_from(request, request.entitlement, request.created_at))
 
     def _asked_from(self, asked: Draft | Request, entitlement: Entitlement, at: datetime) -> datetime:
-        """When people are asked beyond Slack: at once, or for what waits in the morning; its time runs from then on."""
-        waits = asked.can_wait or entitlement.wake is Wake.NEVER
-        return next_morning(at, self.limits.morning) if waits else at
+        """When people are asked beyond Slack, and its time runs: at once, or for what waits in the morning.
+
+        What is to wake nobody is paged in working hours, and only if nobody answers in Slack.
+        """
+        if asked.can_wait:
+            return next_morning(at, self.limits.morning)
+        silent = at + self.limits.patience.escalate_after(entitlement)
+        return self._working(silent) if entitlement.wake is Wake.NEVER else at
+
+    def _working(self, at: datetime) -> datetime:
+        return working(at, self.limits.morning, self.limits.evening)
+
+    def _on_silence(self, asked: Draft | Request, entitlement: Entitlement, at: datetime) -> list[Due]:
+        """What follows if nobody answers; what can wait until morning is not asked about before."""
+        paged = self._asked_from(asked, entitlement, at)
+        first = paged if asked.can_wait else at
+        times = self.limits.patience.on_silence(entitlement, asked=first, paged=paged, working=self._working)
+        until = {"until": times[SILENCE].isoformat()}  # a reminder says less than what follows it
+        return [Due(kind, at=when, payload=until if kind == REMIND else {}) for kind, when in times.items()]
 
     async def _find_page(self, job: Job, request: Request, pager: Pager) -> None:
         """A page whose answer was lost, of a request that was decided meanwhile, is found so that it gets closed."""
@@ -321,6 +339,7 @@ class Journey:
         """As at the beginning: with a page if there was none yet, comments read again, and until the same deadline."""
         audit = Audit(BOT, "plan.changed", {"digest": plan.digest})
         jobs = [*CHANGED_JOBS, Due("expire", at=request.deadline)]
+        jobs += self._on_silence(request, request.entitlement, self.clock.now())
         if self.pager is not None:
             jobs.append(Due("poll"))
         await self.ledger.reopen(request.id, plan, ruling, audit=audit, jobs=jobs)
@@ -360,7 +379,9 @@ class Journey:
             if job.attempts >= OVERDUE_AFTER:
                 await self._overdue(request, fault)
             raise
-        jobs = (Due("card"), Due("dm"), Due("tell:ended"), Due("end_note"))
+        jobs = [Due("card"), Due("dm"), Due("tell:ended"), Due("end_note")]
+        if request.revoke_overdue:
+            jobs.append(Due("overdue_page"))
         ended = Audit(BOT, "grant.revoked") if outcome == REMOVED else Audit(BOT, "grant.ended", {"why": outcome})
         if request.state is State.FAILED:
             outcome = f"The access could not be granted, and nothing is left behind. {outcome} It can be tried again."
@@ -396,13 +417,6 @@ class Journey:
         """The end of the grant, on the incident that began it."""
         request = await self.ledger.request(job.subject)
         await self._note(request, page.outcome_note(request))
-        return None
-
-    async def overdue_page(self, job: Job) -> datetime | None:
-        """Access that should be gone and is not wakes somebody."""
-        request = await self.ledger.request(job.subject)
-        if self.pager is not None and request.revoke_overdue:
-            await self.pager.open_incident(page.overdue(request), look_first=job.attempts > 1)
         return None
 
     async def announce(self, job: Job) -> datetime | None:

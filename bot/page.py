@@ -183,8 +183,8 @@ def deciders(request: Request) -> str:
     return one_line(" and ".join(names), 200) or "nobody"
 
 
-def overdue(request: Request) -> Page:
-    """The page for access that could not be taken back: it wakes somebody."""
+def overdue(request: Request, times: int = 0) -> Page:
+    """The page for access that could not be taken back: it wakes somebody. `times` is how often it was sent before."""
     lines = request.plan.lines if request.plan else ()
     heading = f"{request.id}: access of {request.beneficiary.name} is overdue and could not be removed"
     text = [
@@ -193,7 +193,8 @@ def overdue(request: Request) -> Page:
         *(f"- {one_line(line, 300)}" for line in lines),
     ]
     heading = one_line(heading, TITLE_LIMIT)
-    return Page(key=f"{request.id}/overdue", title=heading, body="\n".join(text), urgency="high")
+    key = f"{request.id}/overdue/{times + 1}" if times else f"{request.id}/overdue"
+    return Page(key=key, title=heading, body="\n".join(text), urgency="high")
 
 
 def _own(request: Request) -> bool:

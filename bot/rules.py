@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
+from bot.core.patience import Patience
 from bot.core.request import Answer, Draft, Entitlement, Person, Place, Request, Ruling, Standing
 from bot.core.verdict import granted_minutes
-from policies.rules import Guard, rule_decision, rule_execution, rule_submission
+from policies.rules import Guard, as_decided_by, rule_decision, rule_execution, rule_submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Rules:
     ) -> Ruling:
         """Whether this person may give this answer there and now."""
         return rule_decision(
-            request.entitlement,
+            as_decided_by(request.entitlement, approver, fallback=_fallback(request)),
             approver=approver,
             approver_person=person,
             requester_id=request.requester.id,
@@ -73,7 +74,12 @@ class Rules:
             approvers=approvers,
             guard=self.guard,
             protected=self.protected,
+            fallback=_fallback(request),
         )
+
+
+def _fallback(request: Request) -> str:
+    return request.ruling.fallback_group if request.ruling else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +90,5 @@ class Limits:
     evidence_seconds: float = 4.0
     request_lifetime: timedelta = timedelta(hours=8)
     morning: str = "09:00 UTC"
+    evening: str = "17:00"
+    patience: Patience = field(default_factory=Patience)

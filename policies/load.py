@@ -145,6 +145,7 @@ def _with_symmetric_conflicts(entitlements: Mapping[str, Entitlement]) -> dict[s
 
 def _check(entry: _Entry, entitlements: Mapping[str, Entitlement], protected: frozenset[str]) -> None:
     _check_numbers(entry)
+    _check_fallback(entry)
     _check_target(entry, entitlements, protected)
     _check_conflicts(entry, entitlements)
     for index, example in enumerate(entry.form.examples):
@@ -164,6 +165,12 @@ def _check_numbers(entry: _Entry) -> None:
         raise entry.marked.error(
             ("approvals",), f"{form.approvals} is too few for critical; allowed: {CRITICAL_APPROVALS} or more"
         )
+
+
+def _check_fallback(entry: _Entry) -> None:
+    fallback = entry.form.fallback
+    if fallback is not None and fallback.group == entry.form.who_decides.group:
+        raise entry.marked.error(("fallback", "group"), "decides already; allowed: another group")
 
 
 def _check_target(entry: _Entry, entitlements: Mapping[str, Entitlement], protected: frozenset[str]) -> None:

@@ -8,11 +8,11 @@ Three layers are asked in this order, and none can loosen the one before: invari
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
-from bot.core.request import Answer, Entitlement, Person, Place, Ruling, Sensitivity, Standing
+from bot.core.request import Answer, Approvers, Entitlement, Person, Place, Ruling, Sensitivity, Standing
 
 CRITICAL_APPROVALS = 2
 
@@ -156,16 +156,28 @@ def rule_execution(
     approvers: Sequence[Standing],
     guard: Guard,
     protected: Collection[str] = (),
+    fallback: str = "",
 ) -> Ruling:
     """Whether an approved request may be carried out now: everything is asked again, with fresh readings.
 
     `approvers` are the standings of those who approved, read just now; only those who could still approve count.
+    `fallback` is the group that may decide as well, since nobody had answered.
     """
     wish = _Wish(entitlements, entitlement, requester, beneficiary, minutes, ticket, protected)
-    count = len(_valid_approvers(wish, approvers))
+    count = len(_valid_approvers(wish, approvers, fallback))
     inquiry = wish.inquiry(Step.EXECUTE, principal=None, approvals=count)
     held = held_conflicts(entitlements, entitlement, beneficiary)
     return _rule(inquiry, _execution_objections(wish, count), guard, conflicts=held)
+
+
+def as_decided_by(entitlement: Entitlement, approver: Standing, *, fallback: str) -> Entitlement:
+    """The entitlement as it is decided by this person: after silence, members of the group that it names as its
+    `fallback` decide like its approvers, whether they are on call or not. A group that it does not name never does.
+    """
+    named = entitlement.fallback
+    if named is None or named.group != fallback or fallback not in approver.groups:
+        return entitlement
+    return replace(entitlement, approvers=Approvers(group=fallback))
 
 
 # --- facts derived from the catalogue --------------------------------------------------------------------------------
@@ -197,14 +209,19 @@ def held_conflicts(
     return tuple(other for group, other in groups.items() if group.casefold() in held)
 
 
+def deciding_groups(entitlement: Entitlement) -> tuple[str, ...]:
+    """The groups whose members decide it, at once or after silence."""
+    named = entitlement.fallback
+    return (entitlement.approvers.group, named.group) if named else (entitlement.approvers.group,)
+
+
 def gives_power(
     entitlements: Mapping[str, Entitlement], entitlement: Entitlement, protected: Collection[str] = ()
 ) -> bool:
     """Whether granting it would make somebody an approver, or a member of a protected group."""
     target = target_group(entitlement)
-    closed = {other.approvers.group.casefold() for other in entitlements.values()} | {
-        name.casefold() for name in protected
-    }
+    deciding = (group for other in entitlements.values() for group in deciding_groups(other))
+    closed = {name.casefold() for name in (*deciding, *protected)}
     return target is not None and target.strip().casefold() in closed
 
 
@@ -378,8 +395,12 @@ def _execution_objections(wish: _Wish, approvals: int) -> Iterator[Objection]:
         )
 
 
-def _valid_approvers(wish: _Wish, approvers: Sequence[Standing]) -> set[str]:
+def _valid_approvers(wish: _Wish, approvers: Sequence[Standing], fallback: str) -> set[str]:
     """The distinct people among `approvers` who could still approve this."""
     concerned = {wish.requester.person_id, wish.beneficiary.person_id}
-    group = wish.entitlement.approvers.group
-    return {one.person_id for one in approvers if one.active and group in one.groups} - concerned
+    still = (one for one in approvers if one.active and _decides(wish.entitlement, one, fallback))
+    return {one.person_id for one in still} - concerned
+
+
+def _decides(entitlement: Entitlement, approver: Standing, fallback: str) -> bool:
+    return as_decided_by(entitlement, approver, fallback=fallback).approvers.group in approver.groups

@@ -232,6 +232,13 @@ class Story:
             assert time.monotonic() < deadline, f"never refused by {rule}"
             await asyncio.sleep(0.02)
 
+    async def metrics(self) -> str:
+        """What monitoring reads."""
+        assert self.running is not None
+        assert self._http is not None
+        async with self._http.get(f"{self.running.url}/metrics") as response:
+            return await response.text()
+
     def home(self, who: str) -> Json:
         """Somebody's App Home as it stands."""
         return dict(self.state["slack"]["homes"][who])

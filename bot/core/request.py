@@ -113,6 +113,14 @@ class Approvers:
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """Who decides as well once nobody has answered for so many minutes: members of `group`, on call or not."""
+
+    group: str
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Entitlement:
     """One thing that may be asked for, as its catalogue file says."""
 
@@ -133,6 +141,9 @@ class Entitlement:
     ticket_required: bool = False
     channel: str | None = None
     source: str = ""
+    remind_minutes: int | None = None
+    escalate_minutes: int | None = None
+    fallback: Fallback | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +194,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What policy says of a request: allowed to be decided at all, by whom, by how many, and which rule said so."""
+    """What policy says of a request: allowed to be decided at all, by whom, by how many, and which rule said so.
+
+    `fallback_group` decides as well, since nobody had answered for as long as the catalogue says.
+    """
 
     allowed: bool
     rule: str
@@ -191,6 +205,7 @@ class Ruling:
     approvals: int = 1
     approver_group: str = ""
     conflicts: tuple[str, ...] = ()
+    fallback_group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +344,12 @@ class Request:
     revoke_overdue: bool = False
     round: int = 1
     trouble: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def deciding_groups(self) -> tuple[str, ...]:
+        """Whose members may decide it now."""
+        fallback = self.ruling.fallback_group if self.ruling else ""
+        return (self.entitlement.approvers.group, fallback) if fallback else (self.entitlement.approvers.group,)
 
     @property
     def decidable(self) -> bool:

@@ -19,9 +19,10 @@ from bot.ledger.links import Links
 from bot.ledger.places import Paged, Places, Shown
 from bot.ledger.queue import Figures, Job, Queue
 from bot.ledger.targets import Targets
+from bot.ledger.waiting import Waiting
 
 
-class Ledger(Decisions, Grants, Targets, Places, Links, Queue):
+class Ledger(Decisions, Grants, Targets, Waiting, Places, Links, Queue):
     """The story's memory, in one piece."""
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:

@@ -233,7 +233,7 @@ def _questions(request: Request, room: int) -> Iterator[Block]:
 def _footer(request: Request, page_url: str | None) -> Iterator[Block]:
     entitlement = request.entitlement
     rule = request.ruling.rule if request.ruling else f"catalogue/{entitlement.id}"
-    parts = [f"Decided by members of {said(entitlement.approvers.group)} · rule {said(rule)}"]
+    parts = [f"Decided by members of {_deciding(request)} · rule {said(rule)}"]
     if request.state in OPEN:
         parts.append(f"expires {when(request.deadline)}")
     if page_url:
@@ -307,7 +307,12 @@ def give_back_button(request: Request) -> Block:
 
 
 def _who_decides(request: Request) -> str:
-    return f"Members of {said(request.entitlement.approvers.group)} decide"
+    return f"Members of {_deciding(request)} decide"
+
+
+def _deciding(request: Request) -> str:
+    first, *fallback = (said(group) for group in request.deciding_groups)
+    return f"{first} and, as nobody had answered, of {fallback[0]}" if fallback else first
 
 
 def told(request: Request, what: str) -> Message | None:

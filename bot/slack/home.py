@@ -13,13 +13,20 @@ from bot.slack.cards import STANDING, WITHDRAW, give_back_button
 OPEN_FORM = "open_request_form"
 
 
-def home(mine: Sequence[Request], waiting: Sequence[tuple[Request, str | None]]) -> Block:
-    """`mine` are a person's own requests; `waiting` are those they may decide, each with its card's address."""
+def home(
+    mine: Sequence[Request], waiting: Sequence[tuple[Request, str | None]], overdue: Sequence[Request] = ()
+) -> Block:
+    """`mine` are a person's own requests; `waiting` are those they may decide, each with its card's address.
+
+    `overdue` are those they decide over whose access should be gone and is not.
+    """
     blocks = [
         header("Access"),
         section("Ask for what you need; somebody decides, and it ends by itself."),
         actions("ask", button("Request access", OPEN_FORM, "home", style="primary")),
     ]
+    if overdue:
+        blocks += [header("Overdue"), *map(_overdue, overdue[:20])]
     if waiting:
         blocks += [header("Waiting for you"), *(_waiting(request, url) for request, url in waiting[:20])]
     blocks += [header("Yours"), *_mine(mine)]
@@ -29,6 +36,11 @@ def home(mine: Sequence[Request], waiting: Sequence[tuple[Request, str | None]])
 def _waiting(request: Request, url: str | None) -> Block:
     words = f"*{request.id}* · {_title(request)} · {said(request.requester.name, 60)} · {span(request.minutes)}"
     return section(f"{words} · {href(url, 'open the card')}" if url else words)
+
+
+def _overdue(request: Request) -> Block:
+    words = "access that should be gone could not be removed yet; it is tried until it is"
+    return section(f"*{request.id}* · {_title(request)} · {said(request.beneficiary.name, 60)}: {words}")
 
 
 def _mine(mine: Sequence[Request]) -> Iterator[Block]:
