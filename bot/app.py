@@ -214,6 +214,7 @@ def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
         timing.fallback,
         timing.fallback_people,
         timing.nudge,
+        timing.warn,
         timing.overdue_page,
     ]
     table = {step.__name__: step for step in steps}
@@ -363,6 +364,7 @@ def _patience(settings: Settings) -> Patience:
     return Patience(
         remind=timedelta(minutes=settings.remind_minutes),
         escalate=timedelta(minutes=settings.escalate_minutes),
+        warn=timedelta(minutes=settings.warn_minutes),
         repage=timedelta(hours=settings.repage_hours),
     )
 

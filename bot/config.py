@@ -107,6 +107,13 @@ class Settings(BaseSettings):
         gt=0,
         le=10_080,
     )
+    warn_minutes: float = _setting(
+        "TINYAPPROVER_WARN_MINUTES",
+        "Minutes before its end that the holder of access is warned; never before the last quarter of its time.",
+        15,
+        ge=0,
+        le=1440,
+    )
     repage_hours: float = _setting(
         "TINYAPPROVER_REPAGE_HOURS", "Hours until overdue access pages somebody again.", 24, gt=0, le=720
     )

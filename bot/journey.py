@@ -39,6 +39,7 @@ TARGET_IS_BUSY = timedelta(seconds=0.5)
 CARD_NOTE_EVERY = timedelta(seconds=30)
 AFTER_THE_CARD = timedelta(seconds=0.2)  # who has just asked can wait; who is to decide should not
 FIRST_READING = timedelta(seconds=5)  # nobody has commented before
+UNDECIDED_IN_TIME = "Nobody decided in time."
 UNPLANNED = "The plan could not be read in time, so nobody could decide."
 UNREADABLE = (
     "What has to be checked before your answer counts cannot be read, and trying again would not help, so nothing is "
@@ -83,6 +84,8 @@ class Journey:
             raise Refused(ruling.reason, field=forms.field_of(ruling.rule), rule=ruling.rule)
         begins = self._asked_from(draft, entitlement, self.clock.now())
         deadline = begins + self.limits.request_lifetime
+        if draft.extends is not None:
+            deadline = min(deadline, draft.extends.ends_at)
         jobs = [Due("card"), Due("plan"), Due("gather"), Due("dm", at=self.clock.now() + AFTER_THE_CARD)]
         jobs += self._on_silence(draft, entitlement, self.clock.now())
         admit = partial(self.doorkeeper.admit, entitlement)
@@ -289,7 +292,8 @@ class Journey:
         request = await self.ledger.request(job.subject)
         unplanned = request.state is State.RECEIVED
         audit = Audit(BOT, "request.expired")
-        values = {"outcome": UNPLANNED if unplanned else "Nobody decided in time.", "closed_at": self.clock.now()}
+        undecided = f"Nobody decided before {request.extends.of} ended." if request.extends else UNDECIDED_IN_TIME
+        values = {"outcome": UNPLANNED if unplanned else undecided, "closed_at": self.clock.now()}
         await self.ledger.move(job.subject, Event.EXPIRED, audit=audit, values=values, jobs=CLOSED_JOBS)
         return None
 
@@ -355,7 +359,11 @@ class Journey:
         if not (covered or await actor.verify(plan)):
             raise Fault("okta", "the access is not there after it was written")
         audit = Audit(BOT, "grant.verified", {"digest": plan.digest})
-        await self.ledger.granted(request, audit=audit, jobs=_granted_jobs)
+        await self.ledger.granted(request, audit=audit, jobs=partial(self._granted_jobs, minutes))
+
+    def _granted_jobs(self, minutes: int, ends_at: datetime) -> Sequence[Due]:
+        warned = Due("warn", at=self.limits.patience.warns_at(ends_at, minutes))
+        return (Due("revoke", at=ends_at), warned, Due("card"), Due("dm"), Due("tell:outcome"), Due("resolve"))
 
     async def _give_up(self, request: Request, reason: str, *, trouble: str) -> None:
         """Nobody is told that they have it; whatever may have been written is taken away again."""
@@ -450,7 +458,3 @@ async def _write(actor: Actor, plan: Plan) -> None:
     except Fault as fault:
         if not fault.unknown:
             raise
-
-
-def _granted_jobs(ends_at: datetime) -> Sequence[Due]:
-    return (Due("revoke", at=ends_at), Due("card"), Due("dm"), Due("tell:outcome"), Due("resolve"))

@@ -36,8 +36,14 @@ def title(request: Request) -> str:
 def asks(request: Request) -> str:
     """Who asks for what, for whom, for how long: short enough for a title whatever the names are."""
     whom = "" if _own(request) else f" for {one_line(request.beneficiary.name, 30)}"
-    what = f"{one_line(request.entitlement.title, 60)}{whom} for {span(request.minutes)}"
+    more = " more" if request.extends else ""
+    what = f"{one_line(request.entitlement.title, 60)}{whom} for {span(request.minutes)}{more}"
     return f"{one_line(request.requester.name, 30)} asks for {what}"
+
+
+def extends(request: Request) -> str:
+    """What it extends, and how long that becomes; empty for what extends nothing."""
+    return f"{request.extends.of}, {span(request.minutes_in_total)} in total" if request.extends else ""
 
 
 def body(request: Request, *, card: str | None) -> str:
@@ -74,6 +80,8 @@ def _rest(request: Request) -> Iterator[str]:
     yield f"For: {_who(request.beneficiary.name, request.beneficiary.email)}"
     yield f"What: {one_line(request.entitlement.title, 200)} ({request.entitlement.id})"
     yield f"How long: {span(request.minutes)}"
+    if request.extends:
+        yield f"Extends: {extends(request)}"
     if request.ticket:
         yield f"Ticket: {one_line(request.ticket, 500)}"
     yield f"Justification: {one_line(request.justification, 2000)}"

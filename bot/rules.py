@@ -32,6 +32,7 @@ class Rules:
             requester=requester,
             beneficiary=beneficiary,
             minutes=asked.minutes,
+            before=_before(asked),
             ticket=asked.ticket,
             guard=self.guard,
             protected=self.protected,
@@ -70,12 +71,17 @@ class Rules:
             requester=requester,
             beneficiary=beneficiary,
             minutes=granted_minutes(request.decisions, minutes=request.minutes),
+            before=_before(request),
             ticket=request.ticket,
             approvers=approvers,
             guard=self.guard,
             protected=self.protected,
             fallback=_fallback(request),
         )
+
+
+def _before(asked: Draft | Request) -> int:
+    return asked.extends.minutes_before if asked.extends else 0
 
 
 def _fallback(request: Request) -> str:

@@ -97,6 +97,25 @@ class Timing:
         message = notices.waits(request, what, card=self.journey.showing.link(card))
         await self.journey.showing.to_responders(job, request, once, message, None)
 
+    # --- it ends soon -----------------------------------------------------------------------------------------------
+
+    async def warn(self, job: Job) -> datetime | None:
+        """Whoever holds the access hears that it ends, unless another grant goes on with it."""
+        request, journey = await self.journey.ledger.request(job.subject), self.journey
+        ends_at = request.grant.ends_at if request.grant else None
+        user = request.beneficiary.slack_user or request.requester.slack_user
+        if request.state is not State.ACTIVE or ends_at is None or user is None or journey.clock.now() >= ends_at:
+            return None
+        if await journey.ledger.shown(request.id, "ending") is None and not await self._goes_on(request, ends_at):
+            await journey.showing.to_person(job, request, "ending", notices.ends_soon(request, ends_at), user=user)
+        return None
+
+    async def _goes_on(self, request: Request, ends_at: datetime) -> bool:
+        target = request.grant.target if request.grant else ""
+        other = await self.journey.ledger.covered_by(target, besides=request.id)
+        grant = (await self.journey.ledger.request(other)).grant if other else None
+        return grant is not None and (grant.ends_at is None or grant.ends_at > ends_at)
+
     # --- access that should be gone ---------------------------------------------------------------------------------
 
     async def overdue_page(self, job: Job) -> datetime | None:

@@ -110,8 +110,11 @@ class WhoDecidesForm(Form):
 
 
 class TimeForm(Form):
+    """How long it may be asked for, and how long it may last `in_total` with extensions (no longer, if not said)."""
+
     default: Minutes
     longest: Minutes
+    in_total: Minutes | None = None
 
 
 class SomebodyForm(Form):
@@ -204,6 +207,7 @@ class EntryForm(Form):
             ticket_required=self.ticket == "required",
             channel=self.channel,
             source=source,
+            total_minutes=self.time.in_total,
             remind_minutes=self.remind_after,
             escalate_minutes=self.escalate_after,
             fallback=Fallback(self.fallback.group, self.fallback.after) if self.fallback else None,

@@ -161,6 +161,8 @@ def _check_numbers(entry: _Entry) -> None:
     form = entry.form
     if form.time.default > form.time.longest:
         raise entry.marked.error(("time", "default"), "is longer than time.longest; allowed: up to that")
+    if form.time.in_total is not None and form.time.in_total < form.time.longest:
+        raise entry.marked.error(("time", "in_total"), "is shorter than time.longest; allowed: that or more")
     if Sensitivity(form.sensitivity) is Sensitivity.CRITICAL and form.approvals < CRITICAL_APPROVALS:
         raise entry.marked.error(
             ("approvals",), f"{form.approvals} is too few for critical; allowed: {CRITICAL_APPROVALS} or more"

@@ -74,18 +74,25 @@ class _Wish:
     minutes: int
     ticket: str
     protected: Collection[str]
+    before: int = 0
+
+    @property
+    def longest(self) -> int:
+        """At once, or with what it extends."""
+        return self.entitlement.longest_in_total if self.before else self.entitlement.max_minutes
 
     def inquiry(self, step: Step, *, principal: str | None, approvals: int = 0) -> Inquiry:
+        """Guardrails look at the whole time, so that no row of extensions passes them by."""
         one_person = self.requester.person_id == self.beneficiary.person_id
         return Inquiry(
             step=step,
-            entitlement=self.entitlement,
+            entitlement=replace(self.entitlement, max_minutes=self.longest),
             requester=self.requester.person_id,
             beneficiary=self.beneficiary.person_id,
             principal=principal,
             people=(self.beneficiary,) if one_person else (self.requester, self.beneficiary),
             conflicts=frozenset(conflict_groups(self.entitlements, self.entitlement)),
-            minutes=self.minutes,
+            minutes=self.before + self.minutes,
             ticket=bool(self.ticket.strip()),
             approvals=approvals,
         )
@@ -109,9 +116,13 @@ def rule_submission(
     ticket: str,
     guard: Guard,
     protected: Collection[str] = (),
+    before: int = 0,
 ) -> Ruling:
-    """Whether a request may be put before people to decide. `protected` are further groups nobody is added to."""
-    wish = _Wish(entitlements, entitlement, requester, beneficiary, minutes, ticket, protected)
+    """Whether a request may be put before people to decide. `protected` are further groups nobody is added to.
+
+    `before` is for how many minutes what it extends was granted already.
+    """
+    wish = _Wish(entitlements, entitlement, requester, beneficiary, minutes, ticket, protected, before)
     inquiry = wish.inquiry(Step.SUBMIT, principal=requester.person_id)
     held = held_conflicts(entitlements, entitlement, beneficiary)
     return _rule(inquiry, _wish_objections(wish), guard, conflicts=held)
@@ -157,13 +168,14 @@ def rule_execution(
     guard: Guard,
     protected: Collection[str] = (),
     fallback: str = "",
+    before: int = 0,
 ) -> Ruling:
     """Whether an approved request may be carried out now: everything is asked again, with fresh readings.
 
     `approvers` are the standings of those who approved, read just now; only those who could still approve count.
     `fallback` is the group that may decide as well, since nobody had answered.
     """
-    wish = _Wish(entitlements, entitlement, requester, beneficiary, minutes, ticket, protected)
+    wish = _Wish(entitlements, entitlement, requester, beneficiary, minutes, ticket, protected, before)
     count = len(_valid_approvers(wish, approvers, fallback))
     inquiry = wish.inquiry(Step.EXECUTE, principal=None, approvals=count)
     held = held_conflicts(entitlements, entitlement, beneficiary)
@@ -303,11 +315,10 @@ def _askers(entitlement: Entitlement) -> str:
 
 
 def _limit_objections(wish: _Wish) -> Iterator[Objection]:
-    if not 1 <= wish.minutes <= wish.entitlement.max_minutes:
-        yield (
-            _catalogue(wish.entitlement, "time"),
-            f"Ask for between 1 minute and {spell(wish.entitlement.max_minutes)}.",
-        )
+    room = wish.longest - wish.before
+    if not 1 <= wish.minutes <= room:
+        rule = _catalogue(wish.entitlement, "time")
+        yield rule, f"Ask for between 1 minute and {spell(room)}." if room > 0 else "It may not last any longer."
     if wish.entitlement.ticket_required and not wish.ticket.strip():
         yield _catalogue(wish.entitlement, "ticket"), "This needs a ticket; add the number of the change or incident."
 

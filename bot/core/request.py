@@ -144,6 +144,21 @@ class Entitlement:
     remind_minutes: int | None = None
     escalate_minutes: int | None = None
     fallback: Fallback | None = None
+    total_minutes: int | None = None
+
+    @property
+    def longest_in_total(self) -> int:
+        """Minutes that it may last with all its extensions: no more than at once, unless the catalogue says so."""
+        return self.max_minutes if self.total_minutes is None else self.total_minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """Makes the grant of another request (`of`) last longer: from its end on, beyond what was granted so far."""
+
+    of: str
+    ends_at: datetime
+    minutes_before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +177,7 @@ class Draft:
     ticket: str = ""
     can_wait: bool = False
     origin: str = "slack"
+    extends: Extension | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +359,19 @@ class Request:
     closed_at: datetime | None = None
     revoke_overdue: bool = False
     round: int = 1
+    extends: Extension | None = None
     trouble: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def minutes_in_total(self) -> int:
+        """As granted (or asked for), with what it extends."""
+        own = self.grant.minutes if self.grant else self.minutes
+        return own + (self.extends.minutes_before if self.extends else 0)
+
+    @property
+    def room(self) -> int:
+        """For how many more minutes its grant may be extended."""
+        return max(0, self.entitlement.longest_in_total - self.minutes_in_total)
 
     @property
     def deciding_groups(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from bot.core.request import Advice, Entitlement, Evidence, Person, Plan, Ruling
+from bot.core.request import Advice, Entitlement, Evidence, Extension, Person, Plan, Ruling
 
 metadata = MetaData()
 
@@ -100,6 +100,8 @@ requests = Table(
     Column("advice", Value(Advice)),
     Column("outcome", Text, nullable=False, default=""),
     Column("closed_at", Instant),
+    Column("extends_id", String, nullable=False, default="", index=True),
+    Column("extends", Value(Extension)),
     sqlite_autoincrement=True,
 )
 

@@ -38,7 +38,7 @@ from bot.slack.blocks import (
 
 APPROVE, APPROVE_LESS, DENY, ASK = "approve", "approve_less", "deny", "ask"
 NOT_ME, DETAILS, SHOW_ADVICE, RETRY, TAKE = "not_me", "details", "show_advice", "retry", "take"
-WITHDRAW, GIVE_BACK, REPLY = "withdraw", "give_back", "reply"
+WITHDRAW, GIVE_BACK, REPLY, EXTEND = "withdraw", "give_back", "reply", "extend"
 SHORTER = (15, 30, 60, 120, 240, 480, 1440)
 PASSAGE_LIMIT = 280
 BUDGET = 12_000  # Slack refuses a message of more than about 13,200 characters, though each block be within its limit
@@ -105,6 +105,8 @@ def _what(request: Request) -> Iterator[Block]:
     if not _own(request):
         pairs.append(("For", _who(request.beneficiary.name, request.beneficiary.email)))
     pairs += [("How long", span(_minutes(request))), ("Sensitivity", request.entitlement.sensitivity.value)]
+    if request.extends:
+        pairs.append(("Extends", page.extends(request)))
     if request.ticket:
         pairs.append(("Ticket", request.ticket))
     if request.can_wait:
@@ -170,7 +172,8 @@ def _plan_title(request: Request) -> str:
 
 
 def _if_now(request: Request) -> datetime:
-    return (request.planned_at or request.created_at) + timedelta(minutes=request.minutes)
+    begins = request.extends.ends_at if request.extends else request.planned_at or request.created_at
+    return begins + timedelta(minutes=request.minutes)
 
 
 def _evidence(request: Request, room: int) -> Iterator[Block]:
@@ -289,7 +292,8 @@ def requester_card(request: Request) -> Message:
     """The direct message that follows the request to its end."""
     blocks = [header(f"{request.id} · {request.entitlement.title}"), *_status(request)]
     whom = [] if _own(request) else [("For", _who(request.beneficiary.name, request.beneficiary.email))]
-    blocks.append(fields([("How long", span(_minutes(request))), *whom]))
+    more = [("Extends", page.extends(request))] if request.extends else []
+    blocks.append(fields([("How long", span(_minutes(request))), *more, *whom]))
     blocks.append(rich(quote(request.justification)))
     if request.state in OPEN:
         blocks.append(context(f"{_who_decides(request)} · expires {when(request.deadline)}"))
@@ -304,6 +308,11 @@ def give_back_button(request: Request) -> Block:
     """*Give back*, with its question."""
     ask = confirm(f"Give back {request.id}?", f"{request.entitlement.title} is removed now.", "Give back")
     return button("Give back", GIVE_BACK, request.id, confirm=ask)
+
+
+def extend_button(request: Request) -> Block:
+    """*Extend* opens a form."""
+    return button("Extend", EXTEND, request.id)
 
 
 def _who_decides(request: Request) -> str:

@@ -8,7 +8,7 @@ from bot.core.lifecycle import State
 from bot.core.request import Request
 from bot.core.words import date, span
 from bot.slack.blocks import Block, actions, button, context, header, href, said, section
-from bot.slack.cards import STANDING, WITHDRAW, give_back_button
+from bot.slack.cards import STANDING, WITHDRAW, extend_button, give_back_button
 
 OPEN_FORM = "open_request_form"
 
@@ -51,7 +51,8 @@ def _mine(mine: Sequence[Request]) -> Iterator[Block]:
             f"*{request.id}* · {_title(request)} · {STANDING[request.state].replace('*', '')}{_ends(request)}"
         )
         if request.state is State.ACTIVE:
-            yield actions(f"mine-{request.id}", give_back_button(request))
+            longer = [extend_button(request)] if request.room else []
+            yield actions(f"mine-{request.id}", give_back_button(request), *longer)
         elif request.state in (State.RECEIVED, State.PENDING):
             yield actions(f"mine-{request.id}", button("Withdraw", WITHDRAW, request.id))
 

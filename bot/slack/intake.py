@@ -12,6 +12,7 @@ from bot.ledger import Due
 from bot.slack import cards, forms, home
 from bot.slack.asking import Asking
 from bot.slack.beside import Beside
+from bot.slack.extending import Extending
 from bot.slack.payload import Body, user_of
 from bot.slack.pressing import Pressing
 
@@ -31,6 +32,7 @@ class Intake:
         self._beside = Beside()
         self._asking = Asking(journey, asides, self._beside, domains=domains)
         self._pressing = Pressing(journey, asides, self._beside)
+        self._extending = Extending(journey, self._beside)
 
     def register(self, app: AsyncApp) -> None:
         """Every name that the manifest and the cards use, in one place."""
@@ -57,6 +59,8 @@ class Intake:
         app.view(forms.DENY_REASON)(pressing.on_deny)
         app.view(forms.QUESTION)(pressing.on_question)
         app.view(forms.ANSWER)(pressing.on_answer)
+        app.view(forms.EXTENSION)(self._extending.on_extension)
+        app.action(cards.EXTEND)(pressing.handler(self._extending.press))
         for action_id, do in pressing.presses().items():
             app.action(action_id)(pressing.handler(do))
 
