@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bot import metrics
-from bot.abuse import Doorkeeper
+from bot.abuse import Doorkeeper, Flood
 from bot.asides import Asides
 from bot.authority import Attempt, Authority
 from bot.clock import SandboxClock, SystemClock
@@ -34,6 +34,7 @@ from bot.screen import warm as warm_screen
 from bot.showing import Showing
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
+from bot.stepping import keep_time
 from bot.timing import Timing
 from bot.web import Front
 from connectors.okta import OktaGroupActor, OktaReader
@@ -139,6 +140,7 @@ def _journey(
         authority=Authority(ledger, vendors.reader, planning, rules, clock, vendors.pager),
         showing=Showing(ledger, vendors.slack, limits.responder_channel),
         doorkeeper=Doorkeeper(_allowance(settings), clock, ledger, vendors.slack),
+        flood=Flood(ledger, clock, settings.pages_an_hour),
         clock=clock,
         home_team=team,
         pager=vendors.pager,
@@ -175,6 +177,7 @@ async def _begin(
     stack.push_async_callback(front.stop)
     await socket.start()
     work: list[Coroutine[Any, Any, Any]] = [worker.run(), _watch(socket, connected), _warm_up(knowledge, journey, warm)]
+    work.append(keep_time(ledger, clock))
     if isinstance(clock, SandboxClock):
         work.append(clock.follow())
     tasks = [asyncio.create_task(one) for one in work]
@@ -215,6 +218,7 @@ def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
         timing.fallback_people,
         timing.nudge,
         timing.warn,
+        timing.listing,
         timing.overdue_page,
     ]
     table = {step.__name__: step for step in steps}

@@ -123,6 +123,13 @@ class Settings(BaseSettings):
     requests_an_hour: int = _setting(
         "TINYAPPROVER_REQUESTS_AN_HOUR", "How often one person may ask within an hour.", 20, ge=1, le=10_000
     )
+    pages_an_hour: int = _setting(
+        "TINYAPPROVER_PAGES_AN_HOUR",
+        "Pages an hour on one escalation policy; what comes beyond is listed on one quiet page and paged later.",
+        30,
+        ge=1,
+        le=10_000,
+    )
     cool_down_minutes: float = _setting(
         "TINYAPPROVER_COOL_DOWN_MINUTES",
         "Minutes after a denial until the same person may ask for the same again; 0 for none.",

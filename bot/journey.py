@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot import advice, evidence, page
-from bot.abuse import Doorkeeper
+from bot.abuse import Doorkeeper, Flood
 from bot.authority import Attempt, Authority
 from bot.calendar import next_morning, working
 from bot.core.lifecycle import OPEN, Event, State
@@ -67,6 +67,7 @@ class Journey:
     authority: Authority
     showing: Showing
     doorkeeper: Doorkeeper
+    flood: Flood
     clock: Clock
     home_team: str
     pager: Pager | None = None
@@ -170,6 +171,8 @@ class Journey:
             return None
         if (at := self._page_at(request)) > self.clock.now():
             return at if at < request.deadline else None
+        if (again := await self.flood.holds_back(request, self.pager, card=self.showing.link(shown))) is not None:
+            return again
         whole = page.about(request, card=self.showing.link(shown))
         incident = await self.pager.open_incident(whole, look_first=job.attempts > 1)
         jobs = [Due("card"), Due("poll", at=self.clock.now() + FIRST_READING), *PAGED_JOBS]

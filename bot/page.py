@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from bot.core.lifecycle import OPEN, State
 from bot.core.request import Answer, Evidence, Flag, Place, Request, Sensitivity, Wake
@@ -203,6 +204,24 @@ def overdue(request: Request, times: int = 0) -> Page:
     heading = one_line(heading, TITLE_LIMIT)
     key = f"{request.id}/overdue/{times + 1}" if times else f"{request.id}/overdue"
     return Page(key=key, title=heading, body="\n".join(text), urgency="high")
+
+
+def listing(policy: str, at: datetime, *, most: int) -> Page:
+    """One page an hour for all requests beyond the ceiling. It is quiet, and decides nothing."""
+    text = [
+        f"More than {most} requests were paged within an hour, so those that follow are listed here as comments.",
+        "Each of them is decided by itself, on its own card in Slack. A comment here decides nothing.",
+    ]
+    key = f"listing/{policy or 'service'}/{at:%Y-%m-%dT%H}"
+    heading = "More access requests wait than are paged one by one"
+    return Page(key=key, title=heading, body="\n".join(text), urgency="low", escalation_policy=policy or None)
+
+
+def listed(request: Request, waiting: int, *, card: str | None) -> str:
+    """One request on the page for all."""
+    count = "1 request waits" if waiting == 1 else f"{waiting} requests wait"
+    where = f" Card: {card}" if card else ""
+    return f"{count} here, decided one by one. {title(request)}.{where}"
 
 
 def _own(request: Request) -> bool:

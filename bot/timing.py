@@ -97,6 +97,11 @@ class Timing:
         message = notices.waits(request, what, card=self.journey.showing.link(card))
         await self.journey.showing.to_responders(job, request, once, message, None)
 
+    async def listing(self, job: Job) -> datetime | None:
+        """The page that lists what is too many; the job's subject is the incident."""
+        journey = self.journey
+        return await journey.flood.close(job.subject, journey.pager) if journey.pager is not None else None
+
     # --- it ends soon -----------------------------------------------------------------------------------------------
 
     async def warn(self, job: Job) -> datetime | None:

@@ -96,7 +96,7 @@ class Story:
         """Whether the program, if it runs here, has the time that everybody has."""
         if self.running is None:
             return True
-        return self.sandbox.world.now() - self.running.journey.clock.now() < timedelta(milliseconds=50)
+        return abs(self.sandbox.world.now() - self.running.journey.clock.now()) < timedelta(milliseconds=50)
 
     @property
     def state(self) -> Json:

@@ -176,6 +176,15 @@ incidents = Table(
     Column("resolved_at", Instant),
 )
 
+pages = Table(
+    "pages",
+    metadata,
+    Column("request_id", String, primary_key=True),
+    Column("policy", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("listed_on", String, nullable=False, default="", index=True),
+)
+
 codes = Table(
     "codes",
     metadata,
