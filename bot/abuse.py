@@ -13,6 +13,7 @@ from bot.ledger import Due, Ledger
 from bot.ports import Chat, Clock, Pager
 from bot.slack import forms
 
+BUSY = "Too many requests arrive just now, so nothing was sent. Please try again in a minute."
 OWN_MESSAGE, LISTING = "dm", "listing"
 LOOK_AGAIN = timedelta(minutes=5)
 
@@ -32,6 +33,11 @@ class Doorkeeper:
         ruling = rule_traffic(traffic, self.allowance, now=self.clock.now(), group=group)
         if not ruling.allowed:
             raise Refused(ruling.reason, field=forms.ACCESS, rule=ruling.rule, about=traffic.same or "")
+
+    def check_room(self) -> None:
+        """`Refused` while more waits to be stored than should."""
+        if self.ledger.crowded:
+            raise Refused(BUSY, field=forms.ACCESS, rule="limits#busy")
 
     async def with_link(self, refused: Refused) -> Refused:
         """The refusal, with the address of the request that it names, in the requester's own messages."""

@@ -32,6 +32,7 @@ from bot.ledger import tables as t
 
 T = TypeVar("T")
 TOGETHER = 64
+LONGEST_QUEUE = 1000
 EXECUTOR_KINDS = frozenset({"grant", "revoke"})
 
 
@@ -123,6 +124,11 @@ class Database:
     async def close(self) -> None:
         await asyncio.to_thread(self._thread.shutdown, wait=True)
         self._engine.dispose()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more waits to be written than should: whoever can come again is asked to."""
+        return len(self._waiting) >= LONGEST_QUEUE
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
         """One piece of work, whole or not at all. What waits meanwhile is committed together with it, once."""

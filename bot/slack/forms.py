@@ -33,6 +33,7 @@ EXTENSION = "extension"
 ACCESS, FOR, DURATION, JUSTIFICATION, TICKET, TIMING = "access", "for", "duration", "justification", "ticket", "timing"
 REASON = "reason"
 CAN_WAIT = "can_wait"
+MAX_TEXT, MAX_TYPED = 1000, 100
 DURATIONS = (15, 30, 60, 120, 240, 480, 720, 1440, 2880, 7200, 10080, 20160, 43200)
 USUAL_LONGEST, USUAL = 480, 60
 
@@ -90,7 +91,7 @@ def access_option(entitlement: Entitlement) -> Block:
 
 def access_options(entitlements: Sequence[Entitlement], typed: str) -> list[Block]:
     """What the typeahead offers: every word typed must be in the title, id or description."""
-    words = typed.casefold().split()
+    words = typed[:MAX_TYPED].casefold().split()
     offered = [one for one in entitlements if all(word in _searchable(one) for word in words)]
     return [access_option(one) for one in offered[:100]]
 
@@ -282,7 +283,7 @@ def read_extension(view: Mapping[str, Any]) -> tuple[int, str]:
 
 
 def _one_text(callback: str, title: str, *, label: str, hint: str, submit: str, about: Mapping[str, Any]) -> Block:
-    element = {"type": "plain_text_input", "action_id": REASON, "multiline": True, "max_length": 1000}
+    element = {"type": "plain_text_input", "action_id": REASON, "multiline": True, "max_length": MAX_TEXT}
     blocks = [input_block(REASON, label, element, hint=plain(hint))]
     return modal(callback, title, blocks, submit=plain(submit, 24), private_metadata=json.dumps(about))
 
@@ -292,7 +293,9 @@ def read_text(view: Mapping[str, Any]) -> str:
     words = (_typed(view["state"]["values"], REASON) or "").strip()
     if not words:
         raise Refused("Please write something here.", field=REASON)
-    return words[:1000]
+    if len(words) > MAX_TEXT:
+        raise Refused(f"Please say it in {MAX_TEXT} characters.", field=REASON)
+    return words
 
 
 def about(view: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from bot.asides import Asides
+from bot.errors import Refused
 from bot.journey import Journey
 from bot.ledger import Due
 from bot.slack import cards, forms, home
@@ -69,13 +70,19 @@ class Intake:
             self._beside.run(self._journey.ledger.schedule(str(event["user"]), [Due("home")]))
 
     async def _on_error(self, error: Exception, body: Body) -> None:
-        """A mistake of ours: logged with a reference, and the person is told it."""
+        """A mistake of ours: logged with a reference, and the person is told it. A refusal is told as it is."""
+        if isinstance(error, Refused):
+            self._tell(body, error.sentence)
+            return
         reference = f"{time.time_ns() // 1_000_000:x}"
         log.error("reference %s", reference, exc_info=error, extra={"step": str(body.get("type", ""))})
+        words = f"Something went wrong on our side (reference {reference}). Nothing was decided; please try again."
+        self._tell(body, words)
+
+    def _tell(self, body: Body, words: str) -> None:
         user, channel = user_of(body), (body.get("channel") or {}).get("id")
         if user and channel:
-            words = f"Something went wrong on our side (reference {reference}). Nothing was decided; please try again."
-            self._beside.run(self._journey.chat.whisper(channel, user, words))
+            self._beside.tell(self._journey.chat.whisper(channel, user, words))
 
     async def drain(self) -> None:
         """Let what runs beside the acknowledgements finish."""
