@@ -202,6 +202,7 @@ def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
         journey.expire,
         journey.grant,
         journey.revoke,
+        journey.restore,
         journey.resolve,
         journey.end_note,
         journey.tell,

@@ -413,7 +413,25 @@ class Journey:
         await actor.revoke(replace(plan, already=False))  # the grant says whether it is ours to remove
         if await actor.verify(plan):
             raise Fault("okta", "the access is still there after it was removed")
+        if other := await self.ledger.covered_by(grant.target, besides=request.id):
+            await self.ledger.schedule(other, [Due("restore")])  # granted meanwhile, although we held the target
         return REMOVED
+
+    async def restore(self, job: Job) -> datetime | None:
+        """What a removal for another request may have taken along is read, and put back while it is still granted."""
+        request = await self.ledger.with_target(job)
+        if request is None:
+            return self.clock.now() + TARGET_IS_BUSY
+        if request.state is not State.ACTIVE or request.plan is None or not _lasts(request.grant, self.clock.now()):
+            return None
+        actor = self.actors[request.entitlement.action]
+        if await actor.verify(request.plan):
+            return None
+        await _write(actor, request.plan)
+        if not await actor.verify(request.plan):
+            raise Fault("okta", "the access is not there after it was put back")
+        await self.ledger.note_event(Audit(BOT, "grant.restored", {"digest": request.plan.digest}), request=request.id)
+        return None
 
     async def resolve(self, job: Job) -> datetime | None:
         """Write how it ended on the incident, and close it."""
@@ -448,6 +466,11 @@ class Journey:
             await self.showing.to_requester(job, request, once, message, shown)
             await self.ledger.schedule(user, [Due("home")])
         return None
+
+
+def _lasts(grant: Grant | None, now: datetime) -> bool:
+    """Whether it is ours and not due to be taken back."""
+    return grant is not None and not grant.held_before and (grant.ends_at is None or now < grant.ends_at)
 
 
 def plan_paged(job: Job, request: Request) -> str:

@@ -33,7 +33,7 @@ from bot.ledger import tables as t
 T = TypeVar("T")
 TOGETHER = 64
 LONGEST_QUEUE = 1000
-EXECUTOR_KINDS = frozenset({"grant", "revoke"})
+EXECUTOR_KINDS = frozenset({"grant", "revoke", "restore"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from bot.core.request import Sensitivity, Wake
 from bot.errors import SettingsError
-from policies.entry import LONGEST_MINUTES, read_minutes
+from policies.entry import LONGEST_MINUTES, EntryForm, read_minutes
 from policies.load import Policies, load
 from policies.rules import gives_power
 from tests.policies.conftest import Folder
@@ -265,3 +265,8 @@ def test_nothing_else_is_a_duration(value: object) -> None:
     assert isinstance(value, str)
     assert value[:-1].isascii()
     assert 1 <= minutes <= LONGEST_MINUTES
+
+
+def test_every_key_of_the_catalogue_is_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text("utf-8")
+    assert [key for key in EntryForm.model_fields if f"`{key}`" not in page] == []
