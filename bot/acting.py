@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot.core.lifecycle import Event, State
 from bot.core.request import Grant, Plan, Request, Ruling
 from bot.core.verdict import granted_minutes
 from bot.errors import Fault, Refused
-from bot.follows import BOT, CHANGED_JOBS
+from bot.follows import BOT, CHANGED_JOBS, on_silence
 from bot.ledger import Audit, Due, Job, Ledger
 from bot.planning import Planning, refusal
 from bot.ports import Actor, Clock
+from bot.rules import Limits
 
 REMOVED = "The access was removed and read back as gone."
 GRANT_TRIES = 6
@@ -32,6 +34,7 @@ class Acting:
     ledger: Ledger
     actors: Mapping[str, Actor]
     planning: Planning
+    limits: Limits
     clock: Clock
 
     # --- grant ------------------------------------------------------------------------------------------------------
@@ -79,7 +82,8 @@ class Acting:
     async def _ask_again(self, request: Request, plan: Plan, ruling: Ruling) -> None:
         """As at the beginning: with a page if there was none yet, and until the same deadline."""
         audit = Audit(BOT, "plan.changed", {"digest": plan.digest})
-        jobs = (*CHANGED_JOBS, Due("expire", at=request.deadline))
+        silence = self.limits.on_silence(request, request.entitlement, self.clock.now())
+        jobs = (*CHANGED_JOBS, Due("expire", at=request.deadline), *on_silence(silence))
         await self.ledger.reopen(request.id, plan, ruling, audit=audit, jobs=jobs)
 
     async def _apply(self, request: Request, plan: Plan) -> None:
@@ -93,7 +97,11 @@ class Acting:
         if not (covered or await actor.verify(plan)):
             raise Fault("okta", "the access is not there after it was written")
         audit = Audit(BOT, "grant.verified", {"digest": plan.digest})
-        await self.ledger.granted(request, audit=audit, jobs=_granted_jobs)
+        await self.ledger.granted(request, audit=audit, jobs=partial(self._granted_jobs, minutes))
+
+    def _granted_jobs(self, minutes: int, ends_at: datetime) -> Sequence[Due]:
+        warned = Due("warn", at=self.limits.patience.warns_at(ends_at, minutes))
+        return (Due("revoke", at=ends_at), warned, Due("card"), Due("dm"), Due("tell:outcome"), Due("resolve"))
 
     async def _give_up(self, request: Request, reason: str, *, trouble: str) -> None:
         """Nobody is told that they have it; whatever may have been written is taken away again."""
@@ -117,7 +125,9 @@ class Acting:
             if job.attempts >= OVERDUE_AFTER:
                 await self._overdue(request, fault)
             raise
-        jobs = (Due("card"), Due("dm"), Due("tell:ended"), Due("end_note"))
+        jobs = [Due("card"), Due("dm"), Due("tell:ended"), Due("end_note")]
+        if request.revoke_overdue:
+            jobs.append(Due("overdue_page"))
         ended = Audit(BOT, "grant.revoked") if outcome == REMOVED else Audit(BOT, "grant.ended", {"why": outcome})
         if request.state is State.FAILED:
             outcome = f"The access could not be granted, and nothing is left behind. {outcome} It can be tried again."
@@ -137,7 +147,25 @@ class Acting:
         await actor.revoke(replace(plan, already=False))  # the grant says whether it is ours to remove
         if await actor.verify(plan):
             raise Fault("okta", "the access is still there after it was removed")
+        if other := await self.ledger.covered_by(grant.target, besides=request.id):
+            await self.ledger.schedule(other, [Due("restore")])  # granted meanwhile, although we held the target
         return REMOVED
+
+    async def restore(self, job: Job) -> datetime | None:
+        """What a removal for another request may have taken along is read, and put back while it is still granted."""
+        request = await self.ledger.with_target(job)
+        if request is None:
+            return self.clock.now() + TARGET_IS_BUSY
+        if request.state is not State.ACTIVE or request.plan is None or not _lasts(request.grant, self.clock.now()):
+            return None
+        actor = self.actors[request.entitlement.action]
+        if await actor.verify(request.plan):
+            return None
+        await _write(actor, request.plan)
+        if not await actor.verify(request.plan):
+            raise Fault("okta", "the access is not there after it was put back")
+        await self.ledger.note_event(Audit(BOT, "grant.restored", {"digest": request.plan.digest}), request=request.id)
+        return None
 
 
 async def _write(actor: Actor, plan: Plan) -> None:
@@ -149,5 +177,6 @@ async def _write(actor: Actor, plan: Plan) -> None:
             raise
 
 
-def _granted_jobs(ends_at: datetime) -> Sequence[Due]:
-    return (Due("revoke", at=ends_at), Due("card"), Due("dm"), Due("tell:outcome"), Due("resolve"))
+def _lasts(grant: Grant | None, now: datetime) -> bool:
+    """Whether it is ours and not due to be taken back."""
+    return grant is not None and not grant.held_before and (grant.ends_at is None or now < grant.ends_at)

@@ -24,6 +24,7 @@ from bot.jobs import Handler, Worker
 from bot.ledger import Ledger
 from bot.ports import Clock
 from bot.rules import Rules
+from bot.stepping import keep_time
 from bot.tending import tell_if_stuck
 from bot.vendors import connect
 from connectors.okta import OktaGroupActor
@@ -116,7 +117,8 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
     base.ledger.on_commit = worker.wake
     if front is not None:
         await front.start(base.settings, stack)
-    work: list[Coroutine[Any, Any, None]] = [worker.run(), *(front.work() if front else [])]
+    work: list[Coroutine[Any, Any, None]] = [worker.run(), keep_time(base.ledger, base.clock)]
+    work += front.work() if front else []
     if isinstance(base.clock, SandboxClock):
         base.clock.on_move = worker.wake
         work.append(base.clock.follow())

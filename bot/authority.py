@@ -184,7 +184,7 @@ class Authority:
 
 def is_responder(request: Request, person: Person, standing: Standing) -> bool:
     """Whether somebody belongs to those who decide a request, whoever is on call."""
-    in_group = request.entitlement.approvers.group in standing.groups
+    in_group = not standing.groups.isdisjoint(request.deciding_groups)
     return person.decides and standing.active and in_group and not concerns(request, person)
 
 

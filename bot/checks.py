@@ -175,4 +175,6 @@ async def _group(vendors: Vendors, entitlement: Any) -> str:
     members = await vendors.reader.members(entitlement.approvers.group, max_age=60)
     if len(members) < entitlement.approvals:
         raise SettingsError(f"{entitlement.approvers.group} has {len(members)} members, too few to approve")
+    if (fallback := entitlement.fallback) is not None and not await vendors.reader.members(fallback.group, max_age=60):
+        raise SettingsError(f"{entitlement.id}: nobody is in {fallback.group}, its fallback group")
     return f"can be edited; {len(members)} people in {entitlement.approvers.group} decide"

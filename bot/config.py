@@ -12,7 +12,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bot.calendar import next_morning
+from bot.calendar import next_morning, working
 from bot.errors import SettingsError
 
 VENDOR_HOSTS = {
@@ -111,11 +111,41 @@ class Settings(BaseSettings):
     morning: str = _setting(
         "TINYAPPROVER_MORNING", "When what can wait is paged, as HH:MM and a time zone.", "09:00 UTC"
     )
+    evening: str = _setting(
+        "TINYAPPROVER_EVENING", "When working hours end, as HH:MM in the zone of TINYAPPROVER_MORNING.", "17:00"
+    )
+    remind_minutes: float = _setting(
+        "TINYAPPROVER_REMIND_MINUTES", "Minutes without a decision until the channel is reminded.", 15, gt=0, le=10_080
+    )
+    escalate_minutes: float = _setting(
+        "TINYAPPROVER_ESCALATE_MINUTES",
+        "Minutes without a decision until the next level is paged, or the first for what pages nobody at once.",
+        30,
+        gt=0,
+        le=10_080,
+    )
+    warn_minutes: float = _setting(
+        "TINYAPPROVER_WARN_MINUTES",
+        "Minutes before its end that the holder of access is warned; never before the last quarter of its time.",
+        15,
+        ge=0,
+        le=1440,
+    )
+    repage_hours: float = _setting(
+        "TINYAPPROVER_REPAGE_HOURS", "Hours until overdue access pages somebody again.", 24, gt=0, le=720
+    )
     open_requests: int = _setting(
         "TINYAPPROVER_OPEN_REQUESTS", "How many open requests one person may have.", 10, ge=1, le=1000
     )
     requests_an_hour: int = _setting(
         "TINYAPPROVER_REQUESTS_AN_HOUR", "How often one person may ask within an hour.", 20, ge=1, le=10_000
+    )
+    pages_an_hour: int = _setting(
+        "TINYAPPROVER_PAGES_AN_HOUR",
+        "Pages an hour on one escalation policy; what comes beyond is listed on one quiet page and paged later.",
+        30,
+        ge=1,
+        le=10_000,
     )
     cool_down_minutes: float = _setting(
         "TINYAPPROVER_COOL_DOWN_MINUTES",
@@ -149,6 +179,15 @@ class Settings(BaseSettings):
             next_morning(datetime.now(UTC), value)
         except (ValueError, KeyError, OSError):
             raise ValueError(f"{value!r} is not a time and a zone such as 09:00 Europe/Berlin") from None
+        return value
+
+    @field_validator("evening")
+    @classmethod
+    def _is_an_evening(cls, value: str) -> str:
+        try:
+            working(datetime.now(UTC), "00:00", value)
+        except ValueError:
+            raise ValueError(f"{value!r} is not a time such as 17:00") from None
         return value
 
     @property

@@ -13,5 +13,7 @@ from bot.overtaken import Overtaken
 def handlers(base: Base) -> Mapping[str, Handler]:
     """Every kind of job of the executor's and the step that does it."""
     actors = {base.actor.kind: base.actor}
-    acting = Acting(base.ledger, actors, base.planning, base.clock)
-    return {"grant": acting.grant, "revoke": acting.revoke, "look": Overtaken(base.ledger, actors, base.clock).look}
+    acting = Acting(base.ledger, actors, base.planning, base.limits, base.clock)
+    overtaken = Overtaken(base.ledger, actors, base.clock)
+    steps = [acting.grant, acting.revoke, acting.restore, overtaken.look]
+    return {step.__name__: step for step in steps}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
+from bot.core.patience import REMIND, SILENCE
 from bot.ledger import Due, Job
 
 BOT = "tinyapprover"
@@ -17,3 +19,9 @@ PAGED_JOBS = (Due("plan_note"), Due("advice_note"), Due("codes"), Due("resolve")
 def telling(job: Job, subject: str, words: str, *, since: datetime) -> Due:
     """The responder channel is told, once for a job, what the program cannot put right by itself."""
     return Due(f"{STUCK}:{job.id}", payload={"words": words, "since": since.isoformat()}, subject=subject)
+
+
+def on_silence(times: Mapping[str, datetime]) -> list[Due]:
+    """What follows if nobody answers. A reminder says less than what comes after it, so it knows when that is."""
+    until = {"until": times[SILENCE].isoformat()}
+    return [Due(kind, at=when, payload=until if kind == REMIND else {}) for kind, when in times.items()]

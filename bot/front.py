@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from bot import metrics
-from bot.abuse import Doorkeeper
+from bot.abuse import Doorkeeper, Flood
 from bot.asides import Asides
 from bot.authority import Attempt, Authority, Press
 from bot.base import Base
@@ -26,12 +26,12 @@ from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job
 from bot.presses import Presses
-from bot.rules import Limits
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
 from bot.tending import Tending, tell_if_stuck
+from bot.timing import Timing
 from bot.web import Front as Http
 from connectors.okta_facts import OktaFacts
 from knowledge.embed import Wanted
@@ -126,7 +126,7 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
 
 
 def _journey(base: Base, knowledge: Knowledge) -> Journey:
-    voices, reader, limits = base.vendors.front, base.vendors.reader, _limits(base.settings)
+    voices, reader, limits = base.vendors.front, base.vendors.reader, base.limits
     planning = base.planning
     return Journey(
         ledger=base.ledger,
@@ -139,6 +139,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         authority=Authority(base.ledger, reader, planning, base.rules, base.clock, voices.pager),
         showing=Showing(base.ledger, voices.slack, limits.responder_channel),
         doorkeeper=Doorkeeper(_allowance(base.settings), base.clock, base.ledger, voices.slack),
+        flood=Flood(base.ledger, base.clock, base.settings.pages_an_hour),
         clock=base.clock,
         home_team=voices.slack.team,
         pager=voices.pager,
@@ -156,6 +157,7 @@ def _socket(base: Base, intake: Intake) -> Socket:
 def handlers(front: Front) -> Mapping[str, Handler]:
     """Every kind of job of the front's and the step that does it."""
     journey, asides = front.journey, front.asides
+    timing = Timing(journey, asides)
     steps: list[Handler] = [
         journey.plan,
         journey.gather,
@@ -171,7 +173,6 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         journey.expire,
         journey.resolve,
         journey.end_note,
-        journey.overdue_page,
         journey.tell,
         journey.announce,
         asides.question_note,
@@ -180,6 +181,14 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         asides.code,
         asides.repage,
         asides.home,
+        timing.remind,
+        timing.silence,
+        timing.fallback,
+        timing.fallback_people,
+        timing.nudge,
+        timing.warn,
+        timing.listing,
+        timing.overdue_page,
         Presses(asides).press,
         Tending(journey.ledger, journey.chat, journey.limits.responder_channel).stuck,
     ]
@@ -193,15 +202,6 @@ def handlers(front: Front) -> Mapping[str, Handler]:
 def _embedder(settings: Settings) -> Wanted:
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
     return Wanted(settings.embedder, base_url=settings.openai_base_url, api_key=key)
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        responder_channel=settings.slack_responder_channel,
-        evidence_seconds=settings.evidence_seconds,
-        request_lifetime=timedelta(hours=settings.request_hours),
-        morning=settings.morning,
-    )
 
 
 def _allowance(settings: Settings) -> Allowance:

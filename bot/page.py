@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from bot.core.lifecycle import OPEN, State
 from bot.core.request import Answer, Evidence, Flag, Place, Request, Sensitivity, Wake
@@ -36,8 +37,14 @@ def title(request: Request) -> str:
 def asks(request: Request) -> str:
     """Who asks for what, for whom, for how long: short enough for a title whatever the names are."""
     whom = "" if _own(request) else f" for {one_line(request.beneficiary.name, 30)}"
-    what = f"{one_line(request.entitlement.title, 60)}{whom} for {span(request.minutes)}"
+    more = " more" if request.extends else ""
+    what = f"{one_line(request.entitlement.title, 60)}{whom} for {span(request.minutes)}{more}"
     return f"{one_line(request.requester.name, 30)} asks for {what}"
+
+
+def extends(request: Request) -> str:
+    """What it extends, and how long that becomes; empty for what extends nothing."""
+    return f"{request.extends.of}, {span(request.minutes_in_total)} in total" if request.extends else ""
 
 
 def body(request: Request, *, card: str | None) -> str:
@@ -74,6 +81,8 @@ def _rest(request: Request) -> Iterator[str]:
     yield f"For: {_who(request.beneficiary.name, request.beneficiary.email)}"
     yield f"What: {one_line(request.entitlement.title, 200)} ({request.entitlement.id})"
     yield f"How long: {span(request.minutes)}"
+    if request.extends:
+        yield f"Extends: {extends(request)}"
     if request.ticket:
         yield f"Ticket: {one_line(request.ticket, 500)}"
     yield f"Justification: {one_line(request.justification, 2000)}"
@@ -183,8 +192,8 @@ def deciders(request: Request) -> str:
     return one_line(" and ".join(names), 200) or "nobody"
 
 
-def overdue(request: Request) -> Page:
-    """The page for access that could not be taken back: it wakes somebody."""
+def overdue(request: Request, times: int = 0) -> Page:
+    """The page for access that could not be taken back: it wakes somebody. `times` is how often it was sent before."""
     lines = request.plan.lines if request.plan else ()
     heading = f"{request.id}: access of {request.beneficiary.name} is overdue and could not be removed"
     text = [
@@ -193,7 +202,26 @@ def overdue(request: Request) -> Page:
         *(f"- {one_line(line, 300)}" for line in lines),
     ]
     heading = one_line(heading, TITLE_LIMIT)
-    return Page(key=f"{request.id}/overdue", title=heading, body="\n".join(text), urgency="high")
+    key = f"{request.id}/overdue/{times + 1}" if times else f"{request.id}/overdue"
+    return Page(key=key, title=heading, body="\n".join(text), urgency="high")
+
+
+def listing(policy: str, at: datetime, *, most: int) -> Page:
+    """One page an hour for all requests beyond the ceiling. It is quiet, and decides nothing."""
+    text = [
+        f"More than {most} requests were paged within an hour, so those that follow are listed here as comments.",
+        "Each of them is decided by itself, on its own card in Slack. A comment here decides nothing.",
+    ]
+    key = f"listing/{policy or 'service'}/{at:%Y-%m-%dT%H}"
+    heading = "More access requests wait than are paged one by one"
+    return Page(key=key, title=heading, body="\n".join(text), urgency="low", escalation_policy=policy or None)
+
+
+def listed(request: Request, waiting: int, *, card: str | None) -> str:
+    """One request on the page for all."""
+    count = "1 request waits" if waiting == 1 else f"{waiting} requests wait"
+    where = f" Card: {card}" if card else ""
+    return f"{count} here, decided one by one. {title(request)}.{where}"
 
 
 def _own(request: Request) -> bool:

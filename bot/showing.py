@@ -31,8 +31,13 @@ class Showing:
     async def to_requester(self, job: Job, request: Request, kind: str, message: Message, shown: Shown | None) -> None:
         """As a direct message to whoever asked, if they are in Slack."""
         if request.requester.slack_user is not None:
-            channel = await self.chat.dm_channel(request.requester.slack_user)
-            await self._show(job, request, kind, channel, message, shown)
+            await self.to_person(job, request, kind, message, shown, user=request.requester.slack_user)
+
+    async def to_person(
+        self, job: Job, request: Request, kind: str, message: Message, shown: Shown | None = None, *, user: str
+    ) -> None:
+        """As a direct message."""
+        await self._show(job, request, kind, await self.chat.dm_channel(user), message, shown)
 
     def link(self, shown: Shown | None) -> str | None:
         """Where a message stands, for people."""

@@ -71,6 +71,8 @@ class Front:
         """A signed hint that something happened on an incident: stored once, then read back through the API."""
         if not self.secrets:
             return web.Response(status=503, text="PAGERDUTY_WEBHOOK_SECRETS is not set")
+        if self.ledger.crowded:
+            return web.Response(status=503, headers={"Retry-After": "30"}, text="busy, come again")
         body = await request.read()
         if not verify_signature(self.secrets, body, request.headers.get("X-PagerDuty-Signature")):
             log.warning(

@@ -16,6 +16,7 @@ import unicodedata
 from dataclasses import dataclass
 
 MAX_REASON = 1000
+LOOKED_AT = 4000  # of a long comment, when looking for something that sounds like a decision
 _SPACE = " \t\r\n\f\v"
 _CASE = r"TA-[1-9][0-9]{0,8}"
 _CODE = r"[0-9A-Z]{4}-[0-9A-Z]{4}"
@@ -65,7 +66,7 @@ def read_comment(text: str, *, case: str) -> Comment:
     denial = _DENY.fullmatch(body)
     if denial and not _names_another_case(body, case):
         return Deny(case=_upper(denial[1]), reason=denial[2].strip(_SPACE)[:MAX_REASON])
-    return Unclear() if _DECISION_WORD.search(_folded(body)) else Chatter()
+    return Unclear() if _DECISION_WORD.search(_folded(body[:LOOKED_AT])) else Chatter()
 
 
 def _for_case(case: str, approval: Approve) -> Comment:

@@ -20,9 +20,12 @@ from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
 from bot.ledger.grants import Grants
 from bot.ledger.links import Links
+from bot.ledger.pages import Pages
 from bot.ledger.places import Paged, Places, Shown
 from bot.ledger.queue import Figures, Job, Queue
+from bot.ledger.stepping import Stepping
 from bot.ledger.targets import Targets
+from bot.ledger.waiting import Waiting
 
 FIRST = "card"
 
@@ -31,7 +34,7 @@ class _Undone(Exception):
     """A rehearsal is over."""
 
 
-class Ledger(Decisions, Grants, Targets, Places, Links, Queue):
+class Ledger(Decisions, Grants, Targets, Waiting, Pages, Stepping, Places, Links, Queue):
     """The story's memory, in one piece."""
 
     _first_to: Callable[[Job], None] | None = None

@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.core.lifecycle import COVERING, Event, State
+from bot.core.lifecycle import COVERING, OPEN, Event, State
 from bot.core.request import (
     Grant,
     Plan,
@@ -29,6 +29,9 @@ from bot.ledger.database import Audit, Due
 from bot.ledger.requests import ID, Requests, grant_of, number_of
 
 _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
+_EXTENDED_BY = select(t.requests.c.number).where(
+    t.requests.c.extends_id == bindparam("r"), t.requests.c.state == State.ACTIVE.value
+)
 _COVERS = exists().where(t.grants.c.request_id == ID, or_(*(t.requests.c.state == one.value for one in COVERING)))
 
 
@@ -81,7 +84,8 @@ class Grants(Requests):
 
         def work(c: Connection) -> bool:
             grant = grant_of(c.execute(_GRANT, {"r": request.id}).one())
-            ends_at = now + timedelta(minutes=grant.minutes)
+            begins = max(now, request.extends.ends_at) if request.extends else now
+            ends_at = begins + timedelta(minutes=grant.minutes)
             row = t.grants.c.request_id == request.id
             told = Audit(audit.actor, audit.what, {**audit.detail, "ends_at": ends_at.isoformat()})
             moved = self._move(c, request.id, Event.GRANTED, told, {}, jobs(ends_at))
@@ -98,6 +102,9 @@ class Grants(Requests):
         def work(c: Connection) -> bool:
             row = t.grants.c.request_id == request
             c.execute(update(t.grants).where(row).values(revoked_at=now, overdue=False))
+            self._schedule(
+                c, request, [Due("expire", subject=f"TA-{number}") for number in self._undecided_extensions(c, request)]
+            )
             if self._move(c, request, Event.TAKEN_BACK, audit, {"outcome": outcome, "closed_at": now}, jobs):
                 return True
             failed = (t.requests.c.number == number_of(request)) & (t.requests.c.state == State.FAILED.value)
@@ -107,6 +114,11 @@ class Grants(Requests):
             return False
 
         return await self._change(work)
+
+    def _undecided_extensions(self, c: Connection, request: str) -> Sequence[int]:
+        """Extensions that nobody decided in time."""
+        states = or_(*(t.requests.c.state == state.value for state in OPEN))
+        return c.execute(select(t.requests.c.number).where(t.requests.c.extends_id == request, states)).scalars().all()
 
     async def retry(self, request: str, *, audit: Audit, jobs: Sequence[Due]) -> bool:
         """A failed grant is tried again from nothing; false while what it wrote is still being taken away."""
@@ -161,12 +173,16 @@ class Grants(Requests):
         return await self._run(work)
 
     async def end_now(self, request: str, *, audit: Audit, jobs: Sequence[Due]) -> None:
-        """An active grant ends earlier than planned: it covers nothing from now on."""
-        row = (t.grants.c.request_id == request) & t.grants.c.revoked_at.is_(None)
+        """An active grant ends earlier than planned, with what extends it: they cover nothing from now on."""
 
         def work(c: Connection) -> None:
-            c.execute(update(t.grants).where(row).values(ends_at=self._now()))
-            self._append(c, request, audit)
-            self._schedule(c, request, jobs)
+            ending: str | None = request
+            while ending is not None:
+                row = (t.grants.c.request_id == ending) & t.grants.c.revoked_at.is_(None)
+                c.execute(update(t.grants).where(row).values(ends_at=self._now()))
+                self._append(c, ending, audit)
+                self._schedule(c, ending, jobs)
+                number = c.execute(_EXTENDED_BY, {"r": ending}).scalar()
+                ending = f"TA-{number}" if number else None
 
         await self._change(work)

@@ -93,6 +93,8 @@ class Requests(Asked):
             "justification_sha256": text_hash(draft.justification),
             "ticket_sha256": text_hash(draft.ticket),
         }
+        if draft.extends is not None:
+            detail["extends"] = draft.extends.of
         self._append(c, request, Audit(draft.requester.id, "request.received", detail))
         self._schedule(c, request, [Due("expire", at=deadline), *jobs])
         return _received(request, draft, entitlement, now=now, deadline=deadline)
@@ -126,6 +128,7 @@ class Requests(Asked):
             id=request,
             state=State(row.state),
             round=row.round,
+            extends=row.extends,
             entitlement=row.entitlement,
             requester=row.requester,
             beneficiary=row.beneficiary,
@@ -251,6 +254,8 @@ def _row_of(draft: Draft, entitlement: Entitlement, *, now: datetime, deadline: 
         "origin": draft.origin,
         "created_at": now,
         "deadline": deadline,
+        "extends_id": draft.extends.of if draft.extends else "",
+        "extends": draft.extends,
     }
 
 

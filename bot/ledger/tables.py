@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from bot.core.request import Advice, Entitlement, Evidence, Person, Plan, Ruling
+from bot.core.request import Advice, Entitlement, Evidence, Extension, Person, Plan, Ruling
 
 metadata = MetaData()
 
@@ -100,6 +100,8 @@ requests = Table(
     Column("advice", Value(Advice)),
     Column("outcome", Text, nullable=False, default=""),
     Column("closed_at", Instant),
+    Column("extends_id", String, nullable=False, default="", index=True),
+    Column("extends", Value(Extension)),
     sqlite_autoincrement=True,
 )
 
@@ -173,6 +175,15 @@ incidents = Table(
     Column("digest", String, nullable=False, default=""),
     Column("shown_at", Instant, nullable=False),
     Column("resolved_at", Instant),
+)
+
+pages = Table(
+    "pages",
+    metadata,
+    Column("request_id", String, primary_key=True),
+    Column("policy", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("listed_on", String, nullable=False, default="", index=True),
 )
 
 codes = Table(

@@ -38,7 +38,7 @@ from bot.slack.blocks import (
 
 APPROVE, APPROVE_LESS, DENY, ASK = "approve", "approve_less", "deny", "ask"
 NOT_ME, DETAILS, SHOW_ADVICE, RETRY, TAKE = "not_me", "details", "show_advice", "retry", "take"
-WITHDRAW, GIVE_BACK, REPLY = "withdraw", "give_back", "reply"
+WITHDRAW, GIVE_BACK, REPLY, EXTEND = "withdraw", "give_back", "reply", "extend"
 SHORTER = (15, 30, 60, 120, 240, 480, 1440)
 PASSAGE_LIMIT = 280
 BUDGET = 12_000  # Slack refuses a message of more than about 13,200 characters, though each block be within its limit
@@ -105,6 +105,8 @@ def _what(request: Request) -> Iterator[Block]:
     if not _own(request):
         pairs.append(("For", _who(request.beneficiary.name, request.beneficiary.email)))
     pairs += [("How long", span(_minutes(request))), ("Sensitivity", request.entitlement.sensitivity.value)]
+    if request.extends:
+        pairs.append(("Extends", page.extends(request)))
     if request.ticket:
         pairs.append(("Ticket", request.ticket))
     if request.can_wait:
@@ -170,7 +172,8 @@ def _plan_title(request: Request) -> str:
 
 
 def _if_now(request: Request) -> datetime:
-    return (request.planned_at or request.created_at) + timedelta(minutes=request.minutes)
+    begins = request.extends.ends_at if request.extends else request.planned_at or request.created_at
+    return begins + timedelta(minutes=request.minutes)
 
 
 def _evidence(request: Request, room: int) -> Iterator[Block]:
@@ -233,7 +236,7 @@ def _questions(request: Request, room: int) -> Iterator[Block]:
 def _footer(request: Request, page_url: str | None) -> Iterator[Block]:
     entitlement = request.entitlement
     rule = request.ruling.rule if request.ruling else f"catalogue/{entitlement.id}"
-    parts = [f"Decided by members of {said(entitlement.approvers.group)} · rule {said(rule)}"]
+    parts = [f"Decided by members of {_deciding(request)} · rule {said(rule)}"]
     if request.state in OPEN:
         parts.append(f"expires {when(request.deadline)}")
     if page_url:
@@ -289,7 +292,8 @@ def requester_card(request: Request) -> Message:
     """The direct message that follows the request to its end."""
     blocks = [header(f"{request.id} · {request.entitlement.title}"), *_status(request)]
     whom = [] if _own(request) else [("For", _who(request.beneficiary.name, request.beneficiary.email))]
-    blocks.append(fields([("How long", span(_minutes(request))), *whom]))
+    more = [("Extends", page.extends(request))] if request.extends else []
+    blocks.append(fields([("How long", span(_minutes(request))), *more, *whom]))
     blocks.append(rich(quote(request.justification)))
     if request.state in OPEN:
         blocks.append(context(f"{_who_decides(request)} · expires {when(request.deadline)}"))
@@ -306,8 +310,18 @@ def give_back_button(request: Request) -> Block:
     return button("Give back", GIVE_BACK, request.id, confirm=ask)
 
 
+def extend_button(request: Request) -> Block:
+    """*Extend* opens a form."""
+    return button("Extend", EXTEND, request.id)
+
+
 def _who_decides(request: Request) -> str:
-    return f"Members of {said(request.entitlement.approvers.group)} decide"
+    return f"Members of {_deciding(request)} decide"
+
+
+def _deciding(request: Request) -> str:
+    first, *fallback = (said(group) for group in request.deciding_groups)
+    return f"{first} and, as nobody had answered, of {fallback[0]}" if fallback else first
 
 
 def told(request: Request, what: str) -> Message | None:

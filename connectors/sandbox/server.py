@@ -102,8 +102,8 @@ class Sandbox:
 
     async def _advance(self, request: web.Request) -> web.Response:
         seconds = (await request.json()).get("advance")
-        if not isinstance(seconds, int | float) or not 0 <= seconds <= 400 * 86400:
-            return _json({"error": "advance takes seconds from 0 to 34560000; time cannot go back"}, status=400)
+        if not isinstance(seconds, int | float) or not -86400 <= seconds <= 400 * 86400:
+            return _json({"error": "advance takes seconds from -86400 (a clock set back) to 34560000"}, status=400)
         self.world.advance(timedelta(seconds=seconds))
         return self._clock_now()
 

@@ -98,7 +98,7 @@ class World:
         return str(self.seed["tokens"][name])
 
     def advance(self, by: timedelta) -> None:
-        """Move the clock forward and tell everybody who waits for it."""
+        """Move the clock, mostly forward, and tell everybody who waits for it."""
         self.offset += by
         self.clock_version += 1
         self.touch()

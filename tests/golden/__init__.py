@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bot.core.lifecycle import State
-from bot.core.request import Answer, Evidence, Place, Question, Request, Sensitivity
+from bot.core.request import Answer, Evidence, Extension, Place, Question, Request, Sensitivity
 from bot.slack.cards import card, requester_card
 from tests.builders import (
     NOW,
@@ -45,6 +45,8 @@ def requests() -> dict[str, Request]:
             ruling=a_ruling(approvals=2),
             decisions=(a_decision(),),
         ),
+        "extension": replace(paged, id="TA-2", extends=Extension("TA-1", NOW + timedelta(minutes=15), 60)),
+        "after-silence": replace(paged, ruling=a_ruling(fallback_group="it-leads")),
         "silent-sources": replace(asked, evidence=Evidence(silent=("okta", "documents"), gathered_at=NOW)),
         "question": replace(
             asked,

@@ -41,9 +41,12 @@ SQLITE = (
     advice TEXT,
     outcome TEXT NOT NULL,
     closed_at DATETIME,
+    extends_id VARCHAR NOT NULL,
+    extends TEXT,
     UNIQUE ("key")
 )""",
     """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
+    """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
     """CREATE TABLE decisions (
@@ -110,6 +113,14 @@ SQLITE = (
     PRIMARY KEY (request_id),
     UNIQUE (incident_id)
 )""",
+    """CREATE TABLE pages (
+    request_id VARCHAR NOT NULL,
+    policy VARCHAR NOT NULL,
+    at DATETIME NOT NULL,
+    listed_on VARCHAR NOT NULL,
+    PRIMARY KEY (request_id)
+)""",
+    """CREATE INDEX ix_pages_listed_on ON pages (listed_on)""",
     """CREATE TABLE codes (
     request_id VARCHAR NOT NULL,
     person_id VARCHAR NOT NULL,
@@ -199,10 +210,13 @@ POSTGRESQL = (
     advice TEXT,
     outcome TEXT NOT NULL,
     closed_at TIMESTAMP WITH TIME ZONE,
+    extends_id VARCHAR NOT NULL,
+    extends TEXT,
     PRIMARY KEY (number),
     UNIQUE (key)
 )""",
     """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
+    """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
     """CREATE TABLE decisions (
@@ -269,6 +283,14 @@ POSTGRESQL = (
     PRIMARY KEY (request_id),
     UNIQUE (incident_id)
 )""",
+    """CREATE TABLE pages (
+    request_id VARCHAR NOT NULL,
+    policy VARCHAR NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    listed_on VARCHAR NOT NULL,
+    PRIMARY KEY (request_id)
+)""",
+    """CREATE INDEX ix_pages_listed_on ON pages (listed_on)""",
     """CREATE TABLE codes (
     request_id VARCHAR NOT NULL,
     person_id VARCHAR NOT NULL,
