@@ -27,6 +27,7 @@ from bot.ledger import Due, Job, Ledger
 from bot.planning import Planning
 from bot.ports import Actor
 from bot.presses import Presses
+from bot.reconcile import Reconcile
 from bot.rules import Limits, Rules
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
@@ -49,6 +50,7 @@ PRODUCTION, SANDBOX = "production", "sandbox"
 ROLES = ("front", "executor")
 ACTIONS = frozenset({OktaGroupActor.kind})
 TELLS_THE_CARD = frozenset({"page", "plan"})
+LOOK_SECONDS = 0.5
 DECIDE, PRESS = "decide", "press"
 CANNOT_DO = "your press is taken. It cannot be carried out just now; that is tried again until it can."
 CANNOT_CHECK = "your answer is taken. Whether it counts cannot be checked just now; that is tried again until it can."
@@ -77,13 +79,15 @@ class Running:
         await self._tasks[0]
         for task in self._tasks[1:]:
             task.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, Fault):
                 await task
         await self._stack.aclose()
 
     async def wait(self) -> None:
-        """Until the worker ends, which it does only when stopped or broken."""
-        await asyncio.shield(self._tasks[0])
+        """Until the worker or the watch over Slack ends, which they do only when stopped or broken."""
+        ended, _ = await asyncio.wait(self._tasks[:2], return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
 
 
 async def start(settings: Settings, *, kind: str = PRODUCTION) -> Running:
@@ -135,7 +139,7 @@ def _journey(
         limits=limits,
         planning=planning,
         authority=Authority(ledger, vendors.reader, planning, rules, clock, vendors.pager),
-        showing=Showing(ledger, vendors.slack, limits.responder_channel),
+        showing=Showing(ledger, vendors.slack, limits.responder_channel, clock),
         clock=clock,
         home_team=team,
         pager=vendors.pager,
@@ -160,8 +164,14 @@ async def _begin(
     slack = vendors.slack
     app = new_app(vendors.client, token=token, team=slack.team, user=slack.user, bot_id=slack.bot_id)
     intake = Intake(journey, asides, domains=settings.email_domains)
-    socket = Socket(app, intake, settings.slack_app_token.get_secret_value())
-    connected: dict[str, bool] = {}
+    reconcile = Reconcile(journey)
+    socket = Socket(
+        app,
+        intake,
+        settings.slack_app_token.get_secret_value(),
+        on_back=lambda away: intake.beside.run(reconcile.want(away)),
+    )
+    connected: dict[str, bool] = {"slack": True}
     front = Front(
         ledger,
         settings.pagerduty_webhook_secrets,
@@ -180,6 +190,7 @@ async def _begin(
 
 def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
     """Every kind of job and the step that does it."""
+    reconcile = Reconcile(journey)
     steps: list[Handler] = [
         journey.plan,
         journey.gather,
@@ -207,6 +218,9 @@ def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
         asides.repage,
         asides.home,
         Presses(asides).press,
+        reconcile.reconcile,
+        reconcile.look,
+        reconcile.away,
     ]
     table = {step.__name__: step for step in steps}
     if journey.pager is not None:
@@ -390,10 +404,10 @@ async def _clock(settings: Settings) -> SystemClock | SandboxClock:
 
 
 async def _watch(socket: Socket, connected: dict[str, bool]) -> None:
-    """Keep readiness true to the connection."""
+    """Keep readiness true to the connection, and have it replaced when it stays unwell."""
     while True:
-        connected["slack"] = await socket.is_connected()
-        await asyncio.sleep(1.0)
+        connected["slack"] = await socket.look()
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _warm_up(knowledge: Knowledge, journey: Journey, warm: asyncio.Event) -> None:

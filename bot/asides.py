@@ -171,6 +171,8 @@ class Asides:
         sent = await journey.chat.find(channel, key=key, since=request.created_at) if job.attempts > 1 else None
         if sent is None:
             await journey.chat.post(channel, cards.code_message(request, code), key=key)
+            if job.attempts > 1:
+                await journey.showing.look_later(channel)
         return None
 
     async def repage(self, job: Job) -> datetime | None:

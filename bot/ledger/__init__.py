@@ -15,12 +15,13 @@ from bot.core.request import Draft, Entitlement, Request
 from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
 from bot.ledger.grants import Grants
+from bot.ledger.kept import Keeping, Kept
 from bot.ledger.links import Links
 from bot.ledger.places import Paged, Places, Shown
 from bot.ledger.queue import Figures, Job, Queue
 
 
-class Ledger(Decisions, Grants, Places, Links, Queue):
+class Ledger(Decisions, Grants, Places, Keeping, Links, Queue):
     """The story's memory, in one piece."""
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:
@@ -51,4 +52,4 @@ class Ledger(Decisions, Grants, Places, Links, Queue):
         await self.claim(("nobody",), most=1, lease=0.0)
 
 
-__all__ = ["Audit", "Due", "Figures", "Job", "Ledger", "Paged", "Shown"]
+__all__ = ["Audit", "Due", "Figures", "Job", "Kept", "Ledger", "Paged", "Shown"]
