@@ -25,6 +25,8 @@ audit = typer.Typer(help="The audit trail.", no_args_is_help=True, rich_markup_m
 app.add_typer(policy, name="policy")
 app.add_typer(people, name="people")
 app.add_typer(audit, name="audit")
+setup = typer.Typer(help="What the vendors have to be told once.", no_args_is_help=True)
+app.add_typer(setup, name="setup")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Instead of TINYAPPROVER_DATA_DIR.")]
 Documents = Annotated[Path | None, typer.Option("--documents", help="Instead of TINYAPPROVER_DOCUMENTS.")]
@@ -128,6 +130,16 @@ def people_unlink(email: Annotated[str, typer.Argument(help="Their directory log
     from bot import commands
 
     commands.people_unlink(email)
+
+
+@setup.command("pagerduty")
+def setup_pagerduty(
+    url: Annotated[str, typer.Option(help="Where PagerDuty reaches this program, such as https://bot.example.com.")],
+) -> None:
+    """Have PagerDuty send comments at once: makes the webhook, or finds and enables the one that is there."""
+    from bot import commands
+
+    commands.setup_pagerduty(url)
 
 
 @audit.command("verify")

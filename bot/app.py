@@ -34,6 +34,7 @@ from bot.showing import Showing
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
 from bot.web import Front
+from bot.webhooks import Watch
 from connectors.okta import OktaGroupActor, OktaReader
 from connectors.okta_api import OktaApi
 from connectors.okta_facts import OktaFacts
@@ -156,7 +157,8 @@ async def _begin(
     stack: AsyncExitStack,
 ) -> Running:
     ledger, asides, warm = journey.ledger, Asides(journey), asyncio.Event()
-    worker = Worker(ledger, handlers(journey, asides), clock, roles=ROLES, on_trouble=_tell_trouble(journey))
+    watch = Watch(ledger, vendors.pager, clock) if vendors.pager and settings.pagerduty_webhook_secrets else None
+    worker = Worker(ledger, handlers(journey, asides, watch), clock, roles=ROLES, on_trouble=_tell_trouble(journey))
     ledger.on_commit = worker.wake
     if isinstance(clock, SandboxClock):
         clock.on_move = worker.wake
@@ -176,11 +178,13 @@ async def _begin(
         ledger,
         settings.pagerduty_webhook_secrets,
         ready=lambda: {"warm": warm.is_set(), "slack": connected.get("slack", False)},
-        metrics=lambda: metrics.exposition(ledger),
+        metrics=lambda: metrics.exposition(ledger, gauges=socket.gauges()),
     )
     url = await front.start(settings.http_host, settings.http_port)
     stack.push_async_callback(front.stop)
     await socket.start()
+    if watch is not None:
+        await ledger.schedule("pagerduty", [Due("subscription")])
     work: list[Coroutine[Any, Any, Any]] = [worker.run(), _watch(socket, connected), _warm_up(knowledge, journey, warm)]
     if isinstance(clock, SandboxClock):
         work.append(clock.follow())
@@ -188,7 +192,7 @@ async def _begin(
     return Running(settings, ledger, journey, asides, worker, socket, front, url, warm, tasks)
 
 
-def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
+def handlers(journey: Journey, asides: Asides, watch: Watch | None = None) -> dict[str, Handler]:
     """Every kind of job and the step that does it."""
     reconcile = Reconcile(journey)
     steps: list[Handler] = [
@@ -226,6 +230,8 @@ def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:
     if journey.pager is not None:
         comments = Comments(journey.ledger, journey.pager, journey.clock)
         table |= {"poll": comments.poll, "unclear": comments.unclear}
+    if watch is not None:
+        table["subscription"] = watch.subscription
     return table
 
 

@@ -15,13 +15,14 @@ from bot.core.request import Draft, Entitlement, Request
 from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
 from bot.ledger.grants import Grants
+from bot.ledger.inbox import Inbox
 from bot.ledger.kept import Keeping, Kept
 from bot.ledger.links import Links
 from bot.ledger.places import Paged, Places, Shown
-from bot.ledger.queue import Figures, Job, Queue
+from bot.ledger.queue import Figures, Job
 
 
-class Ledger(Decisions, Grants, Places, Keeping, Links, Queue):
+class Ledger(Decisions, Grants, Places, Keeping, Links, Inbox):
     """The story's memory, in one piece."""
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:

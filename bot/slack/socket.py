@@ -94,6 +94,10 @@ class Socket:
         self._unwell_since = None
         self._on_back(away)
 
+    def gauges(self) -> dict[str, float]:
+        """For the metrics."""
+        return {"slack_connections": self.connections, "slack_connections_replaced": self.replaced}
+
     async def look(self) -> bool:
         """Whether Slack reaches us. What stays unwell is replaced; call it every second or so.
 
