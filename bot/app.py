@@ -274,7 +274,7 @@ async def connect(
     """
     pager, adviser = new_pager(settings), new_adviser(settings)
     client = new_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value())
-    slack = Slack(client)
+    slack = Slack(client, clock)
     reader = OktaReader(OktaApi(settings.okta_org_url, settings.okta_api_token.get_secret_value()), clock)
     writer = OktaApi(settings.okta_org_url, settings.okta_write_token.get_secret_value())
     stack.push_async_callback(slack.close)

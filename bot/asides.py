@@ -96,7 +96,7 @@ class Asides:
             return None
         level = 1 + await self._passes(request.id, request.incident_id)
         try:
-            await pager.escalate(request.incident_id, level)
+            await pager.escalate(request.incident_id, level, look_first=job.attempts > 1)
             words = f"passed on to level {level}."
         except Fault as fault:
             if not fault.permanent:

@@ -193,8 +193,8 @@ class Pager(Protocol):
         """Resolve; an incident that is resolved already is fine."""
         ...
 
-    async def escalate(self, incident_id: str, level: int) -> None:
-        """Page the people of an escalation level (1 is first)."""
+    async def escalate(self, incident_id: str, level: int, *, look_first: bool = False) -> None:
+        """Page the people of an escalation level (1 is first). A repeat looks first whether they have it already."""
         ...
 
     async def user(self, user_id: str) -> PagerUser: ...

@@ -139,8 +139,22 @@ class PagerDuty:
             if not (fault.unknown or fault.status == 400) or (await self.incident(incident_id)).status != "resolved":
                 raise
 
-    async def escalate(self, incident_id: str, level: int) -> None:
-        await self._update(incident_id, {"escalation_level": level})
+    async def escalate(self, incident_id: str, level: int, *, look_first: bool = False) -> None:
+        """Page a level. Told twice it would ring twice, so a repeat looks who has it already."""
+        if look_first and await self._is_at(incident_id, level):
+            return
+        try:
+            await self._update(incident_id, {"escalation_level": level})
+        except Fault as fault:
+            if not fault.unknown or not await self._is_at(incident_id, level):
+                raise
+
+    async def _is_at(self, incident_id: str, level: int) -> bool:
+        """Whether an incident is assigned to just those who are on call at a level of its policy."""
+        incident = _field(await self._call("GET", f"/incidents/{_id(incident_id)}"), "incident")
+        assigned = {str(_field(one, "assignee", "id")) for one in _list(incident, "assignments")}
+        on_call = await self.on_call(str(_field(incident, "escalation_policy", "id")))
+        return bool(assigned) and assigned == {one.user for one in on_call if one.level == level}
 
     async def _update(self, incident_id: str, changes: Mapping[str, Any]) -> None:
         body = {"incident": {"type": "incident_reference", **changes}}

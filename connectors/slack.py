@@ -8,14 +8,13 @@ as anybody else, never unfurls, never reads files.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import Fault
-from bot.ports import Mark, Member, Message, Sent
+from bot.ports import Clock, Mark, Member, Message, Sent
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
@@ -42,9 +41,10 @@ LOST_FOR_GOOD = frozenset(
 class Slack:
     """One workspace, one bot user. `connect` must be awaited before anything else."""
 
-    def __init__(self, client: AsyncWebClient) -> None:
+    def __init__(self, client: AsyncWebClient, clock: Clock) -> None:
         self._client = client
-        self._paused: dict[str, float] = {}
+        self._clock = clock
+        self._paused: dict[str, datetime] = {}
         self._dms: OrderedDict[str, str] = OrderedDict()
         self.team = ""
         self.user = ""
@@ -181,9 +181,9 @@ class Slack:
 
     async def _paced(self, channel: str, verb: str, message: Message, **extra: Any) -> Any:
         """One write into a channel; after a 429 the whole channel waits as long as Slack said."""
-        wait = self._paused.get(channel, 0.0) - time.monotonic()
-        if wait > 0:
-            raise Fault("slack", "ratelimited", status=429, retry_after=wait)
+        now = self._clock.now()
+        if (until := self._paused.get(channel, now)) > now:
+            raise Fault("slack", "ratelimited", status=429, retry_after=(until - now).total_seconds())
         call = self._client.chat_postMessage if verb == "post" else self._client.chat_update
         try:
             return await self._call(
@@ -199,7 +199,7 @@ class Slack:
             )
         except Fault as fault:
             if fault.retry_after:
-                self._paused[channel] = time.monotonic() + fault.retry_after
+                self._paused[channel] = now + timedelta(seconds=fault.retry_after)
             raise
 
     async def _call(self, call: Awaitable[Any]) -> Any:
