@@ -18,7 +18,7 @@ from bot.ports import Mark, Message, Sent
 from bot.slack.blocks import section, when
 
 SLACK = "slack"
-MOST_CHANNELS = 100
+MOST_CHANNELS, MOST_MESSAGES = 100, 2000
 APART = timedelta(seconds=1.3)  # Slack lets a history be read some fifty times a minute
 NOTICED_AWAY = 10.0
 LOOK_BACK = timedelta(hours=1)
@@ -51,7 +51,7 @@ class Reconcile:
         """Compare one channel (the job's subject) with the record."""
         channel, journey = job.subject, self.journey
         recent = journey.clock.now() - LOOK_BACK
-        kept = await journey.ledger.messages_in(channel, since=recent)
+        kept = await journey.ledger.messages_in(channel, since=recent, most=MOST_MESSAGES)
         try:
             marks, read_since = await journey.chat.marks(channel, since=min([recent, *map(_posted_at, kept)]))
         except Fault as fault:

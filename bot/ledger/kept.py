@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Select, String, cast, delete, func, literal, select, update
+from sqlalchemy import Connection, Integer, String, cast, delete, exists, func, literal, select, update
 
-from bot.core.lifecycle import FINAL
+from bot.core.lifecycle import FINAL, State
 from bot.ledger import tables as t
 from bot.ledger.database import Database, Due
 
 REDRAWN = ("card", "dm")  # the kinds that a job of the same name makes true to the record
-_OPEN = t.requests.c.state.not_in(sorted(state.value for state in FINAL))
-_ABOUT = t.messages.c.subject == literal("TA-").concat(cast(t.requests.c.number, String))
+_OPEN = t.requests.c.state.in_(sorted(state.value for state in State if state not in FINAL))
+_OPEN_IDS = select(literal("TA-").concat(cast(t.requests.c.number, String))).where(_OPEN)
+_NUMBER = cast(func.substr(t.messages.c.subject, len("TA-") + 1), Integer)
+_DRAWN = t.messages.c.kind.in_(REDRAWN) & exists().where(t.requests.c.number == _NUMBER, _OPEN)
+FURTHEST = timedelta(days=62)  # a request is open for thirty days at most, and a grant hardly longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +36,28 @@ class Keeping(Database):
 
     async def channels_in_use(self, most: int, *, kind: str = "") -> list[str]:
         """Channels in which a card or requester's message of an open request stands, the latest first."""
-        kinds = [kind] if kind else list(REDRAWN)
         newest = func.max(t.messages.c.ts).label("newest")
         query = (
-            _messages(t.messages.c.channel, newest)
-            .where(_OPEN, t.messages.c.kind.in_(kinds))
+            select(t.messages.c.channel, newest)
+            .where(t.messages.c.subject.in_(_OPEN_IDS), t.messages.c.kind.in_([kind] if kind else REDRAWN))
             .group_by(t.messages.c.channel)
             .order_by(newest.desc())
             .limit(most)
         )
         return await self._run(lambda c: [row.channel for row in c.execute(query)])
 
-    async def messages_in(self, channel: str, *, since: datetime) -> Sequence[Kept]:
-        """What is recorded of a channel since then, or since the oldest open request's if that is longer ago."""
-        here = t.messages.c.channel == channel
-        oldest = _messages(func.min(t.messages.c.ts)).where(here, _OPEN, t.messages.c.kind.in_(REDRAWN))
-        rows = _messages(t.messages, _OPEN.label("open")).where(here)
-
-        def work(c: Connection) -> list[Kept]:
-            first = min(c.execute(oldest).scalar() or "9", f"{since.timestamp():.6f}")
-            found = c.execute(rows.where(t.messages.c.ts >= first).order_by(t.messages.c.ts))
-            return [
-                Kept(row.subject, row.kind, row.ts, row.fingerprint, bool(row.open) and row.kind in REDRAWN)
-                for row in found
-            ]
-
-        return await self._run(work)
+    async def messages_in(self, channel: str, *, since: datetime, most: int) -> Sequence[Kept]:
+        """What is recorded of a channel since then, and what stands for an open request longer; the latest of it."""
+        furthest, recent = _ts(since - FURTHEST), t.messages.c.ts >= _ts(since)
+        query = (
+            select(t.messages, _DRAWN.label("open"))
+            .where(t.messages.c.channel == channel, t.messages.c.ts >= furthest, recent | _DRAWN)
+            .order_by(t.messages.c.ts.desc())
+            .limit(most)
+        )
+        return await self._run(
+            lambda c: [Kept(row.subject, row.kind, row.ts, row.fingerprint, bool(row.open)) for row in c.execute(query)]
+        )
 
     async def draw_again(self, kept: Kept, *, gone: bool) -> None:
         """The chat shows something else, or nothing: have it drawn, unless that was done meanwhile."""
@@ -77,5 +76,5 @@ class Keeping(Database):
         await self._change(work)
 
 
-def _messages(*columns: object) -> Select[tuple[object, ...]]:
-    return select(*columns).select_from(t.messages).join(t.requests, _ABOUT)  # type: ignore[call-overload, no-any-return]
+def _ts(at: datetime) -> str:
+    return f"{at.timestamp():.6f}"

@@ -155,6 +155,7 @@ messages = Table(
     Column("digest", String, nullable=False, default=""),
     Column("fingerprint", String, nullable=False, default=""),
     Column("shown_at", Instant, nullable=False),
+    Index("messages_place", "channel", "ts"),
 )
 
 incidents = Table(
