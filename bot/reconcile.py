@@ -92,14 +92,18 @@ def _untrue(kept: Sequence[Kept], marks: Sequence[Mark]) -> Iterator[Kept]:
 
 
 def _twins(kept: Sequence[Kept], marks: Sequence[Mark]) -> Iterator[Mark]:
-    """Of those with the same key all but the one on record, or the oldest when none is."""
+    """Of those with the same key all but the one on record, or the oldest when none is.
+
+    Only such as were posted about the same time: a database that began anew gives the same keys again.
+    """
     recorded = {one.ts for one in kept}
     same: defaultdict[str, list[Mark]] = defaultdict(list)
     for mark in marks:
         same[mark.key].append(mark)
     for those in same.values():
         first = min(those, key=lambda mark: (mark.ts not in recorded, float(mark.ts)))
-        yield from (mark for mark in those if mark is not first)
+        near = [mark for mark in those if abs(float(mark.ts) - float(first.ts)) < LOOK_BACK.total_seconds()]
+        yield from (mark for mark in near if mark is not first)
 
 
 def _away_message(payload: Mapping[str, str]) -> Message:

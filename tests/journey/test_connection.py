@@ -8,8 +8,11 @@ import time
 import pytest
 
 from bot.errors import Fault
-from bot.slack.socket import Socket
+from bot.slack.intake import Intake
+from bot.slack.socket import Socket, new_app
 from connectors.sandbox.slack import Slack
+from connectors.slack import Slack as Connector
+from connectors.slack import new_client
 from tests.story import CHANNEL, Story
 
 READONLY, ALICE = "prod-readonly", "alice@example.com"
@@ -214,6 +217,58 @@ async def test_of_two_messages_with_one_key_the_younger_goes(story: Story) -> No
     workspace.post(channel, twin)
     await story.advance(61)
     await story.until(lambda: [one["ts"] for one in story.messages()] == [recorded["ts"]])
+
+
+async def test_an_old_card_of_the_same_name_is_not_taken_for_a_twin(story: Story) -> None:
+    """A database that began anew counts its requests from one again."""
+    await story.asks()
+    await story.advance(7200)
+    await story.submits(why="Something else")
+    await story.until(lambda: story.card(request="TA-2", button="approve"))
+    await story.settle()
+    slack = story.sandbox.stand_ins["slack"]
+    assert isinstance(slack, Slack)
+    channel = slack.workspace.channels[CHANNEL]
+    new = channel.messages[story.card(request="TA-2")["ts"]]
+    old = type(new)(f"{float(new.ts) - 3700:.6f}", new.user, "long ago", blocks=[], metadata=new.metadata, bot=True)
+    channel.messages[old.ts] = old
+    before = story.calls("slack", "GET /api/conversations.history")
+    await story.act("bob", "slack.disconnect")
+    await story.until(lambda: story.calls("slack", "GET /api/conversations.history") > before)
+    await story.advance(5)
+    await story.settle()
+    assert {old.ts, new.ts} < {one["ts"] for one in story.messages()}
+
+
+# --- two connections -------------------------------------------------------------------------------------------------
+
+
+async def test_two_connections_share_the_presses_and_each_counts_once(story: Story) -> None:
+    """As with two replicas: Slack gives each envelope to one of them, and a repeated one to the other."""
+    assert story.running is not None
+    journey, asides = story.running.journey, story.running.asides
+    chat = journey.chat
+    assert isinstance(chat, Connector)
+    client = new_client(str(story.running.settings.slack_api_url), story.sandbox.world.token("slack_bot"))
+    app = new_app(client, token="xoxb-sandbox-bot", team=chat.team, user=chat.user, bot_id=chat.bot_id)
+    intake = Intake(journey, asides, domains=("example.com",))
+    second = Socket(app, intake, story.sandbox.world.token("slack_app"))
+    await second.start()
+    try:
+        assert connections(story) == 2
+        assert second.connections == 2
+        request = await story.asks(access="Production, root (break-glass)", Ticket="https://tickets.example.com/INC-3")
+        for who in ("bob", "carol"):
+            assert (await story.presses(who, "approve"))["acknowledged"]
+            assert (await story.act(who, "slack.repeat"))["acknowledged"]
+            await story.settle()
+        await story.until(lambda: "Granted and read back" in story.card()["text"])
+        assert (await story.trail(request)).count("decision.approve") == 2
+        assert await story.refusals(request) == []
+    finally:
+        await second.stop()
+        assert client.session is not None
+        await client.session.close()
 
 
 # --- stopping --------------------------------------------------------------------------------------------------------
