@@ -19,7 +19,7 @@ from bot import executor
 from bot.base import Base
 from bot.clock import SandboxClock, SystemClock
 from bot.config import EXECUTOR, FRONT, ROLES, Settings, check_addresses
-from bot.errors import SettingsError
+from bot.errors import Fault, SettingsError
 from bot.jobs import Handler, Worker
 from bot.ledger import Ledger
 from bot.ports import Clock
@@ -82,13 +82,15 @@ class Running:
         await self._tasks[0]
         for task in self._tasks[1:]:
             task.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, Fault):
                 await task
         await self._stack.aclose()
 
     async def wait(self) -> None:
-        """Until the worker ends, which it does only when stopped or broken."""
-        await asyncio.shield(self._tasks[0])
+        """Until the worker or the watch over Slack ends, which they do only when stopped or broken."""
+        ended, _ = await asyncio.wait(self._tasks[:2], return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
 
 
 async def start(settings: Settings, *, kind: str = PRODUCTION, roles: Collection[str] = ROLES) -> Running:
@@ -117,8 +119,8 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
     base.ledger.on_commit = worker.wake
     if front is not None:
         await front.start(base.settings, stack)
-    work: list[Coroutine[Any, Any, None]] = [worker.run(), keep_time(base.ledger, base.clock)]
-    work += front.work() if front else []
+    work: list[Coroutine[Any, Any, None]] = [worker.run(), *(front.work() if front else [])]
+    work.append(keep_time(base.ledger, base.clock))
     if isinstance(base.clock, SandboxClock):
         base.clock.on_move = worker.wake
         work.append(base.clock.follow())

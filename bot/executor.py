@@ -15,5 +15,5 @@ def handlers(base: Base) -> Mapping[str, Handler]:
     actors = {base.actor.kind: base.actor}
     acting = Acting(base.ledger, actors, base.planning, base.limits, base.clock)
     overtaken = Overtaken(base.ledger, actors, base.clock)
-    steps = [acting.grant, acting.revoke, acting.restore, overtaken.look]
+    steps = [acting.grant, acting.revoke, acting.restore, overtaken.put_right]
     return {step.__name__: step for step in steps}

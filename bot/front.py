@@ -26,6 +26,7 @@ from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job
 from bot.presses import Presses
+from bot.reconcile import Reconcile
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
 from bot.slack.intake import Intake
@@ -33,6 +34,7 @@ from bot.slack.socket import Socket, new_app
 from bot.tending import Tending, tell_if_stuck
 from bot.timing import Timing
 from bot.web import Front as Http
+from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge
@@ -40,6 +42,7 @@ from knowledge.memory import Knowledge
 log = logging.getLogger(__name__)
 
 TELLS_THE_CARD = frozenset({"page", "plan"})
+LOOK_SECONDS = 0.5
 DECIDE, PRESS = "decide", "press"
 CANNOT_DO = "your press is taken. It cannot be carried out just now; that is tried again until it can."
 CANNOT_CHECK = "your answer is taken. Whether it counts cannot be checked just now; that is tried again until it can."
@@ -53,9 +56,10 @@ class Front:
     asides: Asides
     socket: Socket
     knowledge: Knowledge
+    watch: Watch | None
     warm: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
-    _connected: bool = False
+    _connected: bool = True
 
     async def start(self, settings: Settings, stack: AsyncExitStack) -> None:
         """Listen, then connect to Slack. What is taken from then on waits in the ledger for the worker."""
@@ -64,21 +68,23 @@ class Front:
             ledger,
             settings.pagerduty_webhook_secrets,
             ready=lambda: {"warm": self.warm.is_set(), "slack": self._connected},
-            metrics=lambda: metrics.exposition(ledger),
+            metrics=lambda: metrics.exposition(ledger, gauges=self.socket.gauges()),
         )
         self.url = await http.start(settings.http_host, settings.http_port)
         stack.push_async_callback(http.stop)
         await self.socket.start()
+        if self.watch is not None:
+            await ledger.schedule("pagerduty", [Due("subscription")])
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the jobs."""
         return [self._watch(), self._warm_up()]
 
     async def _watch(self) -> None:
-        """Keep readiness true to the connection."""
+        """Keep readiness true to the connection, and have it replaced when it stays unwell."""
         while True:
-            self._connected = await self.socket.is_connected()
-            await asyncio.sleep(1.0)
+            self._connected = await self.socket.look()
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _warm_up(self) -> None:
         """What is slow the first time is done once before `/readyz` says ready: detectors, ledger, embedder, index."""
@@ -120,9 +126,14 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     stack.push_async_callback(knowledge.close)
     journey = _journey(base, knowledge)
     asides = Asides(journey)
-    return Front(
-        journey, asides, _socket(base, Intake(journey, asides, domains=base.settings.email_domains)), knowledge
-    )
+    intake = Intake(journey, asides, domains=base.settings.email_domains)
+    return Front(journey, asides, _socket(base, intake, Reconcile(journey)), knowledge, _watch(base))
+
+
+def _watch(base: Base) -> Watch | None:
+    """Over PagerDuty's webhook, where one is used."""
+    pager = base.vendors.front.pager
+    return Watch(base.ledger, pager, base.clock) if pager and base.settings.pagerduty_webhook_secrets else None
 
 
 def _journey(base: Base, knowledge: Knowledge) -> Journey:
@@ -137,7 +148,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         limits=limits,
         planning=planning,
         authority=Authority(base.ledger, reader, planning, base.rules, base.clock, voices.pager),
-        showing=Showing(base.ledger, voices.slack, limits.responder_channel),
+        showing=Showing(base.ledger, voices.slack, limits.responder_channel, base.clock),
         doorkeeper=Doorkeeper(_allowance(base.settings), base.clock, base.ledger, voices.slack),
         flood=Flood(base.ledger, base.clock, base.settings.pages_an_hour),
         clock=base.clock,
@@ -147,17 +158,22 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
     )
 
 
-def _socket(base: Base, intake: Intake) -> Socket:
+def _socket(base: Base, intake: Intake, reconcile: Reconcile) -> Socket:
     settings, voices = base.settings, base.vendors.front
     slack, token = voices.slack, settings.slack_bot_token.get_secret_value()
     app = new_app(voices.client, token=token, team=slack.team, user=slack.user, bot_id=slack.bot_id)
-    return Socket(app, intake, settings.slack_app_token.get_secret_value())
+    return Socket(
+        app,
+        intake,
+        settings.slack_app_token.get_secret_value(),
+        on_back=lambda away: intake.beside.run(reconcile.want(away)),
+    )
 
 
 def handlers(front: Front) -> Mapping[str, Handler]:
     """Every kind of job of the front's and the step that does it."""
     journey, asides = front.journey, front.asides
-    timing = Timing(journey, asides)
+    timing, reconcile = Timing(journey, asides), Reconcile(journey)
     steps: list[Handler] = [
         journey.plan,
         journey.gather,
@@ -189,6 +205,9 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         timing.warn,
         timing.listing,
         timing.overdue_page,
+        reconcile.reconcile,
+        reconcile.look,
+        reconcile.away,
         Presses(asides).press,
         Tending(journey.ledger, journey.chat, journey.limits.responder_channel).stuck,
     ]
@@ -196,6 +215,8 @@ def handlers(front: Front) -> Mapping[str, Handler]:
     if journey.pager is not None:
         comments = Comments(journey.ledger, journey.pager, journey.clock)
         table |= {"poll": comments.poll, "unclear": comments.unclear}
+    if front.watch is not None:
+        table["subscription"] = front.watch.subscription
     return table
 
 

@@ -25,7 +25,7 @@ class Overtaken:
     actors: Mapping[str, Actor]
     clock: Clock
 
-    async def look(self, job: Job) -> datetime | None:
+    async def put_right(self, job: Job) -> datetime | None:
         """A step that was overtaken may have written last: read what stands there now, and put it right."""
         request = await self.ledger.with_target(job)
         if request is None:

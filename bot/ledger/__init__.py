@@ -19,10 +19,12 @@ from bot.core.traffic import Traffic
 from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
 from bot.ledger.grants import Grants
+from bot.ledger.inbox import Inbox
+from bot.ledger.kept import Keeping, Kept
 from bot.ledger.links import Links
 from bot.ledger.pages import Pages
 from bot.ledger.places import Paged, Places, Shown
-from bot.ledger.queue import Figures, Job, Queue
+from bot.ledger.queue import Figures, Job
 from bot.ledger.stepping import Stepping
 from bot.ledger.targets import Targets
 from bot.ledger.waiting import Waiting
@@ -34,7 +36,7 @@ class _Undone(Exception):
     """A rehearsal is over."""
 
 
-class Ledger(Decisions, Grants, Targets, Waiting, Pages, Stepping, Places, Links, Queue):
+class Ledger(Decisions, Grants, Targets, Waiting, Pages, Stepping, Places, Keeping, Links, Inbox):
     """The story's memory, in one piece."""
 
     _first_to: Callable[[Job], None] | None = None
@@ -109,4 +111,4 @@ class Ledger(Decisions, Grants, Targets, Waiting, Pages, Stepping, Places, Links
         await self.claim(("nobody",), most=1, lease=0.0)
 
 
-__all__ = ["Audit", "Due", "Figures", "Job", "Ledger", "Paged", "Shown"]
+__all__ = ["Audit", "Due", "Figures", "Job", "Kept", "Ledger", "Paged", "Shown"]

@@ -21,6 +21,7 @@ def _executor(does: str) -> Kind:
 
 
 KINDS = {
+    "away": Kind("slack", "tells responders that presses may have been lost"),
     "advice_note": Kind("pagerduty", "writes the model's advice on the incident"),
     "advise": Kind("model", "asks the model for advice"),
     "announce": Kind("slack", "tells the responder channel that a page was closed undecided"),
@@ -38,7 +39,7 @@ KINDS = {
     "fallback_people": Kind("directory", "finds who belongs to the fallback group, and has them told"),
     "grant": _executor("gives the access that was approved, and reads it back"),
     "home": Kind("slack", "draws somebody's App Home"),
-    "look": _executor("looks whether a step that was overtaken left something wrong, and puts it right"),
+    "look": Kind("slack", "compares what stands in a channel with the record, and makes it true"),
     "listing": Kind("pagerduty", "keeps the quiet page that lists what is beyond the ceiling"),
     "nudge": Kind("slack", "tells one person of the fallback group"),
     "overdue_page": Kind("pagerduty", "pages somebody about access that could not be taken back"),
@@ -47,7 +48,9 @@ KINDS = {
     "plan_note": Kind("pagerduty", "writes a changed plan on the incident"),
     "poll": Kind("pagerduty", "reads the comments of the incident"),
     "press": Kind("directory", "does what somebody's press of a button asks for, if they may"),
+    "put_right": _executor("looks whether a step that was overtaken left something wrong, and puts it right"),
     "question_note": Kind("pagerduty", "writes a question or its answer on the incident"),
+    "reconcile": Kind("ledger", "has every channel looked at after Slack was away"),
     "remind": Kind("slack", "reminds the channel that nobody has answered"),
     "repage": Kind("pagerduty", "pages once more after a page was closed undecided"),
     "reply": Kind("slack", "tells one person what became of their answer"),
@@ -56,6 +59,7 @@ KINDS = {
     "revoke": _executor("takes the access back, and reads that it is gone"),
     "silence": Kind("slack", "passes the page on, because nobody answers"),
     "stuck": Kind("slack", "tells the responder channel about a job that keeps failing"),
+    "subscription": Kind("pagerduty", "looks whether PagerDuty still delivers its webhook"),
     "tell": Kind("slack", "tells the requester news"),
     "unclear": Kind("ledger", "records a comment that decided nothing"),
     "warn": Kind("slack", "warns the holder that the access ends soon"),

@@ -164,6 +164,7 @@ messages = Table(
     Column("digest", String, nullable=False, default=""),
     Column("fingerprint", String, nullable=False, default=""),
     Column("shown_at", Instant, nullable=False),
+    Index("messages_place", "channel", "ts"),
 )
 
 incidents = Table(
@@ -250,6 +251,15 @@ inbox = Table(
     Column("source", String, primary_key=True),
     Column("delivery_id", String, primary_key=True),
     Column("at", Instant, nullable=False),
+)
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("times", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("words", String, nullable=False, default=""),
 )
 
 stamp = Table("stamp", metadata, Column("name", String, primary_key=True), Column("value", String, nullable=False))

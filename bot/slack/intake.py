@@ -31,10 +31,10 @@ class Intake:
 
     def __init__(self, journey: Journey, asides: Asides, *, domains: tuple[str, ...]) -> None:
         self._journey = journey
-        self._beside = Beside()
-        self._asking = Asking(journey, asides, self._beside, domains=domains)
-        self._pressing = Pressing(journey, asides, self._beside)
-        self._extending = Extending(journey, self._beside)
+        self.beside = Beside()
+        self._asking = Asking(journey, asides, self.beside, domains=domains)
+        self._pressing = Pressing(journey, asides, self.beside)
+        self._extending = Extending(journey, self.beside)
 
     def register(self, app: AsyncApp) -> None:
         """Every name that the manifest and the cards use, in one place.
@@ -73,7 +73,7 @@ class Intake:
 
     async def _on_home(self, event: Body) -> None:
         if event.get("tab") == "home":
-            self._beside.run(self._journey.ledger.schedule(str(event["user"]), [Due("home")]))
+            self.beside.run(self._journey.ledger.schedule(str(event["user"]), [Due("home")]))
 
     async def _on_error(self, error: Exception, body: Body) -> None:
         """A mistake of ours: logged with a reference, and the person is told it. A refusal is told as it is."""
@@ -88,8 +88,8 @@ class Intake:
     def _tell(self, body: Body, words: str) -> None:
         user, channel = user_of(body), (body.get("channel") or {}).get("id")
         if user and channel:
-            self._beside.tell(self._journey.chat.whisper(channel, user, words))
+            self.beside.tell(self._journey.chat.whisper(channel, user, words))
 
     async def drain(self) -> None:
         """Let what runs beside the acknowledgements finish."""
-        await self._beside.drain()
+        await self.beside.drain()

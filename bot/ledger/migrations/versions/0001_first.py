@@ -45,9 +45,9 @@ SQLITE = (
     extends TEXT,
     UNIQUE ("key")
 )""",
-    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE INDEX ix_requests_state ON requests (state)""",
+    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
@@ -103,6 +103,7 @@ SQLITE = (
     shown_at DATETIME NOT NULL,
     PRIMARY KEY (subject, kind)
 )""",
+    """CREATE INDEX messages_place ON messages (channel, ts)""",
     """CREATE TABLE incidents (
     request_id VARCHAR NOT NULL,
     incident_id VARCHAR NOT NULL,
@@ -177,6 +178,13 @@ SQLITE = (
     at DATETIME NOT NULL,
     PRIMARY KEY (source, delivery_id)
 )""",
+    """CREATE TABLE seen (
+    name VARCHAR NOT NULL,
+    times INTEGER NOT NULL,
+    at DATETIME NOT NULL,
+    words VARCHAR NOT NULL,
+    PRIMARY KEY (name)
+)""",
     """CREATE TABLE stamp (
     name VARCHAR NOT NULL,
     value VARCHAR NOT NULL,
@@ -215,9 +223,9 @@ POSTGRESQL = (
     PRIMARY KEY (number),
     UNIQUE (key)
 )""",
-    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE INDEX ix_requests_state ON requests (state)""",
+    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
@@ -273,6 +281,7 @@ POSTGRESQL = (
     shown_at TIMESTAMP WITH TIME ZONE NOT NULL,
     PRIMARY KEY (subject, kind)
 )""",
+    """CREATE INDEX messages_place ON messages (channel, ts)""",
     """CREATE TABLE incidents (
     request_id VARCHAR NOT NULL,
     incident_id VARCHAR NOT NULL,
@@ -347,6 +356,13 @@ POSTGRESQL = (
     delivery_id VARCHAR NOT NULL,
     at TIMESTAMP WITH TIME ZONE NOT NULL,
     PRIMARY KEY (source, delivery_id)
+)""",
+    """CREATE TABLE seen (
+    name VARCHAR NOT NULL,
+    times INTEGER NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    words VARCHAR NOT NULL,
+    PRIMARY KEY (name)
 )""",
     """CREATE TABLE stamp (
     name VARCHAR NOT NULL,
