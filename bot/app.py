@@ -19,6 +19,7 @@ from bot.base import Base
 from bot.clock import SandboxClock, SystemClock
 from bot.config import EXECUTOR, FRONT, ROLES, Settings, check_addresses
 from bot.errors import SettingsError
+from bot.heartbeat import Heartbeat, Watch
 from bot.jobs import Handler, Worker
 from bot.ledger import Job, Ledger
 from bot.ports import Clock
@@ -114,7 +115,12 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
     base.ledger.on_commit = worker.wake
     if front is not None:
         await front.start(base.settings, stack)
-    work: list[Coroutine[Any, Any, None]] = [worker.run(), *(front.work() if front else [])]
+    heartbeat = Heartbeat(
+        base.ledger, tuple(roles), _watches(base.settings, front, roles), base.settings.heartbeat_seconds
+    )
+    if front is not None:
+        front.lives = heartbeat.lives
+    work: list[Coroutine[Any, Any, None]] = [worker.run(), heartbeat.run(), *(front.work() if front else [])]
     if isinstance(base.clock, SandboxClock):
         base.clock.on_move = worker.wake
         work.append(base.clock.follow())
@@ -136,6 +142,16 @@ def _worker(base: Base, front: Front | None, roles: Collection[str]) -> Worker:
     return Worker(
         base.ledger, {**handlers(front), **table}, base.clock, roles=tuple(roles), on_trouble=front.tell_trouble
     )
+
+
+def _watches(settings: Settings, front: Front | None, roles: Collection[str]) -> list[Watch]:
+    """Somebody dead cannot be silent about it: the front's heartbeat stays away for late jobs of the executor too."""
+    watches = []
+    if front is not None and settings.heartbeat_url:
+        watches.append(Watch(settings.heartbeat_url, ROLES, front.is_connected))
+    if EXECUTOR in roles and settings.executor_heartbeat_url:
+        watches.append(Watch(settings.executor_heartbeat_url, (EXECUTOR,)))
+    return watches
 
 
 async def _nobody_to_tell(_job: Job, _trouble: str) -> None:

@@ -193,7 +193,9 @@ class Asides:
         journey, user = self.journey, job.subject
         person = await journey.ledger.person_by_slack(journey.home_team, user)
         mine = await journey.ledger.requests(person=person.id, limit=20) if person else []
-        await journey.chat.publish_home(user, home.home(mine, await self._waiting_for(person)))
+        freeze, waiting = await journey.ledger.frozen(), await self._waiting_for(person)
+        frozen = f"{freeze.by}: {freeze.why}" if freeze else ""
+        await journey.chat.publish_home(user, home.home(mine, waiting, frozen=frozen))
         return None
 
     async def _waiting_for(self, person: Person | None) -> list[tuple[Request, str | None]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,6 +20,7 @@ from bot.comments import Comments
 from bot.config import Settings
 from bot.core.request import Draft, Person
 from bot.core.traffic import Allowance
+from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
 from bot.evidence import Documents, Precedents
 from bot.jobs import Handler
@@ -54,6 +55,7 @@ class Front:
     knowledge: Knowledge
     warm: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
+    lives: Callable[[], dict[str, str]] = dict
     _connected: bool = False
 
     async def start(self, settings: Settings, stack: AsyncExitStack) -> None:
@@ -63,6 +65,7 @@ class Front:
             ledger,
             settings.pagerduty_webhook_secrets,
             ready=lambda: {"warm": self.warm.is_set(), "slack": self._connected},
+            lives=lambda: self.lives(),
             metrics=lambda: metrics.exposition(ledger),
         )
         self.url = await http.start(settings.http_host, settings.http_port)
@@ -72,6 +75,10 @@ class Front:
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the jobs."""
         return [self._watch(), self._warm_up()]
+
+    def is_connected(self) -> bool:
+        """Whether Slack reaches us."""
+        return self._connected
 
     async def _watch(self) -> None:
         """Keep readiness true to the connection."""
@@ -153,7 +160,7 @@ def _socket(base: Base, intake: Intake) -> Socket:
 
 def handlers(front: Front) -> Mapping[str, Handler]:
     """Every kind of job of the front's and the step that does it."""
-    journey, asides = front.journey, front.asides
+    journey, asides, emergency = front.journey, front.asides, Emergency(front.journey)
     steps: list[Handler] = [
         journey.plan,
         journey.gather,
@@ -179,6 +186,9 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         asides.repage,
         asides.home,
         Presses(asides).press,
+        emergency.stop,
+        emergency.frozen,
+        emergency.thawed,
     ]
     table = {step.__name__: step for step in steps}
     if journey.pager is not None:

@@ -16,8 +16,10 @@ from bot.core.request import Draft, Entitlement, Request
 from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
 from bot.ledger.grants import Grants
+from bot.ledger.halting import Freeze, Halting
 from bot.ledger.links import Links
 from bot.ledger.places import Paged, Places, Shown
+from bot.ledger.presence import Presence
 from bot.ledger.queue import Figures, Job, Queue
 from bot.ledger.targets import Targets
 
@@ -26,7 +28,7 @@ class _Undone(Exception):
     """A rehearsal is over."""
 
 
-class Ledger(Decisions, Grants, Targets, Places, Links, Queue):
+class Ledger(Decisions, Grants, Targets, Halting, Places, Links, Presence, Queue):
     """The story's memory, in one piece."""
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:
@@ -57,4 +59,4 @@ class Ledger(Decisions, Grants, Targets, Places, Links, Queue):
         await self.claim(("nobody",), most=1, lease=0.0)
 
 
-__all__ = ["Audit", "Due", "Figures", "Job", "Ledger", "Paged", "Shown"]
+__all__ = ["Audit", "Due", "Figures", "Freeze", "Job", "Ledger", "Paged", "Shown"]

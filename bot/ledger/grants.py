@@ -29,6 +29,11 @@ from bot.ledger.database import Audit, Due
 from bot.ledger.requests import ID, Requests, grant_of, number_of
 
 _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
+_MAY_BEGIN = select(t.requests.c.number).where(
+    t.requests.c.number == bindparam("n"),
+    t.requests.c.state == State.APPROVED.value,
+    ~exists().where(t.freezes.c.thawed_at.is_(None)),
+)
 _COVERS = exists().where(t.grants.c.request_id == ID, or_(*(t.requests.c.state == one.value for one in COVERING)))
 
 
@@ -51,10 +56,15 @@ def _live(target: str, besides: str, now: datetime) -> Select[Any]:
 class Grants(Requests):
     """Access as given, and as taken back."""
 
-    async def start_grant(self, plan: Plan, minutes: int, *, actor: str) -> Grant:
-        """Record that an action begins, before anything is written outside; a second start finds the first."""
+    async def start_grant(self, plan: Plan, minutes: int, *, actor: str) -> Grant | None:
+        """Record that an action begins, before anything is written outside; a second start finds the first.
 
-        def work(c: Connection) -> Grant:
+        None when it must not begin: it was stopped meanwhile, or everything is frozen. Asked before every write.
+        """
+
+        def work(c: Connection) -> Grant | None:
+            if c.execute(_MAY_BEGIN, {"n": number_of(plan.request_id)}).one_or_none() is None:
+                return None
             row = c.execute(_GRANT, {"r": plan.request_id}).one_or_none()
             if row is None:
                 values = {
@@ -92,7 +102,7 @@ class Grants(Requests):
         return await self._change(work)
 
     async def taken_back(self, request: str, *, outcome: str, audit: Audit, jobs: Sequence[Due]) -> bool:
-        """The access was read to be gone (or was never ours to remove): active becomes ended, failed says so."""
+        """The access was read to be gone (or was never ours to remove): active becomes ended, others say so."""
         now = self._now()
 
         def work(c: Connection) -> bool:
@@ -100,8 +110,9 @@ class Grants(Requests):
             c.execute(update(t.grants).where(row).values(revoked_at=now, overdue=False))
             if self._move(c, request, Event.TAKEN_BACK, audit, {"outcome": outcome, "closed_at": now}, jobs):
                 return True
-            failed = (t.requests.c.number == number_of(request)) & (t.requests.c.state == State.FAILED.value)
-            c.execute(update(t.requests).where(failed).values(outcome=outcome))
+            states = (State.FAILED.value, State.WITHDRAWN.value)
+            undone = (t.requests.c.number == number_of(request)) & t.requests.c.state.in_(states)
+            c.execute(update(t.requests).where(undone).values(outcome=outcome))
             self._append(c, request, audit)
             self._schedule(c, request, jobs)
             return False

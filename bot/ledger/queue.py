@@ -159,9 +159,9 @@ class Queue(Database):
         kinds = select(t.jobs.c.kind, t.jobs.c.due)
 
         def work(c: Connection) -> Figures:
-            waiting = [(kind.partition(":")[0], due) for kind, due in c.execute(kinds).tuples()]
+            waiting = [(kind.partition(":")[0], due) for kind, due in c.execute(kinds)]
             late = max((self._now().timestamp() - due for _, due in waiting), default=0.0)
-            states = {str(state): int(count) for state, count in c.execute(by_state).tuples()}
+            states = {str(state): int(count) for state, count in c.execute(by_state)}
             return Figures(states, Counter(kind for kind, _ in waiting), max(late, 0.0))
 
         return await self._run(work)

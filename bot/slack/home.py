@@ -13,13 +13,20 @@ from bot.slack.cards import STANDING, WITHDRAW, give_back_button
 OPEN_FORM = "open_request_form"
 
 
-def home(mine: Sequence[Request], waiting: Sequence[tuple[Request, str | None]]) -> Block:
-    """`mine` are a person's own requests; `waiting` are those they may decide, each with its card's address."""
+def home(mine: Sequence[Request], waiting: Sequence[tuple[Request, str | None]], *, frozen: str = "") -> Block:
+    """`mine` are a person's own requests; `waiting` are those they may decide, each with its card's address.
+
+    `frozen` says who froze everything, and why.
+    """
     blocks = [
         header("Access"),
         section("Ask for what you need; somebody decides, and it ends by itself."),
         actions("ask", button("Request access", OPEN_FORM, "home", style="primary")),
     ]
+    if frozen:
+        blocks.insert(
+            1, section(f"❄️ *Everything is frozen*, nothing is granted until it is thawed. {said(frozen, 500)}")
+        )
     if waiting:
         blocks += [header("Waiting for you"), *(_waiting(request, url) for request, url in waiting[:20])]
     blocks += [header("Yours"), *_mine(mine)]
