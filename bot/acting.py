@@ -23,6 +23,7 @@ REMOVED = "The access was removed and read back as gone."
 GRANT_TRIES = 6
 OVERDUE_AFTER = 3
 TARGET_IS_BUSY = timedelta(seconds=0.5)
+MAY_BE_LEFT = (State.ACTIVE, State.FAILED, State.WITHDRAWN)
 UNTIL_THAWED = timedelta(hours=1)
 FROZEN_JOBS = (Due("card"), Due("dm"), Due("tell:frozen"), Due("end_note"))
 
@@ -132,11 +133,7 @@ class Acting:
         request = await self.ledger.with_target(job)
         if request is None:
             return self.clock.now() + TARGET_IS_BUSY
-        if (
-            request.state not in (State.ACTIVE, State.FAILED, State.WITHDRAWN)
-            or request.plan is None
-            or request.grant is None
-        ):
+        if request.state not in MAY_BE_LEFT or request.plan is None or request.grant is None:
             return None
         try:
             outcome = await self._take_back(request, request.plan, request.grant)
@@ -148,10 +145,8 @@ class Acting:
         ended = Audit(BOT, "grant.revoked") if outcome == REMOVED else Audit(BOT, "grant.ended", {"why": outcome})
         if request.state is State.FAILED:
             outcome = f"The access could not be granted, and nothing is left behind. {outcome} It can be tried again."
-        elif request.outcome:
-            outcome = (
-                f"{request.outcome.removesuffix(outcome).strip()} {outcome}"  # who stopped it, and what came of it
-            )
+        elif request.outcome:  # who stopped it, and what came of that
+            outcome = f"{request.outcome.removesuffix(outcome).strip()} {outcome}"
         await self.ledger.taken_back(request.id, outcome=outcome, audit=ended, jobs=jobs)
         return None
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot import page
 from bot.asides import Asides
 from bot.authority import Attempt, Press
-from bot.core.lifecycle import STOPPABLE
+from bot.core.lifecycle import OPEN, STOPPABLE
 from bot.core.request import Person, Place, Request
 from bot.core.words import one_line
 from bot.errors import Fault, Refused
@@ -22,11 +23,9 @@ from bot.ledger import Audit, Due, Job, Ledger
 from bot.ports import Message
 from bot.slack import cards
 
-STOP = "stop"
 FROZEN, THAWED = Due("frozen"), Due("thawed")
 NEVER_GRANTED = (*CLOSED_JOBS, Due("announce:stopped"))
 WAS_GRANTED = (Due("card"), Due("dm"), Due("tell:stopped"), Due("announce:stopped"), Due("end_note"))
-PLACES = {Place.SLACK: "in Slack", Place.PAGERDUTY: "on the page"}
 
 
 async def stop(ledger: Ledger, request: Request, *, by: str, who: str, why: str = "", receipt: str = "") -> None:
@@ -44,14 +43,14 @@ def _nothing_to_stop(request: Request) -> str:
         return f"{request.id} is being taken back already. {request.outcome}"
     if request.state in STOPPABLE:
         return f"{request.id} has just changed; look at it and try again."
-    if request.state.value in ("received", "pending"):
+    if request.state in OPEN:
         return f"{request.id} is not decided yet: deny it instead."
     return f"There is nothing of {request.id} to stop: it is {request.state.value}."
 
 
 async def stop_pressed(asides: Asides, request: Request, person: Person, press: Press) -> None:
     """*Stop* on the card."""
-    who = f"{person.name} {PLACES[Place.SLACK]}"
+    who = f"{person.name} {page.WHERE[Place.SLACK]}"
     await stop(asides.journey.ledger, request, by=person.id, who=who, receipt=press.receipt)
 
 
@@ -69,7 +68,7 @@ class Emergency:
             return None
         try:
             person = await self.journey.authority.responder_on_page(request, attempt.who)
-            who = f"{person.name} {PLACES[Place.PAGERDUTY]}"
+            who = f"{person.name} {page.WHERE[Place.PAGERDUTY]}"
             await stop(ledger, request, by=person.id, who=who, receipt=attempt.receipt)
         except Refused as refused:
             await self.journey.refuse_answer(attempt, request, refused)
