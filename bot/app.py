@@ -11,6 +11,7 @@ import os
 from collections.abc import Collection, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,11 @@ from bot.clock import SandboxClock, SystemClock
 from bot.config import EXECUTOR, FRONT, ROLES, Settings, check_addresses
 from bot.errors import SettingsError
 from bot.heartbeat import Heartbeat, Watch
-from bot.jobs import Handler, Worker
+from bot.jobs import STUCK_TRIES, Handler, Worker
 from bot.ledger import Job, Ledger
 from bot.ports import Clock
 from bot.rules import Rules
+from bot.stuck import tell_stuck
 from bot.vendors import connect
 from connectors.okta import OktaGroupActor
 from policies.load import load
@@ -135,13 +137,19 @@ async def _front(base: Base, stack: AsyncExitStack) -> Front:
 
 def _worker(base: Base, front: Front | None, roles: Collection[str]) -> Worker:
     table: dict[str, Handler] = dict(executor.handlers(base)) if EXECUTOR in roles else {}
-    if front is None:
-        return Worker(base.ledger, table, base.clock, roles=tuple(roles), on_trouble=_nobody_to_tell)
-    from bot.front import handlers
+    if front is not None:
+        from bot.front import handlers
 
-    return Worker(
-        base.ledger, {**handlers(front), **table}, base.clock, roles=tuple(roles), on_trouble=front.tell_trouble
-    )
+        table |= handlers(front)
+    return Worker(base.ledger, table, base.clock, roles=tuple(roles), on_trouble=partial(_tell_trouble, base, front))
+
+
+async def _tell_trouble(base: Base, front: Front | None, job: Job, trouble: str) -> None:
+    """What is stuck is told in the channel, by the front; whoever waits is told more if their front is here."""
+    if front is not None:
+        await front.tell_trouble(job)
+    if job.attempts >= STUCK_TRIES:
+        await tell_stuck(base.ledger, base.clock, job, trouble)
 
 
 def _watches(settings: Settings, front: Front | None, roles: Collection[str]) -> list[Watch]:
@@ -152,10 +160,6 @@ def _watches(settings: Settings, front: Front | None, roles: Collection[str]) ->
     if EXECUTOR in roles and settings.executor_heartbeat_url:
         watches.append(Watch(settings.executor_heartbeat_url, (EXECUTOR,)))
     return watches
-
-
-async def _nobody_to_tell(_job: Job, _trouble: str) -> None:
-    """An executor alone has told its log; what people see is the front's."""
 
 
 def check_settings(settings: Settings, kind: str) -> None:

@@ -160,7 +160,7 @@ def index(data_dir: Path | None, documents: Path | None, *, rebuild: bool) -> No
 
     async def work(knowledge: Knowledge) -> None:
         await knowledge.warm()
-        with _bar() as (_, advance):
+        with bar() as (_, advance):
             summary = await knowledge.index(advance, rebuild=rebuild)
         change = summary.change
         out.print(f"{summary.documents} documents, {summary.passages} passages; embedder: {summary.embedder}")
@@ -173,8 +173,8 @@ def index(data_dir: Path | None, documents: Path | None, *, rebuild: bool) -> No
     asyncio.run(_with_knowledge(data_dir, documents, work))
 
 
-class _bar:  # noqa: N801 - a context manager used like a function
-    """A progress bar a step, as the index names its steps."""
+class bar:  # noqa: N801 - a context manager used like a function
+    """A progress bar a step, as the work names its steps."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -394,7 +394,7 @@ def _follow(settings: Settings, given: Sequence[Request]) -> None:
     """With a bar, until each is read back as gone; what is not, in a while, is an error."""
     from bot.urgent import follow
 
-    with _bar() as (progress, advance):
+    with bar() as (progress, advance):
         settled: list[Request] = []
 
         def told(request: Request) -> None:

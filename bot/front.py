@@ -32,6 +32,7 @@ from bot.screen import warm as warm_screen
 from bot.showing import Showing
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
+from bot.tending import Tending
 from bot.web import Front as Http
 from connectors.okta_facts import OktaFacts
 from knowledge.embed import Wanted
@@ -102,7 +103,7 @@ class Front:
         gc.freeze()  # the packages' own objects: looking through them again and again holds everything up for 0.1 s
         self.warm.set()
 
-    async def tell_trouble(self, job: Job, _trouble: str) -> None:
+    async def tell_trouble(self, job: Job) -> None:
         """The card says what cannot be planned or paged; whoever answered is told once that their answer waits."""
         ledger = self.journey.ledger
         if job.kind in TELLS_THE_CARD:
@@ -189,6 +190,7 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         emergency.stop,
         emergency.frozen,
         emergency.thawed,
+        Tending(journey).stuck,
     ]
     table = {step.__name__: step for step in steps}
     if journey.pager is not None:

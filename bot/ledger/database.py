@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
@@ -34,16 +34,17 @@ from bot.audit import GENESIS, AuditEvent, event_hash
 from bot.errors import Fault, SettingsError
 from bot.ledger import tables as t
 from bot.ledger.engine import AT_ONCE, file_of, is_shared, new_bell, open_engine
+from bot.ledger.kinds import kind_of
 from bot.ledger.locks import RoleLock
+from bot.ledger.migrations import prepare
 from bot.ledger.wake import Bell, heard
 
 T = TypeVar("T")
 TOGETHER = 64
 TRIES, FIRST_WAIT = 6, 0.05
-WORTH_A_RING = 30.0  # seconds: who sleeps looks by itself before a job that is due later
+WORTH_A_RING = 15.0  # seconds: who sleeps looks by itself before a job that is due later
 FOLLOWING = "tinyapprover"
-LOST_RACES = frozenset({"40P01", "40001"})  # deadlock, serialization failure
-EXECUTOR_KINDS = frozenset({"grant", "revoke"})
+PASSING = frozenset({"40P01", "40001", "57P01", "57P02", "57P03", None})  # deadlocks; a server that goes or comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,8 @@ _HEAD = select(t.events.c.seq, t.events.c.hash).order_by(t.events.c.seq.desc()).
 _EVENT = insert(t.events)
 _HOLD_THE_HEAD = text("SELECT pg_advisory_xact_lock(8241953)")  # any number, the same in every replica
 _WANT = text(
-    "INSERT INTO jobs (subject, kind, role, due, wanted, attempts, leased_until, payload, trouble) "
-    "VALUES (:subject, :kind, :role, :due, 1, 0, 0.0, :payload, '') "
+    "INSERT INTO jobs (subject, kind, role, lane, due, wanted, attempts, claim, leased_until, payload, trouble) "
+    "VALUES (:subject, :kind, :role, :lane, :due, 1, 0, 0, 0.0, :payload, '') "
     "ON CONFLICT (subject, kind) "
     "DO UPDATE SET due = excluded.due, wanted = jobs.wanted + 1, payload = excluded.payload"
 ).bindparams(bindparam("payload", type_=JSON))
@@ -199,10 +200,7 @@ class Database:
 
     async def events(self, request: str | None = None) -> list[AuditEvent]:
         """The trail, oldest first."""
-        query = select(t.events).order_by(t.events.c.seq)
-        if request is not None:
-            query = query.where(t.events.c.request_id == request)
-        return await self._run(lambda c: [AuditEvent(**row._mapping) for row in c.execute(query)])
+        return await self._run(lambda c: trail(c, request))
 
     async def has_counted(self, request: str, receipt: str) -> bool:
         """Whether the trail tells already what came of a click or comment: it is written together with that."""
@@ -256,6 +254,19 @@ class Database:
         _following(c).roles.update(row["role"] for row in rows if row["due"] < soon)
 
 
+def ring_for(c: Connection, kinds: Iterable[str]) -> None:
+    """Jobs of these kinds are due now: whoever does them is told after the commit."""
+    _following(c).roles.update(kind_of(kind).role for kind in kinds)
+
+
+def trail(c: Connection, request: str | None = None) -> list[AuditEvent]:
+    """The events of one request, or all of them."""
+    query = select(t.events).order_by(t.events.c.seq)
+    if request is not None:
+        query = query.where(t.events.c.request_id == request)
+    return [AuditEvent(**row._mapping) for row in c.execute(query)]
+
+
 def _following(c: Connection) -> _Following:
     following: _Following = c.info[FOLLOWING]
     return following
@@ -273,7 +284,7 @@ def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone
     except Exception as problem:
         del events[told:]
         if isinstance(problem, DBAPIError) and problem.connection_invalidated:
-            raise
+            raise  # there is no transaction any more
         return problem
 
 
@@ -281,11 +292,13 @@ def _is_worth_another_try(result: Any) -> bool:
     """It lost a race, or the connection before it was committed: done again, it finds what is there now."""
     if isinstance(result, IntegrityError):
         return True
-    return isinstance(result, DBAPIError) and (result.connection_invalidated or _code(result) in LOST_RACES)
+    return isinstance(result, DBAPIError) and (result.connection_invalidated or _sqlstate(result) in PASSING)
 
 
-def _code(problem: DBAPIError) -> str:
-    return str(getattr(problem.orig, "sqlstate", ""))
+def _sqlstate(problem: DBAPIError) -> str | None:
+    """PostgreSQL's code of an error, in which None is no answer at all; SQLite has no codes."""
+    code: str | None = getattr(problem.orig, "sqlstate", "")
+    return code
 
 
 def _told(problem: BaseException) -> BaseException:
@@ -298,10 +311,12 @@ def _first_line(problem: BaseException) -> str:
 
 
 def _job_row(subject: str, due: Due, *, now: datetime) -> dict[str, Any]:
+    kind = kind_of(due.kind)
     return {
         "subject": due.subject or subject,
         "kind": due.kind,
-        "role": "executor" if due.kind in EXECUTOR_KINDS else "front",
+        "role": kind.role,
+        "lane": kind.lane,
         "due": (due.at or now).timestamp(),
         "payload": dict(due.payload),
     }
@@ -310,7 +325,7 @@ def _job_row(subject: str, due: Due, *, now: datetime) -> dict[str, Any]:
 def _set_up(c: Connection, kind: str) -> None:
     if c.dialect.name == "postgresql":
         c.execute(_HOLD_THE_HEAD)  # two replicas that start at once on an empty database
-    t.metadata.create_all(c)
+    prepare(c)
     stamped = c.execute(select(t.stamp.c.value).where(t.stamp.c.name == "kind")).scalar()
     if stamped is None:
         c.execute(insert(t.stamp), {"name": "kind", "value": kind})

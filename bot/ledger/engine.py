@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Float, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.sql.functions import FunctionElement
 
 from bot.ledger.wake import Bell, NoBell, NotifyBell, PipeBell
 
@@ -40,7 +43,10 @@ def is_shared(engine: Engine) -> bool:
 
 def file_of(url: str) -> Path | None:
     """The file of a SQLite database."""
-    address = make_url(url)
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        return None
     on_disk = address.drivername.startswith("sqlite") and address.database not in (None, "", ":memory:")
     return Path(str(address.database)) if on_disk else None
 
@@ -62,3 +68,20 @@ def _lasting_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class database_clock(FunctionElement[float]):  # noqa: N801 - reads as a function of SQL
+    """The database's own time in seconds: the one clock that all replicas share, whatever their own say."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(database_clock)
+def _clock_of_postgresql(*_: Any, **__: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS FLOAT)"
+
+
+@compiles(database_clock, "sqlite")
+def _clock_of_sqlite(*_: Any, **__: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"

@@ -34,7 +34,7 @@ class Bell(Protocol):
         """After the commit. Never blocks, never fails."""
 
     async def hear(self, roles: Sequence[str], wake: Wake) -> None:
-        """Call `wake` at each ring for one of these roles, until cancelled."""
+        """Call `wake` at each ring for one of these roles, until cancelled; and when the hearing begins (again)."""
 
 
 class NoBell:
@@ -73,6 +73,7 @@ class PipeBell:
         try:
             for end in ends:
                 loop.add_reader(end, _drain, end, wake)
+            wake()
             await asyncio.Event().wait()
         finally:
             for end in ends:
@@ -110,7 +111,6 @@ class NotifyBell:
         """It was rung in the transaction."""
 
     async def hear(self, roles: Sequence[str], wake: Wake) -> None:
-        """After every new connection it wakes as well: what was rung meanwhile was not heard."""
         wait = RECONNECT_FIRST
         while True:
             async with aclosing(self._rings()) as rings:
