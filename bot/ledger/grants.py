@@ -29,11 +29,15 @@ from bot.ledger.database import Audit, Due
 from bot.ledger.requests import ID, Requests, grant_of, number_of
 
 _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
-_MAY_BEGIN = select(t.requests.c.number).where(
-    t.requests.c.number == bindparam("n"),
-    t.requests.c.state == State.APPROVED.value,
-    ~exists().where(t.freezes.c.thawed_at.is_(None)),
-)
+_MAY_BEGIN = (
+    select(t.requests.c.number)
+    .where(
+        t.requests.c.number == bindparam("n"),
+        t.requests.c.state == State.APPROVED.value,
+        ~exists().where(t.freezes.c.thawed_at.is_(None)),
+    )
+    .with_for_update()
+)  # a stop at the same moment comes wholly before it, or wholly after
 _COVERS = exists().where(t.grants.c.request_id == ID, or_(*(t.requests.c.state == one.value for one in COVERING)))
 
 
