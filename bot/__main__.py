@@ -29,6 +29,8 @@ jobs = typer.Typer(help="What waits to be done, and what fails.", invoke_without
 db = typer.Typer(help="The database: its schema, and moving to PostgreSQL.", no_args_is_help=True)
 app.add_typer(jobs, name="jobs")
 app.add_typer(db, name="db")
+setup = typer.Typer(help="What the vendors have to be told once.", no_args_is_help=True)
+app.add_typer(setup, name="setup")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Instead of TINYAPPROVER_DATA_DIR.")]
 Documents = Annotated[Path | None, typer.Option("--documents", help="Instead of TINYAPPROVER_DOCUMENTS.")]
@@ -175,6 +177,16 @@ def people_unlink(email: Annotated[str, typer.Argument(help="Their directory log
     from bot import commands
 
     commands.people_unlink(email)
+
+
+@setup.command("pagerduty")
+def setup_pagerduty(
+    url: Annotated[str, typer.Option(help="Where PagerDuty reaches this program, such as https://bot.example.com.")],
+) -> None:
+    """Have PagerDuty send comments at once: makes the webhook, or finds and enables the one that is there."""
+    from bot import commands
+
+    commands.setup_pagerduty(url)
 
 
 @audit.command("verify")

@@ -19,7 +19,7 @@ from bot import executor
 from bot.base import Base
 from bot.clock import SandboxClock, SystemClock
 from bot.config import EXECUTOR, FRONT, ROLES, Settings, check_addresses
-from bot.errors import SettingsError
+from bot.errors import Fault, SettingsError
 from bot.heartbeat import Heartbeat, Watch
 from bot.jobs import STUCK_TRIES, Handler, Worker
 from bot.ledger import Job, Ledger
@@ -48,7 +48,8 @@ class Running:
     ledger: Ledger
     worker: Worker
     _front: Front | None
-    _tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    _vital: list[asyncio.Task[None]]
+    _beside: list[asyncio.Task[None]]
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -79,16 +80,18 @@ class Running:
         if self._front is not None:
             await self._front.socket.stop()
         await self.worker.stop()
-        await self._tasks[0]
-        for task in self._tasks[1:]:
+        await self._vital[0]
+        for task in (*self._vital[1:], *self._beside):
             task.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, Fault):
                 await task
         await self._stack.aclose()
 
     async def wait(self) -> None:
-        """Until the worker ends, which it does only when stopped or broken."""
-        await asyncio.shield(self._tasks[0])
+        """Until anything vital ends, which it does only when stopped or broken."""
+        ended, _ = await asyncio.wait(self._vital, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
 
 
 async def start(settings: Settings, *, kind: str = PRODUCTION, roles: Collection[str] = ROLES) -> Running:
@@ -122,11 +125,19 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
     )
     if front is not None:
         front.lives = heartbeat.lives
-    work: list[Coroutine[Any, Any, None]] = [worker.run(), heartbeat.run(), *(front.work() if front else [])]
+    vital: list[Coroutine[Any, Any, None]] = [worker.run(), heartbeat.run()]
+    beside: list[Coroutine[Any, Any, None]] = []
+    if front is not None:
+        vital.append(front.watch_slack())
+        beside.append(front.warm_up())
     if isinstance(base.clock, SandboxClock):
         base.clock.on_move = worker.wake
-        work.append(base.clock.follow())
-    return Running(base.settings, base.clock, base.ledger, worker, front, [asyncio.create_task(one) for one in work])
+        beside.append(base.clock.follow())
+    return Running(base.settings, base.clock, base.ledger, worker, front, _begun(vital), _begun(beside))
+
+
+def _begun(work: list[Coroutine[Any, Any, None]]) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(one) for one in work]
 
 
 async def _front(base: Base, stack: AsyncExitStack) -> Front:

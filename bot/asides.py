@@ -97,7 +97,7 @@ class Asides:
             return None
         level = 1 + await self._passes(request.id, request.incident_id)
         try:
-            await pager.escalate(request.incident_id, level)
+            await pager.escalate(request.incident_id, level, look_first=job.attempts > 1)
             words = f"passed on to level {level}."
         except Fault as fault:
             if not fault.permanent:
@@ -172,6 +172,8 @@ class Asides:
         sent = await journey.chat.find(channel, key=key, since=request.created_at) if job.attempts > 1 else None
         if sent is None:
             await journey.chat.post(channel, cards.code_message(request, code), key=key)
+            if job.attempts > 1:
+                await journey.showing.look_later(channel)
         return None
 
     async def repage(self, job: Job) -> datetime | None:

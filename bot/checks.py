@@ -12,12 +12,14 @@ from typing import Any
 
 import yaml
 
+from bot import webhooks
 from bot.app import ACTIONS, PRODUCTION, check_settings, policy_directory
 from bot.clock import SystemClock
 from bot.config import Settings, read_settings
 from bot.errors import Fault, Refused, SettingsError
 from bot.ledger import Ledger
 from bot.vendors import Vendors, connect
+from connectors.pagerduty import PagerDuty
 from policies.load import Policies, load
 
 MANIFEST = Path(__file__).parent.parent / "app_manifest.yml"
@@ -81,6 +83,7 @@ async def _vendors(settings: Settings, vendors: Vendors, policies: Policies | No
     else:
         yield await _tried_async("PagerDuty", vendors.front.pager.ping())
         yield await _tried_async("PagerDuty service", vendors.front.pager.check_service())
+        yield await _tried_async("PagerDuty webhook", _webhook(settings, vendors.front.pager))
     if vendors.front.adviser is None:
         yield Finding("model", good=True, words="not configured: requests go out without advice")
     else:
@@ -174,6 +177,20 @@ async def _channel(settings: Settings, vendors: Vendors) -> str:
     if not await vendors.front.slack.is_in_channel(channel, vendors.front.slack.user):
         raise SettingsError(f"SLACK_RESPONDER_CHANNEL: the bot is not in {channel}; invite it there")
     return f"the bot is in {channel}"
+
+
+async def _webhook(settings: Settings, pager: PagerDuty) -> str:
+    """Whether PagerDuty delivers, and whether what it delivered was signed as it should be."""
+    if not settings.pagerduty_webhook_secrets:
+        return "not set up: comments are polled; `tinyapprover setup pagerduty --url https://...` has them sent at once"
+    if (state := await webhooks.state(pager)) != webhooks.ACTIVE:
+        raise SettingsError(f"{state}: run `tinyapprover setup pagerduty --url https://...`; comments are polled")
+    ledger = await Ledger.open(settings.ledger_url, kind=PRODUCTION, now=SystemClock().now)
+    seen = await ledger.seen()
+    await ledger.close()
+    if trouble := webhooks.trouble(seen):
+        raise SettingsError(trouble)
+    return f"active; {webhooks.last_event(seen)}"
 
 
 async def _group(vendors: Vendors, entitlement: Any) -> str:

@@ -282,6 +282,26 @@ def people_unlink(email: str) -> None:
     out.print(f"{email} is not linked any more")
 
 
+# --- vendors ---------------------------------------------------------------------------------------------------------
+
+
+def setup_pagerduty(url: str) -> None:
+    """A new subscription's secret is printed once: PagerDuty tells it to nobody again."""
+    from bot.admin import set_up_pagerduty
+
+    settings = read_settings()
+    done = asyncio.run(set_up_pagerduty(settings, url))
+    out.print(f"✓ {done.words}", markup=False, soft_wrap=True)
+    if done.secret:
+        out.print(f"Its signing secret, told this once: {done.secret}", markup=False, soft_wrap=True)
+        out.print("Put it into PAGERDUTY_WEBHOOK_SECRETS (commas separate several), and start the bot again.")
+    elif not settings.pagerduty_webhook_secrets:
+        raise SettingsError(
+            "PAGERDUTY_WEBHOOK_SECRETS: is not set, and PagerDuty tells a secret only once. If it is lost, delete the "
+            "subscription in PagerDuty and run this again"
+        )
+
+
 # --- audit -----------------------------------------------------------------------------------------------------------
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from bot import metrics
 from bot.abuse import Doorkeeper
@@ -27,6 +26,7 @@ from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job
 from bot.presses import Presses
+from bot.reconcile import Reconcile
 from bot.rules import Limits
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
@@ -34,12 +34,14 @@ from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
 from bot.tending import Tending
 from bot.web import Front as Http
+from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 0.5
 TELLS_THE_CARD = frozenset({"page", "plan"})
 DECIDE, PRESS = "decide", "press"
 CANNOT_DO = "your press is taken. It cannot be carried out just now; that is tried again until it can."
@@ -54,10 +56,11 @@ class Front:
     asides: Asides
     socket: Socket
     knowledge: Knowledge
+    webhooks: Watch | None
     warm: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
     lives: Callable[[], dict[str, str]] = dict
-    _connected: bool = False
+    _connected: bool = True
 
     async def start(self, settings: Settings, stack: AsyncExitStack) -> None:
         """Listen, then connect to Slack. What is taken from then on waits in the ledger for the worker."""
@@ -67,27 +70,25 @@ class Front:
             settings.pagerduty_webhook_secrets,
             ready=lambda: {"warm": self.warm.is_set(), "slack": self._connected},
             lives=lambda: self.lives(),
-            metrics=lambda: metrics.exposition(ledger),
+            metrics=lambda: metrics.exposition(ledger, gauges=self.socket.gauges()),
         )
         self.url = await http.start(settings.http_host, settings.http_port)
         stack.push_async_callback(http.stop)
         await self.socket.start()
-
-    def work(self) -> list[Coroutine[Any, Any, None]]:
-        """What runs beside the jobs."""
-        return [self._watch(), self._warm_up()]
+        if self.webhooks is not None:
+            await ledger.schedule("pagerduty", [Due("subscription")])
 
     def is_connected(self) -> bool:
         """Whether Slack reaches us."""
         return self._connected
 
-    async def _watch(self) -> None:
-        """Keep readiness true to the connection."""
+    async def watch_slack(self) -> None:
+        """Keep readiness true to the connection, and have it replaced when it stays unwell."""
         while True:
-            self._connected = await self.socket.is_connected()
-            await asyncio.sleep(1.0)
+            self._connected = await self.socket.look()
+            await asyncio.sleep(LOOK_SECONDS)
 
-    async def _warm_up(self) -> None:
+    async def warm_up(self) -> None:
         """What is slow the first time is done once before `/readyz` says ready: detectors, ledger, embedder, index."""
         await asyncio.to_thread(warm_screen)
         entitlement = next(iter(self.journey.rules.entitlements.values()))
@@ -126,9 +127,13 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     stack.push_async_callback(knowledge.close)
     journey = _journey(base, knowledge)
     asides = Asides(journey)
-    return Front(
-        journey, asides, _socket(base, Intake(journey, asides, domains=base.settings.email_domains)), knowledge
-    )
+    intake = Intake(journey, asides, domains=base.settings.email_domains)
+    return Front(journey, asides, _socket(base, journey, intake), knowledge, _webhook_watch(base))
+
+
+def _webhook_watch(base: Base) -> Watch | None:
+    pager = base.vendors.front.pager
+    return Watch(base.ledger, pager, base.clock) if pager and base.settings.pagerduty_webhook_secrets else None
 
 
 def _journey(base: Base, knowledge: Knowledge) -> Journey:
@@ -143,7 +148,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         limits=limits,
         planning=planning,
         authority=Authority(base.ledger, reader, planning, base.rules, base.clock, voices.pager),
-        showing=Showing(base.ledger, voices.slack, limits.responder_channel),
+        showing=Showing(base.ledger, voices.slack, limits.responder_channel, base.clock),
         doorkeeper=Doorkeeper(_allowance(base.settings), base.clock, base.ledger, voices.slack),
         clock=base.clock,
         home_team=voices.slack.team,
@@ -152,16 +157,23 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
     )
 
 
-def _socket(base: Base, intake: Intake) -> Socket:
+def _socket(base: Base, journey: Journey, intake: Intake) -> Socket:
     settings, voices = base.settings, base.vendors.front
     slack, token = voices.slack, settings.slack_bot_token.get_secret_value()
     app = new_app(voices.client, token=token, team=slack.team, user=slack.user, bot_id=slack.bot_id)
-    return Socket(app, intake, settings.slack_app_token.get_secret_value())
+    reconcile = Reconcile(journey)
+    return Socket(
+        app,
+        intake,
+        settings.slack_app_token.get_secret_value(),
+        on_back=lambda away: intake.beside.run(reconcile.want(away)),
+    )
 
 
 def handlers(front: Front) -> Mapping[str, Handler]:
     """Every kind of job of the front's and the step that does it."""
     journey, asides, emergency = front.journey, front.asides, Emergency(front.journey)
+    reconcile = Reconcile(journey)
     steps: list[Handler] = [
         journey.plan,
         journey.gather,
@@ -187,6 +199,9 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         asides.repage,
         asides.home,
         Presses(asides).press,
+        reconcile.reconcile,
+        reconcile.compare,
+        reconcile.away,
         emergency.stop,
         emergency.frozen,
         emergency.thawed,
@@ -196,6 +211,8 @@ def handlers(front: Front) -> Mapping[str, Handler]:
     if journey.pager is not None:
         comments = Comments(journey.ledger, journey.pager, journey.clock)
         table |= {"poll": comments.poll, "unclear": comments.unclear}
+    if front.webhooks is not None:
+        table["subscription"] = front.webhooks.subscription
     return table
 
 

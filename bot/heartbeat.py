@@ -58,7 +58,7 @@ class Heartbeat:
     async def beat(self, http: aiohttp.ClientSession) -> None:
         """A ledger that cannot be used is no sign of life: nothing is noted and nobody is called."""
         try:
-            await self.ledger.seen(self.roles)
+            await self.ledger.at_work(self.roles)
             self.seen = await self.ledger.presence()
             await asyncio.gather(*(self._call(http, watch) for watch in self.watches))
         except Exception as problem:  # the outermost edge: the next beat may do better

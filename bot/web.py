@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from bot.errors import SettingsError
-from bot.ledger import Due, Ledger
-from connectors.pagerduty_webhook import parse_event, verify_signature
+from bot.ledger import Ledger
+from bot.webhooks import PATH, REFUSED
+from connectors.pagerduty_webhook import WebhookEvent, parse_event, verify_signature
 
 log = logging.getLogger(__name__)
 
-BODY_LIMIT = 256 * 1024
+BODY_LIMIT = 512 * 1024  # PagerDuty sends up to 256 KB
+STORE_SECONDS = 3.0  # of the five that PagerDuty waits
+REFUSED_EVERY = 5.0
 Metrics = Callable[[], Awaitable[str]]
 
 
@@ -28,6 +33,8 @@ class Front:
     metrics: Metrics
     lives: Callable[[], dict[str, str]] = dict
     _runner: web.AppRunner | None = field(default=None)
+    _refused: int = 0
+    _refused_at: float = -REFUSED_EVERY
 
     async def start(self, host: str, port: int) -> str:
         """Listen; `SettingsError` when the address is taken. Returns the base address."""
@@ -37,7 +44,7 @@ class Front:
                 web.get("/healthz", self._health),
                 web.get("/readyz", self._readiness),
                 web.get("/metrics", self._metrics),
-                web.post("/webhooks/pagerduty", self._pagerduty),
+                web.post(PATH, self._pagerduty),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
@@ -78,15 +85,29 @@ class Front:
             return web.Response(status=503, text="PAGERDUTY_WEBHOOK_SECRETS is not set")
         body = await request.read()
         if not verify_signature(self.secrets, body, request.headers.get("X-PagerDuty-Signature")):
-            log.warning(
-                "a webhook with a wrong signature was refused", extra={"step": "webhook", "vendor": "pagerduty"}
-            )
+            await self._forged()
             return web.Response(status=401, text="wrong signature")
         try:
             event = parse_event(body)
         except ValueError:
             return web.Response(status=202, text="not an event of ours")
-        case = await self.ledger.request_of_incident(event.incident_id) if event.incident_id else None
-        if case is not None:
-            await self.ledger.accept("pagerduty.event", event.id, request=case, jobs=[Due("poll")])
+        return await self._take(event)
+
+    async def _take(self, event: WebhookEvent) -> web.Response:
+        """One commit, then the answer; what cannot be stored in time is asked for again, and taken once."""
+        try:
+            async with asyncio.timeout(STORE_SECONDS):
+                await self.ledger.take_hint(event.id, event.incident_id)
+        except Exception as problem:  # noqa: BLE001 - whatever holds the database up, PagerDuty keeps the event
+            log.warning("an event could not be stored: %s", problem, extra={"step": "webhook", "vendor": "pagerduty"})
+            return web.Response(status=503, text="try again")
         return web.Response(status=202)
+
+    async def _forged(self) -> None:
+        """Counted, but whoever sends many of them makes us write no oftener than every few seconds."""
+        self._refused += 1
+        if time.monotonic() - self._refused_at < REFUSED_EVERY:
+            return
+        log.warning("a webhook with a wrong signature was refused", extra={"step": "webhook", "vendor": "pagerduty"})
+        count, self._refused, self._refused_at = self._refused, 0, time.monotonic()
+        await self.ledger.see(REFUSED, count=count)

@@ -17,10 +17,12 @@ from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
 from bot.ledger.grants import Grants
 from bot.ledger.halting import Freeze, Halting
+from bot.ledger.inbox import Inbox
+from bot.ledger.kept import Keeping, Kept
 from bot.ledger.links import Links
 from bot.ledger.places import Paged, Places, Shown
 from bot.ledger.presence import Presence
-from bot.ledger.queue import Figures, Job, Queue
+from bot.ledger.queue import Figures, Job
 from bot.ledger.targets import Targets
 
 
@@ -28,7 +30,7 @@ class _Undone(Exception):
     """A rehearsal is over."""
 
 
-class Ledger(Decisions, Grants, Targets, Halting, Places, Links, Presence, Queue):
+class Ledger(Decisions, Grants, Targets, Halting, Places, Keeping, Links, Presence, Inbox):
     """The story's memory, in one piece."""
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:
@@ -59,4 +61,4 @@ class Ledger(Decisions, Grants, Targets, Halting, Places, Links, Presence, Queue
         await self.claim(("nobody",), most=1, lease=0.0)
 
 
-__all__ = ["Audit", "Due", "Figures", "Freeze", "Job", "Ledger", "Paged", "Shown"]
+__all__ = ["Audit", "Due", "Figures", "Freeze", "Job", "Kept", "Ledger", "Paged", "Shown"]

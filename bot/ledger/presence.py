@@ -27,7 +27,7 @@ def _waiting_since(roles: tuple[str, ...]) -> Select[Any]:
 class Presence(Database):
     """Signs of life, by the machine's own clock: a story's may be moved."""
 
-    async def seen(self, roles: Sequence[str]) -> None:
+    async def at_work(self, roles: Sequence[str]) -> None:
         """They are at work at this moment."""
 
         def work(c: Connection) -> None:

@@ -259,4 +259,13 @@ inbox = Table(
     Column("at", Instant, nullable=False),
 )
 
+seen = Table(
+    "seen",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("times", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("words", String, nullable=False, default=""),
+)
+
 stamp = Table("stamp", metadata, Column("name", String, primary_key=True), Column("value", String, nullable=False))

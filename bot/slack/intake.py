@@ -29,9 +29,9 @@ class Intake:
 
     def __init__(self, journey: Journey, asides: Asides, *, domains: tuple[str, ...]) -> None:
         self._journey = journey
-        self._beside = Beside()
-        self._asking = Asking(journey, asides, self._beside, domains=domains)
-        self._pressing = Pressing(journey, asides, self._beside)
+        self.beside = Beside()
+        self._asking = Asking(journey, asides, self.beside, domains=domains)
+        self._pressing = Pressing(journey, asides, self.beside)
 
     def register(self, app: AsyncApp) -> None:
         """Every name that the manifest and the cards use, in one place."""
@@ -65,7 +65,7 @@ class Intake:
 
     async def _on_home(self, event: Body) -> None:
         if event.get("tab") == "home":
-            self._beside.run(self._journey.ledger.schedule(str(event["user"]), [Due("home")]))
+            self.beside.run(self._journey.ledger.schedule(str(event["user"]), [Due("home")]))
 
     async def _on_error(self, error: Exception, body: Body) -> None:
         """A mistake of ours: logged with a reference, and the person is told it."""
@@ -74,8 +74,8 @@ class Intake:
         user, channel = user_of(body), (body.get("channel") or {}).get("id")
         if user and channel:
             words = f"Something went wrong on our side (reference {reference}). Nothing was decided; please try again."
-            self._beside.run(self._journey.chat.whisper(channel, user, words))
+            self.beside.run(self._journey.chat.whisper(channel, user, words))
 
     async def drain(self) -> None:
         """Let what runs beside the acknowledgements finish."""
-        await self._beside.drain()
+        await self.beside.drain()

@@ -43,9 +43,9 @@ SQLITE = (
     closed_at DATETIME,
     UNIQUE ("key")
 )""",
+    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
-    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
@@ -180,6 +180,13 @@ SQLITE = (
     at DATETIME NOT NULL,
     PRIMARY KEY (source, delivery_id)
 )""",
+    """CREATE TABLE seen (
+    name VARCHAR NOT NULL,
+    times INTEGER NOT NULL,
+    at DATETIME NOT NULL,
+    words VARCHAR NOT NULL,
+    PRIMARY KEY (name)
+)""",
     """CREATE TABLE stamp (
     name VARCHAR NOT NULL,
     value VARCHAR NOT NULL,
@@ -216,9 +223,9 @@ POSTGRESQL = (
     PRIMARY KEY (number),
     UNIQUE (key)
 )""",
+    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
-    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
@@ -353,6 +360,13 @@ POSTGRESQL = (
     delivery_id VARCHAR NOT NULL,
     at TIMESTAMP WITH TIME ZONE NOT NULL,
     PRIMARY KEY (source, delivery_id)
+)""",
+    """CREATE TABLE seen (
+    name VARCHAR NOT NULL,
+    times INTEGER NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    words VARCHAR NOT NULL,
+    PRIMARY KEY (name)
 )""",
     """CREATE TABLE stamp (
     name VARCHAR NOT NULL,
