@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bot.asides import Asides
     from bot.front import Front
     from bot.journey import Journey
+    from bot.slack.socket import Socket
 
 PRODUCTION, SANDBOX = "production", "sandbox"
 ACTIONS = frozenset({OktaGroupActor.kind})
@@ -65,6 +66,10 @@ class Running:
     @property
     def asides(self) -> Asides:
         return self.front.asides
+
+    @property
+    def socket(self) -> Socket:
+        return self.front.socket
 
     @property
     def warm(self) -> asyncio.Event:

@@ -111,6 +111,6 @@ async def test_what_was_written_before_the_freeze_is_read_back_and_gets_its_end(
 
 async def test_metrics_tell_that_it_is_frozen(story: Story) -> None:
     assert story.running is not None
-    assert "tinyapprover_frozen 0" in await exposition(story.running.ledger)
+    assert "tinyapprover_frozen 0" in await exposition(story.running.ledger, gauges={})
     await freeze(story)
-    assert "tinyapprover_frozen 1" in await exposition(story.running.ledger)
+    assert "tinyapprover_frozen 1" in await exposition(story.running.ledger, gauges={})
