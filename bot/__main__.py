@@ -49,6 +49,45 @@ def run(
 
 
 @app.command()
+def stop(
+    request: Annotated[str, typer.Argument(help="A request, such as TA-12.")],
+    why: Annotated[str, typer.Option(help="Told to everybody whom it concerns.")] = "",
+) -> None:
+    """Stop one request: what was not granted yet never is, and live access is taken back now."""
+    from bot import commands
+
+    commands.stop(request, why)
+
+
+@app.command()
+def freeze(why: Annotated[str, typer.Option(help="Told to everybody who waits.")]) -> None:
+    """Halt all execution, in every process: nothing is granted until thaw. Access still ends on time."""
+    from bot import commands
+
+    commands.freeze(why)
+
+
+@app.command()
+def thaw() -> None:
+    """End a freeze: what was approved meanwhile is checked once more and granted."""
+    from bot import commands
+
+    commands.thaw()
+
+
+@app.command()
+def revoke(
+    all_of: Annotated[str, typer.Option(help="Login of whoever loses everything that was given here.")],
+    why: Annotated[str, typer.Option(help="Told to everybody whom it concerns.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take back everything that one person was given, and stop what was approved for them."""
+    from bot import commands
+
+    commands.revoke(all_of, why, yes=yes)
+
+
+@app.command()
 def demo(
     port: Annotated[int, typer.Option(help="Port of the page.")] = 8765,
     data_dir: Annotated[Path, typer.Option(help="Where the demo keeps its data.")] = Path(".demo"),

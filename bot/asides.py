@@ -201,7 +201,9 @@ class Asides:
         person = await journey.ledger.person_by_slack(journey.home_team, user)
         mine = await journey.ledger.requests(person=person.id, limit=20) if person else []
         waiting, overdue = await self._decides_over(person) if person and person.decides else ([], [])
-        await journey.chat.publish_home(user, home.home(mine, waiting, overdue))
+        freeze = await journey.ledger.frozen()
+        frozen = f"{freeze.by}: {freeze.why}" if freeze else ""
+        await journey.chat.publish_home(user, home.home(mine, waiting, overdue, frozen=frozen))
         return None
 
     async def _decides_over(self, person: Person) -> tuple[list[tuple[Request, str | None]], list[Request]]:

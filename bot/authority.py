@@ -169,7 +169,13 @@ class Authority:
 
     async def responder(self, request: Request, slack_team: str, slack_user: str) -> Person:
         """The linked person behind a click, if they are among those who may decide this; `Refused` otherwise."""
-        person = await self.ledger.person_by_slack(slack_team, slack_user)
+        return await self._among_deciders(request, await self.ledger.person_by_slack(slack_team, slack_user))
+
+    async def responder_on_page(self, request: Request, pagerduty_user: str) -> Person:
+        """The same for whoever wrote a comment."""
+        return await self._among_deciders(request, await self.ledger.person_by_pagerduty(pagerduty_user))
+
+    async def _among_deciders(self, request: Request, person: Person | None) -> Person:
         if person is None or not person.decides or not is_responder(request, person, await self._standing(person)):
             raise Refused(
                 f"This is for the people who decide {request.id} (members of {request.entitlement.approvers.group}, "

@@ -49,6 +49,7 @@ async def _check(settings: Settings) -> AsyncIterator[Finding]:
     yield _tried("addresses and data directory", lambda: check_settings(settings, PRODUCTION), "in order")
     yield _port(settings)
     yield await _tried_async("database", _database(settings))
+    yield await _tried_async("freeze", _freeze(settings))
     policies = None
     try:
         policies = load(policy_directory(settings, PRODUCTION), actions=ACTIONS)
@@ -125,6 +126,15 @@ async def _database(settings: Settings) -> str:
     if not deciders:
         raise SettingsError("nobody may decide yet: link people with `tinyapprover people link EMAIL --slack U...`")
     return f"{len(deciders)} people may decide"
+
+
+async def _freeze(settings: Settings) -> str:
+    ledger = await Ledger.open(settings.ledger_url, kind=PRODUCTION, now=SystemClock().now)
+    freeze = await ledger.frozen()
+    await ledger.close()
+    if freeze is not None:
+        raise SettingsError(f"everything is frozen by {freeze.by}: {freeze.why}. `tinyapprover thaw` ends it")
+    return "nothing is frozen"
 
 
 def _documents(settings: Settings) -> Finding:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from bot.authority import Attempt
 from bot.core.lifecycle import OPEN
-from bot.core.notes import Approve, Chatter, Comment, Deny, Unclear, read_comment
+from bot.core.notes import Approve, Chatter, Comment, Deny, Stop, Unclear, read_comment
 from bot.core.request import Answer, Place, Request
 from bot.ledger import Audit, Due, Job, Ledger, Paged
 from bot.ports import Clock, Note, Pager
@@ -23,6 +23,7 @@ EARLIER = "it stands on an earlier page of this request; answer on the newest on
 CALLS_A_SECOND = 4.0  # of the 16 that PagerDuty allows: pages and notes go first
 CALLS_A_READING = 2
 REPAGE_AFTER = timedelta(minutes=10)
+LIVE_READING = timedelta(seconds=30)
 AT_ONCE = timedelta(seconds=20)
 
 
@@ -72,6 +73,7 @@ class Comments:
     pager: Pager
     clock: Clock
     pace: Pace = field(default_factory=Pace)
+    live: Pace = field(default_factory=lambda: Pace(CALLS_A_SECOND / 4))
 
     async def poll(self, job: Job) -> datetime | None:
         """Take what is new on one incident; again later while the request is open, and once after that."""
@@ -89,11 +91,18 @@ class Comments:
         )
         if request.state not in OPEN:
             self.pace.forget(paged.incident_id)
-            return None
+            return self._look_for_a_stop(request, paged.incident_id)
         if incident.status == "resolved":
             await self._closed_undecided(request, paged.incident_id)
         wanted, calls = next_reading(now - paged.shown_at), CALLS_A_READING + len(earlier)
         return self.clock.now() + self.pace.until_next(paged.incident_id, wanted, calls=calls)
+
+    def _look_for_a_stop(self, request: Request, incident_id: str) -> datetime | None:
+        """What was decided can still be stopped by a comment; with a budget of its own, so that nobody waits for it."""
+        if not request.stoppable:
+            self.live.forget(incident_id)
+            return None
+        return self.clock.now() + self.live.until_next(incident_id, LIVE_READING)
 
     async def _read_all(self, request: Request, incident_id: str, earlier: Sequence[str]) -> None:
         """This incident, and those before it, whose comments get an answer and count no more."""
@@ -165,6 +174,8 @@ def _follow(note: Note, comment: Comment, incident_id: str) -> Due:
             return _attempt(note, Answer.APPROVE, code=comment.code or "")
         case Deny():
             return _attempt(note, Answer.DENY, reason=_fit_to_keep(comment.reason))
+        case Stop():
+            return _stop(note)
         case _:
             return _refused(note, "it is not in the form that decides", incident_id)
 
@@ -186,6 +197,11 @@ def _attempt(note: Note, answer: Answer, *, code: str = "", reason: str = "") ->
         written_at=note.created_at.isoformat(),
     )
     return Due(f"decide:{note.id}", payload=asdict(attempt))
+
+
+def _stop(note: Note) -> Due:
+    attempt = Attempt(place=Place.PAGERDUTY, who=note.author or "", answer="stop", receipt=note.id)
+    return Due(f"stop:{note.id}", payload=asdict(attempt))
 
 
 def _refused(note: Note, why: str, incident_id: str) -> Due:

@@ -20,6 +20,8 @@ VENDOR_HOSTS = {
     "PAGERDUTY_API_URL": ("api.pagerduty.com", "api.eu.pagerduty.com"),
     "OKTA_ORG_URL": ("okta.com", "oktapreview.com", "okta-emea.com", "okta-gov.com"),
     "OPENAI_BASE_URL": ("api.openai.com", "openai.azure.com"),
+    "TINYAPPROVER_HEARTBEAT_URL": ("hc-ping.com",),
+    "TINYAPPROVER_EXECUTOR_HEARTBEAT_URL": ("hc-ping.com",),
 }
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FRONT, EXECUTOR = "front", "executor"
@@ -154,6 +156,18 @@ class Settings(BaseSettings):
         ge=0,
         le=10_080,
     )
+    heartbeat_url: str = _setting(
+        "TINYAPPROVER_HEARTBEAT_URL",
+        "Called by the front while Slack reaches it and no job of either role is late; whoever expects the call should "
+        "page when it stays away.",
+        "",
+    )
+    executor_heartbeat_url: str = _setting(
+        "TINYAPPROVER_EXECUTOR_HEARTBEAT_URL", "The same for the executor, while none of its jobs is late.", ""
+    )
+    heartbeat_seconds: float = _setting(
+        "TINYAPPROVER_HEARTBEAT_SECONDS", "How often the heartbeat addresses are called.", 60.0, gt=0, le=3600
+    )
     allowed_hosts: Words = _setting(
         "TINYAPPROVER_ALLOWED_HOSTS", "Further hosts that vendor addresses may name, comma separated.", ()
     )
@@ -215,7 +229,7 @@ def roles_of(field: str) -> tuple[str, ...]:
 def withheld(roles: Collection[str]) -> dict[str, Any]:
     """The settings that are not for these roles, by the names of their variables, each with what stands for nothing."""
     fields = Settings.model_fields.items()
-    others = [info for field, info in fields if not set(roles_of(field)) & set(roles)]
+    others = [info for field, info in fields if roles_of(field) != ROLES and not set(roles_of(field)) & set(roles)]
     return {_alias(info): "" if info.is_required() else info.default for info in others}
 
 
@@ -249,7 +263,7 @@ def check_addresses(settings: Settings) -> None:
     """Vendor addresses are the vendors' own, loopback, or allowed; plain http only to loopback."""
     names = setting_names()
     for field, name in names.items():
-        if name in VENDOR_HOSTS:
+        if name in VENDOR_HOSTS and getattr(settings, field):
             _check_address(name, str(getattr(settings, field)), settings.allowed_hosts)
 
 

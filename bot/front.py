@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from bot import metrics
 from bot.abuse import Doorkeeper, Flood
@@ -20,6 +19,7 @@ from bot.comments import Comments
 from bot.config import Settings
 from bot.core.request import Draft, Person
 from bot.core.traffic import Allowance
+from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
 from bot.evidence import Documents, Precedents
 from bot.jobs import Handler
@@ -31,7 +31,7 @@ from bot.screen import warm as warm_screen
 from bot.showing import Showing
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
-from bot.tending import Tending, tell_if_stuck
+from bot.tending import Tending
 from bot.timing import Timing
 from bot.web import Front as Http
 from bot.webhooks import Watch
@@ -41,8 +41,8 @@ from knowledge.memory import Knowledge
 
 log = logging.getLogger(__name__)
 
-TELLS_THE_CARD = frozenset({"page", "plan"})
 LOOK_SECONDS = 0.5
+TELLS_THE_CARD = frozenset({"page", "plan"})
 DECIDE, PRESS = "decide", "press"
 CANNOT_DO = "your press is taken. It cannot be carried out just now; that is tried again until it can."
 CANNOT_CHECK = "your answer is taken. Whether it counts cannot be checked just now; that is tried again until it can."
@@ -56,9 +56,10 @@ class Front:
     asides: Asides
     socket: Socket
     knowledge: Knowledge
-    watch: Watch | None
+    webhooks: Watch | None
     warm: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
+    lives: Callable[[], dict[str, str]] = dict
     _connected: bool = True
 
     async def start(self, settings: Settings, stack: AsyncExitStack) -> None:
@@ -68,25 +69,26 @@ class Front:
             ledger,
             settings.pagerduty_webhook_secrets,
             ready=lambda: {"warm": self.warm.is_set(), "slack": self._connected},
+            lives=lambda: self.lives(),
             metrics=lambda: metrics.exposition(ledger, gauges=self.socket.gauges()),
         )
         self.url = await http.start(settings.http_host, settings.http_port)
         stack.push_async_callback(http.stop)
         await self.socket.start()
-        if self.watch is not None:
+        if self.webhooks is not None:
             await ledger.schedule("pagerduty", [Due("subscription")])
 
-    def work(self) -> list[Coroutine[Any, Any, None]]:
-        """What runs beside the jobs."""
-        return [self._watch(), self._warm_up()]
+    def is_connected(self) -> bool:
+        """Whether Slack reaches us."""
+        return self._connected
 
-    async def _watch(self) -> None:
+    async def watch_slack(self) -> None:
         """Keep readiness true to the connection, and have it replaced when it stays unwell."""
         while True:
             self._connected = await self.socket.look()
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _warm_up(self) -> None:
+    async def warm_up(self) -> None:
         """What is slow the first time is done once before `/readyz` says ready: detectors, ledger, embedder, index."""
         await asyncio.to_thread(warm_screen)
         entitlement = next(iter(self.journey.rules.entitlements.values()))
@@ -102,8 +104,8 @@ class Front:
         gc.freeze()  # the packages' own objects: looking through them again and again holds everything up for 0.1 s
         self.warm.set()
 
-    async def tell_trouble(self, job: Job, trouble: str) -> None:
-        """The card says what cannot be planned or paged, the channel what is stuck; who answered, that it waits."""
+    async def tell_trouble(self, job: Job) -> None:
+        """The card says what cannot be planned or paged; whoever answered is told once that their answer waits."""
         ledger = self.journey.ledger
         if job.kind in TELLS_THE_CARD:
             await ledger.schedule(job.subject, [Due("card")])
@@ -112,7 +114,6 @@ class Front:
             await ledger.schedule(job.subject, [attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)])
         if job.kind.partition(":")[0] == PRESS and job.attempts == 1:
             await ledger.schedule(job.subject, [Press(**job.payload).reply(f"{job.subject}: {CANNOT_DO}")])
-        await tell_if_stuck(job, trouble, ledger=ledger, clock=self.journey.clock)
 
 
 async def assemble(base: Base, stack: AsyncExitStack) -> Front:
@@ -127,11 +128,10 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     journey = _journey(base, knowledge)
     asides = Asides(journey)
     intake = Intake(journey, asides, domains=base.settings.email_domains)
-    return Front(journey, asides, _socket(base, intake, Reconcile(journey)), knowledge, _watch(base))
+    return Front(journey, asides, _socket(base, journey, intake), knowledge, _webhook_watch(base))
 
 
-def _watch(base: Base) -> Watch | None:
-    """Over PagerDuty's webhook, where one is used."""
+def _webhook_watch(base: Base) -> Watch | None:
     pager = base.vendors.front.pager
     return Watch(base.ledger, pager, base.clock) if pager and base.settings.pagerduty_webhook_secrets else None
 
@@ -158,10 +158,11 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
     )
 
 
-def _socket(base: Base, intake: Intake, reconcile: Reconcile) -> Socket:
+def _socket(base: Base, journey: Journey, intake: Intake) -> Socket:
     settings, voices = base.settings, base.vendors.front
     slack, token = voices.slack, settings.slack_bot_token.get_secret_value()
     app = new_app(voices.client, token=token, team=slack.team, user=slack.user, bot_id=slack.bot_id)
+    reconcile = Reconcile(journey)
     return Socket(
         app,
         intake,
@@ -172,7 +173,7 @@ def _socket(base: Base, intake: Intake, reconcile: Reconcile) -> Socket:
 
 def handlers(front: Front) -> Mapping[str, Handler]:
     """Every kind of job of the front's and the step that does it."""
-    journey, asides = front.journey, front.asides
+    journey, asides, emergency = front.journey, front.asides, Emergency(front.journey)
     timing, reconcile = Timing(journey, asides), Reconcile(journey)
     steps: list[Handler] = [
         journey.plan,
@@ -205,18 +206,21 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         timing.warn,
         timing.listing,
         timing.overdue_page,
-        reconcile.reconcile,
-        reconcile.look,
-        reconcile.away,
         Presses(asides).press,
-        Tending(journey.ledger, journey.chat, journey.limits.responder_channel).stuck,
+        reconcile.reconcile,
+        reconcile.compare,
+        reconcile.away,
+        emergency.stop,
+        emergency.frozen,
+        emergency.thawed,
+        Tending(journey).stuck,
     ]
     table = {step.__name__: step for step in steps}
     if journey.pager is not None:
         comments = Comments(journey.ledger, journey.pager, journey.clock)
         table |= {"poll": comments.poll, "unclear": comments.unclear}
-    if front.watch is not None:
-        table["subscription"] = front.watch.subscription
+    if front.webhooks is not None:
+        table["subscription"] = front.webhooks.subscription
     return table
 
 

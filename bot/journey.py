@@ -229,15 +229,15 @@ class Journey:
             if counted is None:
                 raise await self.authority.too_late(decision)
         except Refused as refused:
-            await self._refuse_answer(attempt, request, refused)
+            await self.refuse_answer(attempt, request, refused)
         except Fault as fault:
             if not fault.permanent:
                 raise
             log.warning("%s", fault, extra={"request": request.id, "step": job.kind})
-            await self._refuse_answer(attempt, request, Refused(UNREADABLE, rule="decision#unreadable"))
+            await self.refuse_answer(attempt, request, Refused(UNREADABLE, rule="decision#unreadable"))
         return None
 
-    async def _refuse_answer(self, attempt: Attempt, request: Request, refused: Refused) -> None:
+    async def refuse_answer(self, attempt: Attempt, request: Request, refused: Refused) -> None:
         """Told privately in Slack, as a note on the incident; always in the audit trail."""
         detail = {"rule": refused.rule, "place": attempt.place, "answer": attempt.answer, "receipt": attempt.receipt}
         jobs = (attempt.reply(refused.sentence), Due("card"))
@@ -288,8 +288,9 @@ class Journey:
     async def announce(self, job: Job) -> datetime | None:
         """Something that everybody in the responder channel should see, once."""
         request, shown = await self.ledger.to_show(job.subject, job.kind)
-        if shown is None and request.state in OPEN:
-            await self.showing.to_responders(job, request, job.kind, cards.page_closed(request), shown)
+        message = cards.announced(request, job.kind.partition(":")[2])
+        if shown is None and message is not None:
+            await self.showing.to_responders(job, request, job.kind, message, shown)
         return None
 
     async def tell(self, job: Job) -> datetime | None:

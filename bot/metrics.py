@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from bot.ledger import Ledger
 from bot.ledger.inbox import Seen
@@ -21,7 +22,7 @@ async def exposition(ledger: Ledger, *, gauges: Mapping[str, float]) -> str:
     lines += _webhooks(await ledger.seen())
     for name, value in gauges.items():
         lines += _gauge(f"tinyapprover_{name}", value)
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *await _roles(ledger), ""])
 
 
 def _gauge(name: str, value: float) -> list[str]:
@@ -41,3 +42,14 @@ def _webhooks(seen: Mapping[str, Seen]) -> list[str]:
     if SUBSCRIPTION in seen:
         lines += _gauge("tinyapprover_webhook_active", float(seen[SUBSCRIPTION].words == ACTIVE))
     return lines
+
+
+async def _roles(ledger: Ledger) -> list[str]:
+    """How long ago each role was seen at work, and whether everything is frozen."""
+    now, present = datetime.now(UTC), await ledger.presence()
+    ages = {role: (now - at).total_seconds() for role, at in present.items()}
+    return [
+        "# TYPE tinyapprover_role_seen_seconds gauge",
+        *(f'tinyapprover_role_seen_seconds{{role="{role}"}} {age:.1f}' for role, age in sorted(ages.items())),
+        *_gauge("tinyapprover_frozen", float(await ledger.frozen() is not None)),
+    ]

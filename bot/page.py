@@ -158,18 +158,28 @@ def reply(request: Request, text: str, *, receipt: str, card: str | None) -> str
     lines = [f"{request.id}: a comment decided nothing (note {receipt}): {text}"]
     if request.state in OPEN:
         lines += [*how_to_answer(request), *([f"Card: {card}"] if card else [])]
+    if request.stoppable:
+        lines.append(how_to_stop(request))
     return "\n".join(lines)
 
 
 def outcome_note(request: Request) -> str:
-    """Where the request stands, in one note."""
-    return f"{request.id}: {outcome(request)}"
+    """Where the request stands, in one note, and how to stop it where that is possible."""
+    how = f"\n{how_to_stop(request)}" if request.stoppable else ""
+    return f"{request.id}: {outcome(request)}{how}"
+
+
+def how_to_stop(request: Request) -> str:
+    """The exact line to write."""
+    return f"To stop it, comment: stop {request.id}"
 
 
 def outcome(request: Request) -> str:
     """How it ended or stands, in a sentence; says granted only when the access was read back."""
     grant = request.grant
     match request.state:
+        case State.ACTIVE if request.halted:
+            return f"{one_line(request.outcome, 300)} The access is being taken back."
         case State.ACTIVE if grant and grant.ends_at:
             return f"approved by {deciders(request)}; granted and read back; removed at {date(grant.ends_at)}."
         case State.DONE:
@@ -180,7 +190,8 @@ def outcome(request: Request) -> str:
             reason = one_line(request.outcome, 300)
             return f"denied by {deciders(request)}." + (f" Reason: {reason}" if reason else "")
         case State.APPROVED:
-            return f"approved by {deciders(request)}; not granted yet."
+            waits = f"Everything is frozen, so it waits. {one_line(request.frozen, 300)}" if request.frozen else ""
+            return f"approved by {deciders(request)}; not granted yet. {waits}".strip()
         case _:
             return f"{request.state.value}. {one_line(request.outcome, 300)}".strip()
 

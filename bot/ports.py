@@ -259,7 +259,11 @@ class Actor(Protocol):
         ...
 
     async def apply(self, plan: Plan) -> None:
-        """Carry the plan out. Idempotent; a `Fault` with `unknown` may have done it."""
+        """Carry the plan out. Idempotent; a `Fault` with `unknown` may have done it.
+
+        Where the vendor can end the access by itself, that is set too, `plan.minutes` and a margin from now: it ends
+        even if nobody takes it back. Okta's group membership has no such field.
+        """
         ...
 
     async def verify(self, plan: Plan) -> bool:

@@ -43,11 +43,11 @@ class Reconcile:
     async def reconcile(self, job: Job) -> datetime | None:
         """Have every channel looked at in which something of an open request stands, one after another."""
         channels, now = await self.journey.ledger.channels_in_use(MOST_CHANNELS), self.journey.clock.now()
-        looks = [Due("look", at=now + n * APART, subject=channel) for n, channel in enumerate(channels)]
+        looks = [Due("compare", at=now + n * APART, subject=channel) for n, channel in enumerate(channels)]
         await self.journey.ledger.schedule(SLACK, looks)
         return None
 
-    async def look(self, job: Job) -> datetime | None:
+    async def compare(self, job: Job) -> datetime | None:
         """Compare one channel (the job's subject) with the record."""
         channel, journey = job.subject, self.journey
         recent = journey.clock.now() - LOOK_BACK

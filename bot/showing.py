@@ -43,7 +43,7 @@ class Showing:
 
     async def look_later(self, channel: str) -> None:
         """An earlier attempt may still arrive, after it was looked for in vain: then there are two, until we look."""
-        await self.ledger.schedule(channel, [Due("look", at=self.clock.now() + LATE_POST)])
+        await self.ledger.schedule(channel, [Due("compare", at=self.clock.now() + LATE_POST)])
 
     def link(self, shown: Shown | None) -> str | None:
         """Where a message stands, for people."""

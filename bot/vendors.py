@@ -86,7 +86,9 @@ async def connect(
 
 
 def _writer(settings: Settings) -> OktaApi:
-    return OktaApi(settings.okta_org_url, settings.okta_write_token.get_secret_value(), before_write=still_ours)
+    """Every write asks first whether its job is still ours."""
+    token = settings.okta_write_token.get_secret_value()
+    return OktaApi(settings.okta_org_url, token, before_write=still_ours)
 
 
 def _voices(settings: Settings, clock: Clock) -> Voices:

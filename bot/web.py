@@ -31,6 +31,7 @@ class Front:
     secrets: tuple[str, ...]
     ready: Callable[[], dict[str, bool]]
     metrics: Metrics
+    lives: Callable[[], dict[str, str]] = dict
     _runner: web.AppRunner | None = field(default=None)
     _refused: int = 0
     _refused_at: float = -REFUSED_EVERY
@@ -67,9 +68,13 @@ class Front:
         return web.json_response({"alive": True})
 
     async def _readiness(self, _request: web.Request) -> web.Response:
-        """Ready: everything is connected and warm; says what is not."""
+        """Ready: everything is connected and warm; says what is not.
+
+        It also tells which role lives. That is not asked of us here: requests, pages and answers must come in while
+        the executor is away.
+        """
         parts = self.ready()
-        return web.json_response(parts, status=200 if all(parts.values()) else 503)
+        return web.json_response({**parts, **self.lives()}, status=200 if all(parts.values()) else 503)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(text=await self.metrics(), content_type="text/plain")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from bot.core.lifecycle import State
+from bot.core.lifecycle import STOPPABLE, State
 
 MAX_JUSTIFICATION = 2000
 
@@ -331,7 +331,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A stored request with all that is recorded about it: cards, pages and answers are drawn from this alone."""
+    """A stored request with all that is recorded about it: cards, pages and answers are drawn from this alone.
+
+    `frozen` says why nothing is granted at present, while it is approved and waits for that.
+    """
 
     id: str
     state: State
@@ -358,6 +361,7 @@ class Request:
     outcome: str = ""
     closed_at: datetime | None = None
     revoke_overdue: bool = False
+    frozen: str = ""
     round: int = 1
     extends: Extension | None = None
     trouble: Mapping[str, str] = field(default_factory=dict)
@@ -383,6 +387,16 @@ class Request:
     def decidable(self) -> bool:
         """Plan and policy result are recorded and policy lets people decide: *Approve* may be drawn."""
         return self.state is State.PENDING and self.plan is not None and self.ruling is not None and self.ruling.allowed
+
+    @property
+    def halted(self) -> bool:
+        """A live grant that somebody stopped: it is being taken back, and `outcome` says who stopped it."""
+        return self.state is State.ACTIVE and self.outcome != ""
+
+    @property
+    def stoppable(self) -> bool:
+        """It may still be carried out, or is live and nobody has stopped it."""
+        return self.state in STOPPABLE and not self.halted
 
     @property
     def decidable_digest(self) -> str:

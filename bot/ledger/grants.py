@@ -32,6 +32,15 @@ _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
 _EXTENDED_BY = select(t.requests.c.number).where(
     t.requests.c.extends_id == bindparam("r"), t.requests.c.state == State.ACTIVE.value
 )
+_MAY_BEGIN = (
+    select(t.requests.c.number)
+    .where(
+        t.requests.c.number == bindparam("n"),
+        t.requests.c.state == State.APPROVED.value,
+        ~exists().where(t.freezes.c.thawed_at.is_(None)),
+    )
+    .with_for_update()
+)  # a stop at the same moment comes wholly before it, or wholly after
 _COVERS = exists().where(t.grants.c.request_id == ID, or_(*(t.requests.c.state == one.value for one in COVERING)))
 
 
@@ -54,10 +63,15 @@ def _live(target: str, besides: str, now: datetime) -> Select[Any]:
 class Grants(Requests):
     """Access as given, and as taken back."""
 
-    async def start_grant(self, plan: Plan, minutes: int, *, actor: str) -> Grant:
-        """Record that an action begins, before anything is written outside; a second start finds the first."""
+    async def start_grant(self, plan: Plan, minutes: int, *, actor: str) -> Grant | None:
+        """Record that an action begins, before anything is written outside; a second start finds the first.
 
-        def work(c: Connection) -> Grant:
+        None when it must not begin: it was stopped meanwhile, or everything is frozen. Asked before every write.
+        """
+
+        def work(c: Connection) -> Grant | None:
+            if c.execute(_MAY_BEGIN, {"n": number_of(plan.request_id)}).one_or_none() is None:
+                return None
             row = c.execute(_GRANT, {"r": plan.request_id}).one_or_none()
             if row is None:
                 values = {
@@ -96,7 +110,7 @@ class Grants(Requests):
         return await self._change(work)
 
     async def taken_back(self, request: str, *, outcome: str, audit: Audit, jobs: Sequence[Due]) -> bool:
-        """The access was read to be gone (or was never ours to remove): active becomes ended, failed says so."""
+        """The access was read to be gone (or was never ours to remove): active becomes ended, others say so."""
         now = self._now()
 
         def work(c: Connection) -> bool:
@@ -107,8 +121,9 @@ class Grants(Requests):
             )
             if self._move(c, request, Event.TAKEN_BACK, audit, {"outcome": outcome, "closed_at": now}, jobs):
                 return True
-            failed = (t.requests.c.number == number_of(request)) & (t.requests.c.state == State.FAILED.value)
-            c.execute(update(t.requests).where(failed).values(outcome=outcome))
+            states = (State.FAILED.value, State.WITHDRAWN.value)
+            undone = (t.requests.c.number == number_of(request)) & t.requests.c.state.in_(states)
+            c.execute(update(t.requests).where(undone).values(outcome=outcome))
             self._append(c, request, audit)
             self._schedule(c, request, jobs)
             return False

@@ -188,7 +188,7 @@ class Queue(Database):
     def _overtaken(self, c: Connection, job: Job) -> None:
         """Somebody else has claimed it meanwhile: what this claim wrote outside may have come after theirs."""
         if kind_of(job.kind).role == "executor":
-            self._schedule(c, job.subject, [Due("put_right")])
+            self._schedule(c, job.subject, [Due("look")])
 
     async def next_due(self, roles: Sequence[str], *, running: Collection[Job] = ()) -> datetime | None:
         """When the next unleased job is due that there is room for."""

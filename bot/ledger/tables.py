@@ -154,6 +154,24 @@ targets = Table(
     Column("job", Integer, nullable=False),
 )
 
+freezes = Table(
+    "freezes",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("why", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("thawed_at", Instant),
+    Column("thawed_by", String, nullable=False, default=""),
+)
+
+presence = Table(
+    "presence",
+    metadata,
+    Column("role", String, primary_key=True),
+    Column("seen_at", Instant, nullable=False),
+)
+
 messages = Table(
     "messages",
     metadata,

@@ -14,17 +14,25 @@ OPEN_FORM = "open_request_form"
 
 
 def home(
-    mine: Sequence[Request], waiting: Sequence[tuple[Request, str | None]], overdue: Sequence[Request] = ()
+    mine: Sequence[Request],
+    waiting: Sequence[tuple[Request, str | None]],
+    overdue: Sequence[Request] = (),
+    *,
+    frozen: str = "",
 ) -> Block:
     """`mine` are a person's own requests; `waiting` are those they may decide, each with its card's address.
 
-    `overdue` are those they decide over whose access should be gone and is not.
+    `overdue` are those they decide over whose access should be gone and is not; `frozen` says who froze everything.
     """
     blocks = [
         header("Access"),
         section("Ask for what you need; somebody decides, and it ends by itself."),
         actions("ask", button("Request access", OPEN_FORM, "home", style="primary")),
     ]
+    if frozen:
+        blocks.insert(
+            1, section(f"❄️ *Everything is frozen*, nothing is granted until it is thawed. {said(frozen, 500)}")
+        )
     if overdue:
         blocks += [header("Overdue"), *map(_overdue, overdue[:20])]
     if waiting:

@@ -71,7 +71,10 @@ def requests() -> dict[str, Request]:
             plan=a_plan(paged, lines=("adds alice@example.com to Okta group logs", "removes 1 hour after the grant")),
             grant=a_grant(paged, minutes=15),
         ),
-        "withdrawn": replace(paged, state=State.WITHDRAWN),
+        "withdrawn": replace(paged, state=State.WITHDRAWN, outcome="Withdrawn by the requester."),
+        "stopped": replace(approved, state=State.WITHDRAWN, outcome="Stopped by Carol Chen in Slack."),
+        "being-stopped": replace(active, outcome="Stopped by Carol Chen on the page."),
+        "frozen": replace(approved, frozen="admin root: We look into a break-in"),
         "refused": replace(paged, state=State.REFUSED, outcome="Alice Archer left the company meanwhile."),
         "left-behind": replace(
             active,

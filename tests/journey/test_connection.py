@@ -129,10 +129,10 @@ async def test_readiness_follows_the_connection(story: Story) -> None:
     assert story.running is not None
     await story.fault("slack", "POST /api/apps.connections.open", "cut", times=None)
     await story.act("bob", "slack.drop")
-    await story.until(lambda: not story.running.front.ready()["slack"] if story.running else False)
+    await story.until(lambda: not story.running.front.is_connected() if story.running else False)
     await story.mend()
     await replaced(story)
-    await story.until(lambda: story.running.front.ready()["slack"] if story.running else False)
+    await story.until(lambda: story.running.front.is_connected() if story.running else False)
 
 
 # --- made good -------------------------------------------------------------------------------------------------------

@@ -45,10 +45,10 @@ SQLITE = (
     extends TEXT,
     UNIQUE ("key")
 )""",
-    """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE INDEX ix_requests_state ON requests (state)""",
-    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
+    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
+    """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
@@ -92,6 +92,20 @@ SQLITE = (
     target TEXT NOT NULL,
     job INTEGER NOT NULL,
     PRIMARY KEY (target)
+)""",
+    """CREATE TABLE freezes (
+    number INTEGER NOT NULL,
+    why TEXT NOT NULL,
+    "by" VARCHAR NOT NULL,
+    at DATETIME NOT NULL,
+    thawed_at DATETIME,
+    thawed_by VARCHAR NOT NULL,
+    PRIMARY KEY (number)
+)""",
+    """CREATE TABLE presence (
+    role VARCHAR NOT NULL,
+    seen_at DATETIME NOT NULL,
+    PRIMARY KEY (role)
 )""",
     """CREATE TABLE messages (
     subject VARCHAR NOT NULL,
@@ -223,10 +237,10 @@ POSTGRESQL = (
     PRIMARY KEY (number),
     UNIQUE (key)
 )""",
-    """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE INDEX ix_requests_state ON requests (state)""",
-    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
+    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
+    """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
@@ -270,6 +284,20 @@ POSTGRESQL = (
     target TEXT NOT NULL,
     job INTEGER NOT NULL,
     PRIMARY KEY (target)
+)""",
+    """CREATE TABLE freezes (
+    number SERIAL NOT NULL,
+    why TEXT NOT NULL,
+    by VARCHAR NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    thawed_at TIMESTAMP WITH TIME ZONE,
+    thawed_by VARCHAR NOT NULL,
+    PRIMARY KEY (number)
+)""",
+    """CREATE TABLE presence (
+    role VARCHAR NOT NULL,
+    seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (role)
 )""",
     """CREATE TABLE messages (
     subject VARCHAR NOT NULL,
