@@ -28,23 +28,36 @@ class Tending:
         if kind_of(job.kind) is kind_of(STUCK):
             return
         words = troubles.stuck(job.subject, job.kind, trouble=trouble, tries=job.attempts)
-        await self.journey.ledger.accept("job.stuck", str(job.id), jobs=[self._telling(job, job.subject, words)])
+        due = self._telling(job, job.subject, words, about=job.kind)
+        await self.journey.ledger.accept("job.stuck", str(job.id), jobs=[due])
 
-    def _telling(self, job: Job, subject: str, words: str) -> Due:
+    def _telling(self, job: Job, subject: str, words: str, *, about: str = "") -> Due:
         since = self.journey.clock.now().isoformat()
-        return Due(f"{STUCK}:{job.id}", payload={"words": words, "since": since}, subject=subject)
+        return Due(f"{STUCK}:{job.id}", payload={"words": words, "since": since, "about": about}, subject=subject)
 
     async def stuck(self, job: Job) -> datetime | None:
-        """Tell the responder channel what the program cannot put right by itself, once."""
-        chat, channel, key = self.journey.chat, await self._channel(job.subject), f"{job.subject}/{job.kind}"
-        since = datetime.fromisoformat(job.payload["since"])
-        if job.attempts == 1 or await chat.find(channel, key=key, since=since) is None:
-            await chat.post(channel, troubles.message(job.payload["words"]), key=key)
+        """Tell the responder channel, once, what the program cannot put right by itself; not what is right by now.
+
+        That the chat itself is away cannot be told there: what waits for it speaks for itself when it is back.
+        """
+        request, about = await self.journey.ledger.find(job.subject), job.payload["about"]
+        if about and request is not None and about not in request.trouble:
+            return None
+        try:
+            await self._post_once(job, (request and request.entitlement.channel) or self._channel)
+        except Fault:
+            if kind_of(about).lane != kind_of(STUCK).lane:
+                raise
         return None
 
-    async def _channel(self, subject: str) -> str:
-        request = await self.journey.ledger.find(subject)
-        return (request and request.entitlement.channel) or self.journey.limits.responder_channel
+    @property
+    def _channel(self) -> str:
+        return self.journey.limits.responder_channel
+
+    async def _post_once(self, job: Job, channel: str) -> None:
+        chat, key = self.journey.chat, f"{job.subject}/{job.kind}"
+        if await chat.find(channel, key=key, since=datetime.fromisoformat(job.payload["since"])) is None:
+            await chat.post(channel, troubles.message(job.payload["words"]), key=key)
 
     async def look(self, job: Job) -> datetime | None:
         """A step that was overtaken may have written last: read what stands there now, and put it right."""
