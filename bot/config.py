@@ -92,7 +92,11 @@ class Settings(BaseSettings):
         "TINYAPPROVER_EMBEDDER", "auto, openai, local or none (words alone).", "auto"
     )
 
-    database_url: str = _setting("TINYAPPROVER_DATABASE_URL", "Database; empty means SQLite in the data directory.", "")
+    database_url: str = _setting(
+        "TINYAPPROVER_DATABASE_URL",
+        "postgresql://user:password@host/name, for several replicas; empty means SQLite in the data directory.",
+        "",
+    )
     data_dir: Path = _setting(
         "TINYAPPROVER_DATA_DIR", "Where the database and the search index are kept.", Path("data")
     )
