@@ -47,7 +47,7 @@ class Ledger(Decisions, Grants, Targets, Waiting, Pages, Stepping, Places, Links
 
         def work(c: Connection) -> None:
             undone = c.begin_nested()
-            request = self._receive(c, draft, entitlement, self._now(), [Due("card")])
+            request = self._receive(c, draft, entitlement, self._now(), [Due("card")], lambda _: None)
             self._to_show(c, request, "card")
             undone.rollback()
 
