@@ -104,7 +104,7 @@ class Ledger(Decisions, Grants, Targets, Halting, Waiting, Pages, Stepping, Plac
         """Store, read and claim a request that is undone again, so that nobody waits for what the first time takes."""
 
         def work(c: Connection) -> None:
-            request, _ = self._receive(c, draft, entitlement, self._now(), [Due(FIRST)], None)
+            request, _ = self._receive(c, draft, entitlement, self._now(), [Due(FIRST)], lambda _: None)
             self._to_show(c, request, FIRST)
             raise _Undone
 

@@ -7,12 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
+    Integer,
     Row,
     String,
     bindparam,
     cast,
     exists,
+    func,
     insert,
     literal,
     select,
@@ -47,14 +50,19 @@ def number_of(request: str) -> int:
     return int(request.removeprefix("TA-"))
 
 
-ID = literal("TA-").concat(cast(t.requests.c.number, String))
+def numbered(column: ColumnElement[str]) -> ColumnElement[int]:
+    """The number in a column of request ids, by which a request is found at once."""
+    return cast(func.substr(column, len("TA-") + 1), Integer)
+
+
+_ID = literal("TA-").concat(cast(t.requests.c.number, String))
 _ROWS = select(  # with a row comes what else there is about it, so that only that is read
     t.requests,
-    exists().where(t.grants.c.request_id == ID).label("granted"),
-    exists().where(t.incidents.c.request_id == ID).label("paged"),
-    exists().where(t.decisions.c.request_id == ID).label("decided"),
-    exists().where(t.questions.c.request_id == ID).label("questioned"),
-    exists().where(t.jobs.c.subject == ID, t.jobs.c.trouble != "").label("troubled"),
+    exists().where(t.grants.c.request_id == _ID).label("granted"),
+    exists().where(t.incidents.c.request_id == _ID).label("paged"),
+    exists().where(t.decisions.c.request_id == _ID).label("decided"),
+    exists().where(t.questions.c.request_id == _ID).label("questioned"),
+    exists().where(t.jobs.c.subject == _ID, t.jobs.c.trouble != "").label("troubled"),
 )
 _REQUEST = _ROWS.where(t.requests.c.number == bindparam("n"))
 _UNSETTLED = _ROWS.where(

@@ -201,7 +201,7 @@ pages = Table(
     metadata,
     Column("request_id", String, primary_key=True),
     Column("policy", String, nullable=False),
-    Column("at", Instant, nullable=False),
+    Column("at", Instant, nullable=False, index=True),
     Column("listed_on", String, nullable=False, default="", index=True),
 )
 
