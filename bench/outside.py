@@ -43,7 +43,7 @@ def crowded_world(people: int) -> World:
     """The sandbox's people and `people` requesters, with a channel and a group for each entitlement."""
     world = new_world()
     for number in range(people):
-        person = _requester(number)
+        person = requester(number)
         world.people[person.key] = person
     world.seed["channels"] += [
         {"id": channel(n), "name": f"bench-{n:02d}", "private": True, "members": [APPROVER]} for n in range(KINDS)
@@ -52,7 +52,8 @@ def crowded_world(people: int) -> World:
     return world
 
 
-def _requester(number: int) -> SandboxPerson:
+def requester(number: int) -> SandboxPerson:
+    """One of a crowd: an engineer like every other."""
     return SandboxPerson(
         key=f"requester-{number}",
         name=f"Requester {number}",
