@@ -32,6 +32,7 @@ from connectors.sandbox.world import Call, SandboxPerson, World, new_world
 
 APPROVER = "bob"
 AT_ONCE = 8
+PAGES_A_MINUTE = 60_000  # more than PagerDuty's, so that thousands can be opened before anything is measured
 TOKEN = re.compile(r"case-\d{5}")
 ASKED = re.compile(r"TA-\d+")
 SLOW = {"slack": 0.150, "pagerduty": 0.250, "okta": 0.300, "openai": 2.500}
@@ -76,7 +77,7 @@ async def _serve(people: int, pipe: Connection) -> None:
     world = crowded_world(people)
     slack = Slack(world)
     crowd = Crowd(world, slack)
-    sandbox = Sandbox([slack, PagerDuty(world), Okta(world), OpenAI(world), crowd], world)
+    sandbox = Sandbox([slack, PagerDuty(world, per_minute=PAGES_A_MINUTE), Okta(world), OpenAI(world), crowd], world)
     pipe.send(await sandbox.start())
     try:
         await asyncio.to_thread(pipe.recv)
@@ -251,6 +252,7 @@ class Milestones:
 
     def _okta(self, call: Call) -> None:
         if (written := PASSED_ON.fullmatch(call.route)) is not None:
+            self._seen[self._case_of_user[written["user"]]].setdefault("acting", call.started)
             self._written[written["user"]] = call.started + call.ms / 1000
         elif (read := READ_BACK.fullmatch(call.route)) and call.started >= self._written.get(
             read["user"], float("inf")

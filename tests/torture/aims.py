@@ -14,7 +14,8 @@ EDGES = ("before", "after")
 RANDOM = "random"
 ENOUGH = 5
 AIMED = 0.65
-SOON, PATIENCE = 1.2, 8.0  # seconds of a life that ends at random, on average; and of one whose call does not come
+SOON, PATIENCE = 2.0, 8.0  # seconds of a life that ends at random, on average; and of one whose call does not come
+EARLY = 0.3  # of those that end at random: while they start, as likely as not
 CHOICES = 4
 _ID = re.compile(r"/(?!v\d/)[^/?]*\d[^/?]*")
 _LASTING = "slack GET /socket"
@@ -27,10 +28,14 @@ def kind_of(call: Call) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """How a life of the program is to end: at the first of these edges of outside calls, or after so many seconds."""
+    """How a life of the program is to end: at the first of these edges of outside calls, or after so many seconds.
+
+    The seconds count from when it is connected; those of an `early` end, from when it was started.
+    """
 
     edges: frozenset[str]
     seconds: float
+    early: bool = False
 
 
 class Aims:
@@ -48,9 +53,10 @@ class Aims:
 
     def next(self, chance: random.Random) -> Aim:
         edges = sorted(set(self.hits) - {RANDOM})
-        wanting = [edge for edge in edges if self.hits[edge] < ENOUGH] or edges
+        rarest = sorted(edges, key=lambda edge: self.hits[edge])[: len(edges) // 2]
+        wanting = [edge for edge in edges if self.hits[edge] < ENOUGH] or rarest
         if not wanting or chance.random() > AIMED:
-            return Aim(frozenset(), chance.expovariate(1 / SOON))
+            return Aim(frozenset(), chance.expovariate(1 / SOON), early=chance.random() < EARLY)
         return Aim(frozenset(chance.sample(wanting, min(CHOICES, len(wanting)))), PATIENCE)
 
     def hit(self, what: str) -> None:

@@ -20,7 +20,7 @@ from tests.torture.judge import Findings, Judge
 from tests.torture.people import STORIES, Case, Life, Stuck
 from tests.torture.stage import Stage, Tally
 
-AT_ONCE = 4
+AT_ONCE = 6
 CROWD = 48
 LATER = (timedelta(minutes=2), timedelta(hours=1), timedelta(hours=9))
 ENTRIES = ("prod-readonly", "prod-admin", "prod-root")

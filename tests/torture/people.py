@@ -22,7 +22,7 @@ ADMIN = ("Production, administrator", "prod-admin")
 ROOT = ("Production, root (break-glass)", "prod-root")
 SHORT, USUAL = "15 minutes", "30 minutes"
 GLANCE, AGAIN = 0.05, 0.3
-PATIENCE = 90.0
+PATIENCE = 180.0
 FINISHED = ("Ended", "Denied", "Expired", "Withdrawn", "Refused", "Could not be granted")
 ENDS = re.compile(r"ends <!date\^(\d+)")
 
@@ -127,17 +127,17 @@ class Life:
         """Fill in the form and press *Request* until it is taken."""
         why = f"{self.case.token}: look at yesterday's error logs"
         values = {"Access": self.access, "Duration": duration, "Justification": why, **fields}
-        view = ""
+        view, sent = "", False
 
         async def submit() -> None:
-            nonlocal view
+            nonlocal view, sent
             view = view or await self._opened(self.case.who, "slack.shortcut", callback_id="request_access")
             if not view:
                 return
             answer = await self.act(self.case.who, "slack.submit", view_id=view, values=values)
             self.case.acknowledged = bool(answer.get("closed"))
-            if not answer.get("error"):  # it never left the form; what left it without an answer may have arrived
-                view = ""
+            sent = sent or bool(answer.get("error"))  # without an answer it may have arrived: only the same form again
+            view = view if sent else ""
 
         await self.keep_trying(submit, lambda: self.case.acknowledged, "the request was never acknowledged")
         await self.until(self.card, "no card appeared")
@@ -327,7 +327,7 @@ async def asked_and_answered(life: Life) -> None:
 
 async def approved_by_two(life: Life) -> None:
     life.case.expected = "granted"
-    await life.ask(Ticket="INC-3")
+    await life.ask(Ticket="https://tickets.example.com/INC-3")
     await asyncio.gather(life.approve("bob"), life.approve("carol"))
     await life.granted()
     await life.ended()

@@ -30,7 +30,7 @@ from tests.story import Json
 from tests.torture.aims import RANDOM, Aim, Aims, kind_of
 from tests.torture.processes import Program, asked_from
 
-LOST_CLICK_SECONDS = 1.0
+LOST_CLICK_SECONDS = 1.5
 FAULTS = ("slow", "rate_limit", "rate_limit_bare", "error", "cut", "empty", "html", "lost_answer")
 FAILING = 0.20
 VENDORS = ("slack", "pagerduty", "okta", "openai")
@@ -110,14 +110,21 @@ class Stage:
         cold = aim is not None and self.tally.starts % COLD_EVERY == 0
         program.start(cold=cold)
         self._programs[program] = aim
-        until = time.monotonic() + (aim.seconds if aim else float("inf"))
+        until = time.monotonic() + aim.seconds if aim and aim.early else None
         while program.exit_code is None:
             await asyncio.sleep(GLANCE)
-            if time.monotonic() > until and self._programs[program] is not None:
+            if until is None and aim and self._is_connected(program):
+                until = time.monotonic() + aim.seconds
+            if until and time.monotonic() > until and self._programs[program] is not None:
                 await self._kill(program, RANDOM)
         killed = program.exit_code == -9
         self.tally.cold += cold and killed
         self.tally.stopped_by_itself += not killed
+
+    def _is_connected(self, program: Program) -> bool:
+        peers = (one.request.transport for one in self.slack.socket.connections)
+        ports = [peer.get_extra_info("peername")[1] for peer in peers if peer]
+        return any(asked_from(port, [program.pid]) for port in ports)
 
     async def _kill(self, program: Program, how: str) -> None:
         self._programs[program] = None
