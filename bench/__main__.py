@@ -20,10 +20,16 @@ from bench.paths import People, measure_ack, measure_burst, measure_one_channel,
 from bench.stage import outside, stage
 from bench.waiting import NAMES as FULL
 from bench.waiting import measure_waiting
+from bench.webhook import webhook
 
 PATHS = ("first-card", "decidable", "page", "full-card", "granted")
 STAGED = (*PATHS, "burst", "one-channel", "ack")
-SMALL: dict[str, Callable[[], Figure]] = {"cold": small.cold, "help": small.help_text, "commit": small.commit}
+SMALL: dict[str, Callable[[], Figure]] = {
+    "cold": small.cold,
+    "help": small.help_text,
+    "commit": small.commit,
+    "webhook": webhook,
+}
 NAMES = (*SMALL, *FULL, *STAGED)
 
 

@@ -71,9 +71,9 @@ def _memory(empty: float, full: float, count: int) -> Figure:
 
 async def _idle(pid: int, vendors: Outside, count: int) -> Figure:
     """Processor time of the program while nobody does anything, in milliseconds for each second."""
-    asked, begun, used = await _asked(vendors), time.monotonic(), _used(pid)
+    asked, begun, used = await _asked(vendors), time.monotonic(), used_ms(pid)
     await asyncio.sleep(IDLE)
-    seconds, cpu = time.monotonic() - begun, _used(pid) - used
+    seconds, cpu = time.monotonic() - begun, used_ms(pid) - used
     calls = (await _asked(vendors) - asked) / seconds
     made_of = f"1 % of a core, over {seconds:.0f} s with {count:,} waiting"
     notes = (f"{calls:.1f} calls a second to PagerDuty",)
@@ -108,7 +108,7 @@ def _resident(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / MEGABYTE
 
 
-def _used(pid: int) -> float:
+def used_ms(pid: int) -> float:
     """Milliseconds of processor time so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")

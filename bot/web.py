@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from bot.errors import SettingsError
-from bot.ledger import Due, Ledger
+from bot.hints import Hints
+from bot.ledger import Ledger
 from connectors.pagerduty_webhook import parse_event, verify_signature
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,10 @@ class Front:
     ready: Callable[[], dict[str, bool]]
     metrics: Metrics
     _runner: web.AppRunner | None = field(default=None)
+    _hints: Hints = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._hints = Hints(self.ledger, "pagerduty.event")
 
     async def start(self, host: str, port: int) -> str:
         """Listen; `SettingsError` when the address is taken. Returns the base address."""
@@ -81,7 +86,6 @@ class Front:
             event = parse_event(body)
         except ValueError:
             return web.Response(status=202, text="not an event of ours")
-        case = await self.ledger.request_of_incident(event.incident_id) if event.incident_id else None
-        if case is not None:
-            await self.ledger.accept("pagerduty.event", event.id, request=case, jobs=[Due("poll")])
+        if event.incident_id:
+            await self._hints.take(event.id, event.incident_id)
         return web.Response(status=202)

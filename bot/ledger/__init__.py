@@ -15,12 +15,13 @@ from bot.core.request import Draft, Entitlement, Request
 from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
 from bot.ledger.grants import Grants
+from bot.ledger.hints import Hints
 from bot.ledger.links import Links
 from bot.ledger.places import Paged, Places, Shown
 from bot.ledger.queue import Figures, Job, Queue
 
 
-class Ledger(Decisions, Grants, Places, Links, Queue):
+class Ledger(Decisions, Grants, Places, Links, Hints, Queue):
     """The story's memory, in one piece."""
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:
