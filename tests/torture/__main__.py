@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import time
@@ -33,6 +34,7 @@ def main(
 ) -> None:
     """Kill the program again and again, and look at what the vendors hold afterwards."""
     out = Console(highlight=False)
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it tells of every connection that dies
     home = place / database
     if not resume:
         shutil.rmtree(home, ignore_errors=True)
