@@ -97,7 +97,7 @@ async def _assemble(settings: Settings, kind: str, stack: AsyncExitStack) -> Run
     policies = load(policy_directory(settings, kind), actions=ACTIONS)
     rules = Rules(policies.entitlements, policies.guardrails, policies.advice, policies.digest, policies.protected)
     clock = await _clock(settings)
-    ledger = await Ledger.open(settings.ledger_url, kind=kind, now=clock.now)
+    ledger = await Ledger.open(settings.ledger_url, kind=kind, now=clock.now, roles=ROLES)
     stack.push_async_callback(ledger.close)
     vendors = await connect(settings, clock, stack, patient=True)
     knowledge = await Knowledge.open(

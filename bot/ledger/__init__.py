@@ -2,11 +2,12 @@
 
 A request moves only by compare-and-swap (`UPDATE ... WHERE number = ? AND state = ?`): one row changed means this
 caller won. The change, the jobs that follow from it and its audit event are committed together. SQLite runs on one
-writer thread (WAL, synchronous=FULL), so nothing here blocks the event loop.
+writer thread (WAL, synchronous=FULL), PostgreSQL on a few, so nothing here blocks the event loop.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -19,6 +20,10 @@ from bot.ledger.hints import Hints
 from bot.ledger.links import Links
 from bot.ledger.places import Paged, Places, Shown
 from bot.ledger.queue import Figures, Job, Queue
+
+
+class _Undone(Exception):
+    """A rehearsal is over."""
 
 
 class Ledger(Decisions, Grants, Places, Links, Hints, Queue):
@@ -43,12 +48,12 @@ class Ledger(Decisions, Grants, Places, Links, Hints, Queue):
         """Store, read and claim a request that is undone again, so that nobody waits for what the first time takes."""
 
         def work(c: Connection) -> None:
-            undone = c.begin_nested()
             request = self._receive(c, draft, entitlement, self._now(), [Due("card")])
             self._to_show(c, request, "card")
-            undone.rollback()
+            raise _Undone
 
-        await self._run(work)
+        with suppress(_Undone):
+            await self._run(work)
         await self.claim(("nobody",), most=1, lease=0.0)
 
 

@@ -59,6 +59,7 @@ class Decisions(Requests):
         closed_jobs: Sequence[Due],
         jobs: Sequence[Due],
     ) -> Tally | None:
+        self._hold(c, decision.request_id)  # or two approvers at once would each count one answer
         request = self._load(c, decision.request_id)
         if not _may_still_be_decided(request, decision) or not self._record_decision(c, request, decision):
             return None

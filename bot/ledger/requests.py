@@ -64,6 +64,7 @@ _TROUBLE = select(t.jobs.c.kind, t.jobs.c.trouble).where(t.jobs.c.subject == bin
 
 _KNOWN = select(t.requests.c.number).where(t.requests.c.key == bindparam("k"))
 _STORE = insert(t.requests)
+_HOLD = select(t.requests.c.number).where(t.requests.c.number == bindparam("n")).with_for_update()
 _CHANGE = update(t.requests).where(t.requests.c.number == bindparam("n"))
 _MOVE = _CHANGE.where(t.requests.c.state == bindparam("was"))
 
@@ -194,6 +195,7 @@ class Requests(Database):
         values: Mapping[str, Any],
         jobs: Sequence[Due],
     ) -> bool:
+        self._hold(c, request)
         for state in [state for state, listed in MOVES if listed is happened]:
             after = move(state, happened)
             changes = {"n": number_of(request), "was": state.value, "state": after.value, **values}
@@ -203,6 +205,11 @@ class Requests(Database):
                 self._schedule(c, request, jobs)
                 return True
         return False
+
+    def _hold(self, c: Connection, request: str) -> None:
+        """Until the end of this transaction nobody else changes this request. On SQLite nobody can in any case."""
+        if self._shared:
+            c.execute(_HOLD, {"n": number_of(request)})
 
     async def record(
         self, request: str, *, audit: Audit, values: Mapping[str, Any] | None = None, jobs: Sequence[Due] = ()

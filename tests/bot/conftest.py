@@ -10,6 +10,7 @@ import pytest
 
 from bot.ledger import Ledger
 from tests.builders import NOW
+from tests.postgres import Server
 
 
 class HandClock:
@@ -31,8 +32,27 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'tinyapprover.db'}"
+def file(tmp_path: Path) -> Path:
+    """Where the ledger is on SQLite."""
+    return tmp_path / "tinyapprover.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """An empty database of each kind."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres").empty_database())
+    return f"sqlite:///{request.getfixturevalue('file')}"
+
+
+@pytest.fixture
+def postgres_url(postgres: Server) -> str:
+    return postgres.empty_database()
+
+
+@pytest.fixture
+def on_sqlite(file: Path) -> str:
+    return f"sqlite:///{file}"
 
 
 @pytest.fixture
