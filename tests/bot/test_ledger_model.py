@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bot.audit import broken_link
 from bot.core.lifecycle import MOVES, OPEN, Event, State
 from bot.core.request import Answer, Place
 from bot.ledger import Audit, Due, Job, Ledger
+from bot.ledger.kinds import kind_of
 from tests.builders import NOW, a_decision, a_draft, a_plan, a_ruling, an_entitlement
 
 SOMEBODY = Audit("somebody", "something")
@@ -57,16 +59,23 @@ class Expected:
         return counts and self.happens(Event.DENIED)
 
 
+class Hold(Enum):
+    """Who has a job: nobody, a claim whose lease lasts, or one whose lease has run out."""
+
+    NOBODY, LASTS, OVER = range(3)
+
+
 @dataclass
 class Wanted:
-    """What one job must amount to: when it is due, how often it was wanted, and who holds it until when."""
+    """What one job must amount to: when it is due, how often it was wanted and claimed, and who has it."""
 
     due: datetime
-    times: int = 1
-    held_until: datetime | None = None
+    times: int = 0
+    claims: int = 0
+    hold: Hold = Hold.NOBODY
 
-    def claimable(self, now: datetime) -> bool:
-        return self.due <= now and (self.held_until is None or self.held_until <= now)
+
+Claims = list[tuple[Job, Wanted]]
 
 
 class LedgerAndModel(RuleBasedStateMachine):
@@ -110,7 +119,7 @@ class LedgerAndModel(RuleBasedStateMachine):
         request = str(self.do(work))
         if request not in self.model:
             self.model[request] = Expected(deadline, needed)
-            self.jobs[request, "expire"] = Wanted(deadline)
+            self.wanted(request, "expire", deadline)
         return request
 
     @rule(request=requests)
@@ -168,35 +177,53 @@ class LedgerAndModel(RuleBasedStateMachine):
     def want(self, request: str, kind: str, after: int) -> None:
         at = self.now + timedelta(minutes=after)
         self.do(self.ledger.schedule(request, [Due(kind, at=at)]))
-        job = self.jobs.setdefault((request, kind), Wanted(at, times=0))
+        self.wanted(request, kind, at)
+
+    def wanted(self, request: str, kind: str, at: datetime) -> None:
+        job = self.jobs.setdefault((request, kind), Wanted(at))
         job.due, job.times = at, job.times + 1
 
     @rule(target=claims)
-    def claim(self) -> list[Job]:
+    def claim(self) -> Claims:
         """Whatever is due and held by nobody is claimed, and nothing else."""
         claimed = self.do(self.ledger.claim(ROLES, most=100, lease=LEASE))
-        due = {name for name, job in self.jobs.items() if job.claimable(self.now)}
+        due = {name for name, job in self.jobs.items() if job.due <= self.now and job.hold is not Hold.LASTS}
         assert {(job.subject, job.kind) for job in claimed} == due
         for name in due:
-            self.jobs[name].held_until = self.now + timedelta(seconds=LEASE)
-        return list(claimed)
+            self.jobs[name].hold, self.jobs[name].claims = Hold.LASTS, self.jobs[name].claims + 1
+        return [(job, self.jobs[job.subject, job.kind]) for job in claimed]
+
+    @rule(claimed=claims)
+    def leases_run_out(self, claimed: Claims) -> None:
+        """Those that were overtaken are told so, and change nothing."""
+        for job, wanted in claimed:
+            overtaken = self.do(self.ledger.renew([job], lease=-1.0))
+            assert bool(overtaken) != self.is_its_own(job, wanted)
+            if not overtaken:
+                wanted.hold = Hold.OVER
+
+    def is_its_own(self, job: Job, wanted: Wanted) -> bool:
+        """Whether nobody else has claimed it, and it was not put away."""
+        return self.jobs.get((job.subject, job.kind)) is wanted and wanted.claims == job.claim
 
     @rule(claimed=claims, again=st.none() | minutes)
-    def finish(self, claimed: list[Job], again: int | None) -> None:
-        """Only who holds a job ends it; what was wanted meanwhile stays."""
+    def finish(self, claimed: Claims, again: int | None) -> None:
+        """Only the newest claim ends a job, and what was wanted meanwhile stays; an older one has it looked at."""
         again_at = None if again is None else self.now + timedelta(minutes=again)
-        for job in claimed:
+        for job, wanted in claimed:
             self.do(self.ledger.finish(job, again_at=again_at))
-            self.finished((job.subject, job.kind), job, again_at)
+            if self.is_its_own(job, wanted):
+                self.put_away(job, wanted, again_at)
+            elif kind_of(job.kind).role == "executor":
+                self.wanted(job.subject, "look", self.now)
 
-    def finished(self, name: tuple[str, str], job: Job, again_at: datetime | None) -> None:
-        wanted = self.jobs.get(name)
-        if wanted is None or wanted.held_until is None or wanted.held_until.timestamp() != job.leased_until:
+    def put_away(self, job: Job, wanted: Wanted, again_at: datetime | None) -> None:
+        wanted.hold = Hold.NOBODY
+        if job.wanted != wanted.times:
             return
-        wanted.held_until = None
-        if job.wanted == wanted.times and again_at is None:
-            del self.jobs[name]
-        elif job.wanted == wanted.times and again_at is not None:
+        if again_at is None:
+            del self.jobs[job.subject, job.kind]
+        else:
             wanted.due = again_at
 
     @rule()
@@ -205,9 +232,8 @@ class LedgerAndModel(RuleBasedStateMachine):
         self.do(self.ledger.close())
         self.open()
         self.do(self.ledger.release_leases(ROLES))
-        self.now += timedelta(seconds=1)  # a start takes time, so that no two claims have the same lease
         for job in self.jobs.values():
-            job.held_until = None
+            job.hold = Hold.NOBODY
 
     # --- always -----------------------------------------------------------------------------------------------------
 
@@ -222,7 +248,7 @@ class LedgerAndModel(RuleBasedStateMachine):
     @invariant()
     def nothing_waits_unseen(self) -> None:
         """When somebody must look again: at the earliest job that nobody holds."""
-        free = [job.due for job in self.jobs.values() if job.held_until is None]
+        free = [job.due for job in self.jobs.values() if job.hold is Hold.NOBODY]
         assert self.do(self.ledger.next_due(ROLES)) == min(free, default=None)
 
     @invariant()
