@@ -31,11 +31,15 @@ Documents = Annotated[Path | None, typer.Option("--documents", help="Instead of 
 
 
 @app.command()
-def run() -> None:
-    """Run the bot with the settings of the environment or .env."""
+def run(
+    role: Annotated[
+        str | None, typer.Option(help="front or executor: that one alone. all: both in one process.")
+    ] = None,
+) -> None:
+    """Run the bot with the settings of the environment or .env: front and executor, each in its own process."""
     from bot import commands
 
-    commands.run()
+    commands.run(role)
 
 
 @app.command()

@@ -6,13 +6,14 @@ import getpass
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from bot.app import PRODUCTION, connect
+from bot.app import PRODUCTION
 from bot.audit import AuditEvent
 from bot.clock import SystemClock
-from bot.config import Settings
+from bot.config import FRONT, Settings
 from bot.core.request import Person
 from bot.ledger import Ledger
 from bot.people import link_responder
+from bot.vendors import connect
 
 
 @asynccontextmanager
@@ -28,15 +29,15 @@ async def _ledger(settings: Settings) -> AsyncIterator[Ledger]:
 async def link(settings: Settings, email: str, slack_user: str) -> Person:
     """Look the three accounts up, and keep their ids."""
     async with AsyncExitStack() as stack, _ledger(settings) as ledger:
-        vendors = await connect(settings, SystemClock(), stack)
+        vendors = await connect(settings, SystemClock(), stack, roles=[FRONT])
         return await link_responder(
             email,
             slack_user=slack_user,
             ledger=ledger,
-            chat=vendors.slack,
+            chat=vendors.front.slack,
             directory=vendors.reader,
-            home_team=vendors.slack.team,
-            pager=vendors.pager,
+            home_team=vendors.front.slack.team,
+            pager=vendors.front.pager,
             by=f"admin {getpass.getuser()}",
         )
 

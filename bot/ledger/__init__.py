@@ -20,13 +20,14 @@ from bot.ledger.hints import Hints
 from bot.ledger.links import Links
 from bot.ledger.places import Paged, Places, Shown
 from bot.ledger.queue import Figures, Job, Queue
+from bot.ledger.targets import Targets
 
 
 class _Undone(Exception):
     """A rehearsal is over."""
 
 
-class Ledger(Decisions, Grants, Places, Links, Hints, Queue):
+class Ledger(Decisions, Grants, Targets, Places, Links, Hints, Queue):
     """The story's memory, in one piece."""
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:

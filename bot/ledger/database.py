@@ -202,6 +202,10 @@ class Database:
         """The trail, oldest first."""
         return await self._run(lambda c: trail(c, request))
 
+    async def has_counted(self, request: str, receipt: str) -> bool:
+        """Whether the trail tells already what came of a click or comment: it is written together with that."""
+        return any(event.detail.get("receipt") == receipt for event in await self.events(request))
+
     def _append(self, c: Connection, request: str, audit: Audit) -> None:
         """Tell the trail, at the end of this transaction."""
         _following(c).events.append((request, audit))

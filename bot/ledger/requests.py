@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,8 +32,10 @@ from bot.core.request import (
     Question,
     Request,
 )
+from bot.core.traffic import Traffic
 from bot.ledger import tables as t
-from bot.ledger.database import Audit, Database, Due
+from bot.ledger.database import Audit, Due
+from bot.ledger.traffic import Asked
 
 
 def request_id(number: int) -> str:
@@ -46,14 +48,14 @@ def number_of(request: str) -> int:
     return int(request.removeprefix("TA-"))
 
 
-_ID = literal("TA-").concat(cast(t.requests.c.number, String))
+ID = literal("TA-").concat(cast(t.requests.c.number, String))
 _ROWS = select(  # with a row comes what else there is about it, so that only that is read
     t.requests,
-    exists().where(t.grants.c.request_id == _ID).label("granted"),
-    exists().where(t.incidents.c.request_id == _ID).label("paged"),
-    exists().where(t.decisions.c.request_id == _ID).label("decided"),
-    exists().where(t.questions.c.request_id == _ID).label("questioned"),
-    exists().where(t.jobs.c.subject == _ID, t.jobs.c.trouble != "").label("troubled"),
+    exists().where(t.grants.c.request_id == ID).label("granted"),
+    exists().where(t.incidents.c.request_id == ID).label("paged"),
+    exists().where(t.decisions.c.request_id == ID).label("decided"),
+    exists().where(t.questions.c.request_id == ID).label("questioned"),
+    exists().where(t.jobs.c.subject == ID, t.jobs.c.trouble != "").label("troubled"),
 )
 _REQUEST = _ROWS.where(t.requests.c.number == bindparam("n"))
 _DECISIONS = select(t.decisions).where(t.decisions.c.request_id == bindparam("r")).order_by(t.decisions.c.at)
@@ -69,19 +71,38 @@ _CHANGE = update(t.requests).where(t.requests.c.number == bindparam("n"))
 _MOVE = _CHANGE.where(t.requests.c.state == bindparam("was"))
 
 
-class Requests(Database):
+class Requests(Asked):
     """The rows behind the story."""
 
-    async def receive(self, draft: Draft, entitlement: Entitlement, *, deadline: datetime, jobs: Sequence[Due]) -> str:
-        """Store a submission with its jobs; the id it got, or the id it has already if its key was seen before."""
-        return await self._change(lambda c: self._receive(c, draft, entitlement, deadline, jobs))
+    async def receive(
+        self,
+        draft: Draft,
+        entitlement: Entitlement,
+        *,
+        deadline: datetime,
+        jobs: Sequence[Due],
+        admit: Callable[[Traffic], None] | None = None,
+    ) -> str:
+        """Store a submission with its jobs; the id it got, or the id it has already if its key was seen before.
+
+        `admit` raises `Refused` if what this person has asked for so far stands against one more.
+        """
+        return await self._change(lambda c: self._receive(c, draft, entitlement, deadline, jobs, admit))
 
     def _receive(
-        self, c: Connection, draft: Draft, entitlement: Entitlement, deadline: datetime, jobs: Sequence[Due]
+        self,
+        c: Connection,
+        draft: Draft,
+        entitlement: Entitlement,
+        deadline: datetime,
+        jobs: Sequence[Due],
+        admit: Callable[[Traffic], None] | None = None,
     ) -> str:
         seen = c.execute(_KNOWN, {"k": draft.key}).scalar()
         if seen is not None:
             return request_id(seen)
+        if admit is not None:
+            admit(self._traffic(c, draft))
         result = c.execute(_STORE, _row_of(draft, entitlement, now=self._now(), deadline=deadline))
         number = result.inserted_primary_key
         request = request_id(number[0] if number else 0)

@@ -127,6 +127,7 @@ questions = Table(
     Column("asked_by", String, nullable=False),
     Column("text", Text, nullable=False),
     Column("asked_at", Instant, nullable=False),
+    Column("receipt", String, nullable=False, unique=True),
     Column("answer", Text, nullable=False, default=""),
 )
 
@@ -142,6 +143,13 @@ grants = Table(
     Column("ends_at", Instant),
     Column("revoked_at", Instant),
     Column("overdue", Boolean, nullable=False, default=False),
+)
+
+targets = Table(
+    "targets",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("job", Integer, nullable=False),
 )
 
 messages = Table(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bot.asides import Asides
 from bot.journey import Journey
 from bot.ledger import Due
+from bot.presses import STEPS
 from bot.slack import cards, forms, home
 from bot.slack.asking import Asking
 from bot.slack.beside import Beside
@@ -57,7 +58,9 @@ class Intake:
         app.view(forms.DENY_REASON)(pressing.on_deny)
         app.view(forms.QUESTION)(pressing.on_question)
         app.view(forms.ANSWER)(pressing.on_answer)
-        for action_id, do in pressing.presses().items():
+        for action_id in STEPS:
+            app.action(action_id)(pressing.on_change)
+        for action_id, do in pressing.looks().items():
             app.action(action_id)(pressing.handler(do))
 
     async def _on_home(self, event: Body) -> None:

@@ -44,8 +44,8 @@ SQLITE = (
     UNIQUE ("key")
 )""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
-    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_state ON requests (state)""",
+    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
@@ -66,8 +66,10 @@ SQLITE = (
     asked_by VARCHAR NOT NULL,
     text TEXT NOT NULL,
     asked_at DATETIME NOT NULL,
+    receipt VARCHAR NOT NULL,
     answer TEXT NOT NULL,
-    PRIMARY KEY (id)
+    PRIMARY KEY (id),
+    UNIQUE (receipt)
 )""",
     """CREATE INDEX ix_questions_request_id ON questions (request_id)""",
     """CREATE TABLE grants (
@@ -83,6 +85,11 @@ SQLITE = (
     PRIMARY KEY (request_id)
 )""",
     """CREATE INDEX ix_grants_target ON grants (target)""",
+    """CREATE TABLE targets (
+    target TEXT NOT NULL,
+    job INTEGER NOT NULL,
+    PRIMARY KEY (target)
+)""",
     """CREATE TABLE messages (
     subject VARCHAR NOT NULL,
     kind VARCHAR NOT NULL,
@@ -196,8 +203,8 @@ POSTGRESQL = (
     UNIQUE (key)
 )""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
-    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_state ON requests (state)""",
+    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
@@ -218,8 +225,10 @@ POSTGRESQL = (
     asked_by VARCHAR NOT NULL,
     text TEXT NOT NULL,
     asked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    receipt VARCHAR NOT NULL,
     answer TEXT NOT NULL,
-    PRIMARY KEY (id)
+    PRIMARY KEY (id),
+    UNIQUE (receipt)
 )""",
     """CREATE INDEX ix_questions_request_id ON questions (request_id)""",
     """CREATE TABLE grants (
@@ -235,6 +244,11 @@ POSTGRESQL = (
     PRIMARY KEY (request_id)
 )""",
     """CREATE INDEX ix_grants_target ON grants (target)""",
+    """CREATE TABLE targets (
+    target TEXT NOT NULL,
+    job INTEGER NOT NULL,
+    PRIMARY KEY (target)
+)""",
     """CREATE TABLE messages (
     subject VARCHAR NOT NULL,
     kind VARCHAR NOT NULL,
