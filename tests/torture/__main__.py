@@ -8,6 +8,8 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -16,18 +18,19 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tests.postgres import a_server
 from tests.torture.aims import Aims
-from tests.torture.batch import Order, Outcome, run
+from tests.torture.batch import APART, REPLICAS, Order, Outcome, run
 from tests.torture.judge import Findings
 from tests.torture.report import table
-from tests.torture.stage import Tally
+from tests.torture.stage import Fleet, Tally
 
-IN_A_BATCH = 25
+IN_A_BATCH = 50
 
 
 def main(
     kills: Annotated[int, typer.Option(help="How many kills in all.")] = 500,
-    database: Annotated[str, typer.Option(help="sqlite: one process; postgres: two replicas.")] = "sqlite",
+    database: Annotated[str, typer.Option(help="sqlite: front and executor; postgres: two replicas.")] = "sqlite",
     seed: Annotated[int, typer.Option(help="Chooses stories, faults and aims.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     place: Annotated[Path, typer.Option(help="Where batches and results are kept.")] = Path(".torture"),
@@ -42,11 +45,14 @@ def main(
     results = Results(home)
     out.print(f"seed {seed}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.2f}; results in {home}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=out, transient=not out.is_terminal) as bar:
+    with (
+        _database(database) as (fleet, new_database),
+        Progress(*columns, console=out, transient=not out.is_terminal) as bar,
+    ):
         task = bar.add_task("kills", total=kills, completed=results.tally.kills)
         while (left := kills - results.tally.kills) > 0:
             before = results.tally.kills
-            order = Order(f"{seed}/{results.batches}", min(left, IN_A_BATCH))
+            order = Order(f"{seed}/{results.batches}", min(left, IN_A_BATCH), fleet, new_database())
             begun = time.monotonic()
 
             def told(tally: Tally, before: int = before) -> None:
@@ -58,6 +64,18 @@ def main(
                 out.print(f"seed {order.seed}: {trouble}", style="bold red")
     out.print(table(database, results.tally, results.findings, results.aims))
     raise typer.Exit(1 if results.findings.wrong else 0)
+
+
+@contextmanager
+def _database(name: str) -> Iterator[tuple[Fleet, Callable[[], str]]]:
+    """The processes that are run on it, and what gives each batch a new one."""
+    if name == "sqlite":
+        yield APART, lambda: ""
+    elif name == "postgres":
+        with a_server() as server:
+            yield REPLICAS, server.empty_database
+    else:
+        raise typer.BadParameter("--database is sqlite or postgres")
 
 
 class Results:

@@ -51,8 +51,9 @@ class Aims:
             for edge in EDGES:
                 self.hits[f"{edge} {kind}"] += 0
 
-    def next(self, chance: random.Random) -> Aim:
-        edges = sorted(set(self.hits) - {RANDOM})
+    def next(self, chance: random.Random, *, asks: str = "") -> Aim:
+        """`asks` is the vendor that this process asks, if it is one alone."""
+        edges = sorted(edge for edge in set(self.hits) - {RANDOM} if asks in edge)
         rarest = sorted(edges, key=lambda edge: self.hits[edge])[: len(edges) // 2]
         wanting = [edge for edge in edges if self.hits[edge] < ENOUGH] or rarest
         if not wanting or chance.random() > AIMED:

@@ -14,26 +14,29 @@ from typing import Any
 import policies
 from bot.app import SANDBOX
 from bot.audit import broken_link
+from bot.config import EXECUTOR, FRONT, ROLES
 from bot.ledger import Ledger
 from tests.torture.aims import Aims
 from tests.torture.judge import Findings, Judge
 from tests.torture.people import STORIES, Case, Life, Stuck
-from tests.torture.stage import Stage, Tally
+from tests.torture.stage import Fleet, Stage, Tally
 
 AT_ONCE = 6
 CROWD = 48
 LATER = (timedelta(minutes=2), timedelta(hours=1), timedelta(hours=9))
+APART: Fleet = ((FRONT,), (EXECUTOR,))
+REPLICAS: Fleet = (ROLES, ROLES)
 ENTRIES = ("prod-readonly", "prod-admin", "prod-root")
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be done: so many kills of `programs` processes, chosen by `seed`, on the database of `settings`."""
+    """What is to be done: so many kills, chosen by `seed`, of a `fleet` of processes on a database."""
 
     seed: str
     kills: int
-    programs: int = 1
-    settings: tuple[tuple[str, Any], ...] = ()
+    fleet: Fleet = APART
+    database: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,14 @@ async def run(order: Order, place: Path, aims: Aims, progress: Callable[[Tally],
     chance = random.Random(order.seed)
     stage = Stage(place, crowd=CROWD, kills=order.kills, aims=aims, chance=chance)
     _few_policies(place / "policies")
-    settings = {"TINYAPPROVER_EMBEDDER": "none", "TINYAPPROVER_POLICIES": place / "policies", **dict(order.settings)}
+    settings = {
+        "TINYAPPROVER_EMBEDDER": "none",
+        "TINYAPPROVER_POLICIES": place / "policies",
+        "TINYAPPROVER_DATABASE_URL": order.database,
+    }
     cases: list[Case] = []
     try:
-        await stage.open(order.programs, **settings)
+        await stage.open(order.fleet, **settings)
         await _lives(stage, cases, chance, progress)
         codes = await _settle(stage)
         findings = Judge(stage).of(cases)

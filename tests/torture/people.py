@@ -22,7 +22,7 @@ ADMIN = ("Production, administrator", "prod-admin")
 ROOT = ("Production, root (break-glass)", "prod-root")
 SHORT, USUAL = "15 minutes", "30 minutes"
 GLANCE, AGAIN = 0.05, 0.3
-PATIENCE = 180.0
+PATIENCE = 300.0
 FINISHED = ("Ended", "Denied", "Expired", "Withdrawn", "Refused", "Could not be granted")
 ENDS = re.compile(r"ends <!date\^(\d+)")
 

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -19,31 +20,37 @@ from typing import Any
 from bot.app import SANDBOX
 from bot.commands import serve
 from bot.config import read_settings
+from bot.errors import SettingsError
 from bot.logs import set_up
 
 WARM = multiprocessing.get_context("forkserver")
 WARM.set_forkserver_preload(["tests.warm", "tests.torture.processes"])
 GLANCE = 0.005
-SETTINGS = "TORTURE_SETTINGS"
+GIVEN = "TORTURE_GIVEN"
 
 Values = dict[str, Any]
 
 
-def live(values: Values, log: str) -> None:
-    """One run of the shipped program, in a process of its own; what it says goes to a file."""
+def live(values: Values, roles: Sequence[str], log: str) -> None:
+    """One run of the shipped program in these roles, in a process of its own; what it says goes to a file."""
     said = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.dup2(said, sys.stdout.fileno())
     os.dup2(said, sys.stderr.fileno())
     set_up("warning")
     logging.getLogger("asyncio").setLevel(logging.ERROR)
-    asyncio.run(serve(read_settings(_env_file=None, **values), kind=SANDBOX))
+    settings = read_settings(roles=roles, _env_file=None, **values)
+    try:
+        asyncio.run(serve(settings, kind=SANDBOX, roles=roles))
+    except SettingsError as problem:
+        sys.exit(f"it cannot start: {problem}")
 
 
 @dataclass(slots=True, eq=False)
 class Program:
-    """One replica of it. `cold` starts a fresh interpreter, otherwise it is forked from a warm parent."""
+    """One process of it. `cold` starts a fresh interpreter, otherwise it is forked from a warm parent."""
 
     values: Values
+    roles: tuple[str, ...]
     log: Path
     _warm: BaseProcess | None = None
     _cold: subprocess.Popen[bytes] | None = None
@@ -51,10 +58,10 @@ class Program:
     def start(self, *, cold: bool = False) -> None:
         self._warm = self._cold = None
         if cold:
-            environment = {**os.environ, SETTINGS: json.dumps(self.values), "LOG": str(self.log)}
+            environment = {**os.environ, GIVEN: json.dumps([self.values, self.roles, str(self.log)])}
             self._cold = subprocess.Popen([sys.executable, "-m", "tests.torture.processes"], env=environment)
         else:
-            self._warm = WARM.Process(target=live, args=(self.values, str(self.log)), daemon=True)
+            self._warm = WARM.Process(target=live, args=(self.values, self.roles, str(self.log)), daemon=True)
             self._warm.start()
 
     @property
@@ -106,4 +113,4 @@ def _open_files(pid: int) -> set[str]:
 
 
 if __name__ == "__main__":
-    live(json.loads(os.environ[SETTINGS]), os.environ["LOG"])
+    live(*json.loads(os.environ.pop(GIVEN)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,12 +15,11 @@ from typing import Any
 from aiohttp import web
 
 from bench.outside import requester
-from bot.app import SANDBOX, connect
-from bot.clock import SystemClock
-from bot.config import Settings, setting_names
+from bot.app import SANDBOX
+from bot.config import FRONT, ROLES, Settings, setting_names
+from bot.core.request import Person
 from bot.demo import RESPONDERS, sandbox_settings
 from bot.ledger import Ledger
-from bot.people import link_responder
 from connectors.sandbox import new_sandbox
 from connectors.sandbox.pagerduty import PagerDuty
 from connectors.sandbox.server import Refusal
@@ -53,6 +52,9 @@ class Tally:
             setattr(self, name, getattr(self, name) + value)
 
 
+Fleet = Sequence[tuple[str, ...]]  # the processes of the program, by their roles
+
+
 class Stage:
     """Everything around the program. `kills` of its lives end by `kill -9`; the one after that lives on."""
 
@@ -76,15 +78,18 @@ class Stage:
 
     # --- beginning and end ------------------------------------------------------------------------------------------
 
-    async def open(self, programs: int, **settings: Any) -> None:
+    async def open(self, fleet: Fleet, **settings: Any) -> None:
         """The vendors, two linked responders, then faults and the program's processes."""
         base = await self.sandbox.start()
+        database = settings.get("TINYAPPROVER_DATABASE_URL")
         self.settings = sandbox_settings(base, self.world, self.place / "data", **settings)
         await _link(self.settings, self.world)
         self.world.faults += _faults()
         self.world.watch = self._watch
-        values = _values(base, self.world, self.place / "data", settings)
-        self._programs = {Program(values, self.place / "said.log"): None for _ in range(programs)}
+        homes = [self.place / f"data{number}" if database else self.place / "data" for number in range(len(fleet))]
+        places = [_values(base, self.world, home, settings) for home in homes]
+        log = self.place / "said.log"
+        self._programs = {Program(given, roles, log): None for given, roles in zip(places, fleet, strict=True)}
         work = [self._time(), self._availability(), *(self._tend(one) for one in self._programs)]
         self._tasks = [asyncio.create_task(one) for one in work]
 
@@ -106,7 +111,8 @@ class Stage:
 
     async def _one_life(self, program: Program) -> None:
         self.tally.starts += 1
-        aim = self.aims.next(self.chance) if self.kills_left > 0 else None
+        asks = "" if FRONT in program.roles else "okta"
+        aim = self.aims.next(self.chance, asks=asks) if self.kills_left > 0 else None
         cold = aim is not None and self.tally.starts % COLD_EVERY == 0
         program.start(cold=cold)
         self._programs[program] = aim
@@ -122,12 +128,17 @@ class Stage:
         self.tally.stopped_by_itself += not killed
 
     def _is_connected(self, program: Program) -> bool:
+        """As far as one can see: an executor has no connection that stays."""
+        if FRONT not in program.roles:
+            return True
         peers = (one.request.transport for one in self.slack.socket.connections)
         ports = [peer.get_extra_info("peername")[1] for peer in peers if peer]
         return any(asked_from(port, [program.pid]) for port in ports)
 
     async def _kill(self, program: Program, how: str) -> None:
         self._programs[program] = None
+        if self.kills_left <= 0:
+            return
         self.kills_left -= 1
         self.tally.kills += 1
         self.aims.hit(how)
@@ -146,10 +157,11 @@ class Stage:
             raise web.HTTPServiceUnavailable
 
     async def _availability(self) -> None:
-        """Since when, and until when, nobody was connected."""
+        """Since when, and until when, nobody was connected or some role had no process."""
         since: datetime | None = None
         while True:
-            up = bool(self.slack.socket.connections)
+            alive = {role for program in self._programs if program.exit_code is None for role in program.roles}
+            up = bool(self.slack.socket.connections) and len(alive) == len(ROLES)
             if up and since:
                 self.away.append((since, self.world.now()))
             since = None if up else since or self.world.now()
@@ -225,20 +237,18 @@ def _text(value: object) -> str:
 
 
 async def _link(settings: Settings, world: World) -> None:
-    """What an admin does once."""
+    """What an admin does once, without asking anybody."""
     settings.data_dir.mkdir(parents=True)
-    async with AsyncExitStack() as stack:
-        ledger = await Ledger.open(settings.ledger_url, kind=SANDBOX, now=world.now)
-        stack.push_async_callback(ledger.close)
-        vendors = await connect(settings, SystemClock(), stack)
-        for person in (world.people[key] for key in RESPONDERS):
-            await link_responder(
-                person.email,
-                slack_user=person.slack,
-                ledger=ledger,
-                chat=vendors.slack,
-                directory=vendors.reader,
-                home_team=vendors.slack.team,
-                pager=vendors.pager,
-                by="torture",
-            )
+    ledger = await Ledger.open(settings.ledger_url, kind=SANDBOX, now=world.now)
+    for who in (world.people[key] for key in RESPONDERS):
+        person = Person(
+            id=str(who.okta),
+            email=who.email,
+            name=who.name,
+            slack_team=world.seed["workspace"]["id"],
+            slack_user=who.slack,
+            pagerduty_user=who.pagerduty,
+            decides=True,
+        )
+        await ledger.link(person, by="torture")
+    await ledger.close()
