@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Coroutine, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -62,7 +62,7 @@ class Front:
         http = Http(
             ledger,
             settings.pagerduty_webhook_secrets,
-            ready=lambda: {"warm": self.warm.is_set(), "slack": self._connected},
+            ready=lambda: {"warm": self.warm.is_set(), "slack": self._connected, "ledger": not ledger.trouble},
             metrics=lambda: metrics.exposition(ledger),
         )
         self.url = await http.start(settings.http_host, settings.http_port)
@@ -74,9 +74,10 @@ class Front:
         return [self._watch(), self._warm_up()]
 
     async def _watch(self) -> None:
-        """Keep readiness true to the connection."""
+        """Keep readiness true to the connection and to the ledger."""
         while True:
             self._connected = await self.socket.is_connected()
+            await self.journey.ledger.is_well()
             await asyncio.sleep(1.0)
 
     async def _warm_up(self) -> None:
@@ -85,7 +86,8 @@ class Front:
         entitlement = next(iter(self.journey.rules.entitlements.values()))
         nobody = Person(id="", email="", name="")
         draft = Draft("rehearsal", entitlement.id, nobody, nobody, minutes=1, justification="")
-        await self.journey.ledger.rehearse(draft, entitlement)
+        with suppress(Fault):
+            await self.journey.ledger.rehearse(draft, entitlement)
         try:
             await self.knowledge.warm()
             summary = await self.knowledge.index()
