@@ -17,7 +17,8 @@ from bot.vendors import connect
 
 
 @asynccontextmanager
-async def _ledger(settings: Settings) -> AsyncIterator[Ledger]:
+async def opened(settings: Settings) -> AsyncIterator[Ledger]:
+    """The ledger of a production run, beside the program that may be running."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     ledger = await Ledger.open(settings.ledger_url, kind=PRODUCTION, now=SystemClock().now)
     try:
@@ -28,7 +29,7 @@ async def _ledger(settings: Settings) -> AsyncIterator[Ledger]:
 
 async def link(settings: Settings, email: str, slack_user: str) -> Person:
     """Look the three accounts up, and keep their ids."""
-    async with AsyncExitStack() as stack, _ledger(settings) as ledger:
+    async with AsyncExitStack() as stack, opened(settings) as ledger:
         vendors = await connect(settings, SystemClock(), stack, roles=[FRONT])
         return await link_responder(
             email,
@@ -44,18 +45,18 @@ async def link(settings: Settings, email: str, slack_user: str) -> Person:
 
 async def everybody(settings: Settings) -> Sequence[Person]:
     """All links."""
-    async with _ledger(settings) as ledger:
+    async with opened(settings) as ledger:
         return await ledger.people()
 
 
 async def unlink(settings: Settings, email: str) -> bool:
     """Forget somebody's link; false when there was none."""
-    async with _ledger(settings) as ledger:
+    async with opened(settings) as ledger:
         found = [person for person in await ledger.people() if person.email.casefold() == email.casefold()]
         return bool(found) and await ledger.unlink(found[0].id, by=f"admin {getpass.getuser()}")
 
 
 async def trail(settings: Settings, request: str | None = None) -> Sequence[AuditEvent]:
     """The audit trail, of one request or whole."""
-    async with _ledger(settings) as ledger:
+    async with opened(settings) as ledger:
         return await ledger.events(request)

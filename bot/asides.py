@@ -136,7 +136,8 @@ class Asides:
         audit = Audit(person.id, "request.withdrawn", {"receipt": press.receipt})
         jobs = (*CLOSED_JOBS, Due("home", subject=press.who))
         if not await self.journey.ledger.move(request.id, Event.WITHDRAWN, audit=audit, values=values, jobs=jobs):
-            raise Refused(cards.too_late(request), rule="decision#too-late")
+            now = await self.journey.ledger.request(request.id)  # somebody else was quicker
+            raise Refused(cards.too_late(now), rule="decision#too-late")
 
     async def give_back(self, request: Request, person: Person, press: Press) -> None:
         """Early end: the requester or the beneficiary no longer needs it."""

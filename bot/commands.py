@@ -158,7 +158,7 @@ def index(data_dir: Path | None, documents: Path | None, *, rebuild: bool) -> No
 
     async def work(knowledge: Knowledge) -> None:
         await knowledge.warm()
-        with _bar() as (_, advance):
+        with bar() as (_, advance):
             summary = await knowledge.index(advance, rebuild=rebuild)
         change = summary.change
         out.print(f"{summary.documents} documents, {summary.passages} passages; embedder: {summary.embedder}")
@@ -171,8 +171,8 @@ def index(data_dir: Path | None, documents: Path | None, *, rebuild: bool) -> No
     asyncio.run(_with_knowledge(data_dir, documents, work))
 
 
-class _bar:  # noqa: N801 - a context manager used like a function
-    """A progress bar a step, as the index names its steps."""
+class bar:  # noqa: N801 - a context manager used like a function
+    """A progress bar a step, as the work names its steps."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

@@ -34,7 +34,6 @@ STUCK_TRIES, STUCK_BACK_OFF = 10, 300.0
 DATABASE_AWAY_SECONDS = 1.0
 GRACE_SECONDS = 8.0  # less than what supervisors wait after SIGTERM
 AT_ONCE = 256
-SEEN_FIRST = "card"
 BURST, BURST_SECONDS = 8, 0.1
 
 
@@ -74,6 +73,7 @@ class Worker:
         self._on_trouble = on_trouble
         self._wake = asyncio.Event()
         self._running: dict[int, tuple[Job, asyncio.Task[None]]] = {}
+        self._handed_over: set[int] = set()
         self._stopping = False
         self.grace_seconds = GRACE_SECONDS
 
@@ -89,6 +89,7 @@ class Worker:
     async def run(self) -> None:
         """Until `stop`; then what is running is finished."""
         await self._ledger.release_leases(self._roles)
+        self._ledger.hand_first_cards_to(self._take, lease=LEASE_SECONDS)
         async with self._ledger.heard(self._roles, self.wake), _beside(self._keep_leases()):
             while not self._stopping:
                 await self._turn()
@@ -162,11 +163,16 @@ class Worker:
         """Never a job that runs here still, whatever the clock did to its lease."""
         return await self._ledger.claim(self._roles, most=room, lease=LEASE_SECONDS, running=self._jobs())
 
+    def _take(self, job: Job) -> None:
+        """The card of a request that was just stored: the first that people see of it."""
+        self._handed_over.add(job.id)
+        self._start(job, after=0.0)
+
     def _start_all(self, jobs: Sequence[Job]) -> None:
-        """In a burst the first things that people see go out before anything else about those requests begins."""
-        burst = sum(job.kind == SEEN_FIRST for job in jobs) > BURST
+        """In a burst of new requests their cards go out before anything else about them begins."""
+        burst = len(self._handed_over) > BURST
         for job in jobs:
-            self._start(job, after=BURST_SECONDS if burst and job.kind != SEEN_FIRST else 0.0)
+            self._start(job, after=BURST_SECONDS if burst else 0.0)
 
     def _start(self, job: Job, *, after: float) -> None:
         task = asyncio.create_task(self._attempt(job, after), name=f"{job.subject} {job.kind}")
@@ -177,6 +183,7 @@ class Worker:
         """There is room again, for whatever had none."""
         crowded = len(self._running) >= min(AT_ONCE, LANE_ROOM)
         del self._running[job.id]
+        self._handed_over.discard(job.id)
         if crowded:
             self.wake()
 

@@ -7,12 +7,15 @@ writer thread (WAL, synchronous=FULL), PostgreSQL on a few, so nothing here bloc
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from bot.core.request import Draft, Entitlement, Request
+from bot.core.traffic import Traffic
 from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
 from bot.ledger.grants import Grants
@@ -22,6 +25,8 @@ from bot.ledger.places import Paged, Places, Shown
 from bot.ledger.queue import Figures, Job, Queue
 from bot.ledger.targets import Targets
 
+FIRST = "card"
+
 
 class _Undone(Exception):
     """A rehearsal is over."""
@@ -29,6 +34,50 @@ class _Undone(Exception):
 
 class Ledger(Decisions, Grants, Targets, Places, Links, Hints, Queue):
     """The story's memory, in one piece."""
+
+    _first_to: Callable[[Job], None] | None = None
+    _lease = 0.0
+
+    def hand_first_cards_to(self, take: Callable[[Job], None], *, lease: float) -> None:
+        """From now on a new request's card is claimed as it is stored and given to `take`: somebody waits for it."""
+        self._first_to, self._lease = take, lease
+
+    async def receive(
+        self,
+        draft: Draft,
+        entitlement: Entitlement,
+        *,
+        deadline: datetime,
+        jobs: Sequence[Due],
+        admit: Callable[[Traffic], None] | None = None,
+    ) -> str:
+        """Store a submission with its jobs; the id it got, or the id it has already if its key was seen before.
+
+        `admit` raises `Refused` if what this person has asked for so far stands against one more.
+        """
+        request, first = await self._change(lambda c: self._receive(c, draft, entitlement, deadline, jobs, admit))
+        if first is not None and self._first_to is not None:
+            self._first_to(first)
+        return request
+
+    def _receive(
+        self,
+        c: Connection,
+        draft: Draft,
+        entitlement: Entitlement,
+        deadline: datetime,
+        jobs: Sequence[Due],
+        admit: Callable[[Traffic], None] | None,
+    ) -> tuple[str, Job | None]:
+        if (known := self._known(c, draft.key)) is not None:
+            return known, None
+        if admit is not None:
+            admit(self._traffic(c, draft))
+        request = self._store(c, draft, entitlement, deadline, jobs)
+        if self._first_to is None or all(due.kind != FIRST for due in jobs):
+            return request.id, None
+        first = self._claim_at_once(c, request.id, FIRST, lease=self._lease)
+        return request.id, replace(first, reading=(request, None))
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:
         """A request, and our message of a kind about it as it stands, in one reading."""
@@ -38,10 +87,10 @@ class Ledger(Decisions, Grants, Targets, Places, Links, Hints, Queue):
         return self._load(c, request), self._shown(c, request, kind)
 
     def _with_reading(self, c: Connection, job: Job) -> Job:
-        if job.kind != "card":
+        if job.kind != FIRST:
             return job
         try:
-            return replace(job, reading=self._to_show(c, job.subject, "card"))
+            return replace(job, reading=self._to_show(c, job.subject, FIRST))
         except (KeyError, ValueError):  # of no request: whoever runs it will say so
             return job
 
@@ -49,8 +98,8 @@ class Ledger(Decisions, Grants, Targets, Places, Links, Hints, Queue):
         """Store, read and claim a request that is undone again, so that nobody waits for what the first time takes."""
 
         def work(c: Connection) -> None:
-            request = self._receive(c, draft, entitlement, self._now(), [Due("card")])
-            self._to_show(c, request, "card")
+            request, _ = self._receive(c, draft, entitlement, self._now(), [Due(FIRST)], None)
+            self._to_show(c, request, FIRST)
             raise _Undone
 
         with suppress(_Undone):

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -86,7 +86,10 @@ _WANT = text(
 
 @dataclass(slots=True)
 class _Piece:
-    """Work that waits for the ledger, where its result is told, and how often it was done in vain."""
+    """Work that waits for the ledger, where its result is told, and how often it was done in vain.
+
+    It may be undone and done again.
+    """
 
     work: Callable[[Connection], Any]
     done: asyncio.Future[Any]
@@ -175,16 +178,19 @@ class Database:
         loop.call_soon_threadsafe(self._tell, pieces, results)
 
     def _commit(self, pieces: Sequence[_Piece]) -> Sequence[Any]:
+        """What came of each, result or error. If one fails, each is done again by itself, and undoes no other."""
         following, committing = _Following(), False
         try:
             with self._engine.begin() as connection:
                 connection.info[FOLLOWING] = following
-                results = [_attempt(connection, piece.work, alone=len(pieces) == 1) for piece in pieces]
+                results = [piece.work(connection) for piece in pieces]
                 self._chain(connection, following.events)
                 self._bell.ring_in(connection, following.roles)
                 committing = True
         except Exception as problem:  # noqa: BLE001 - told to whoever waits for it
-            return [Fault("database", in_words(problem), unknown=True) if committing else problem] * len(pieces)
+            if committing:
+                return [Fault("database", in_words(problem), unknown=True)] * len(pieces)
+            return [problem] if len(pieces) == 1 else [self._commit([piece])[0] for piece in pieces]
         self._bell.ring(following.roles)
         return results
 
@@ -277,6 +283,11 @@ class Database:
         _following(c).roles.update(row["role"] for row in rows if row["due"] < soon)
 
 
+def ring_for(c: Connection, kinds: Iterable[str]) -> None:
+    """Jobs of these kinds are due now: whoever does them is told after the commit."""
+    _following(c).roles.update(kind_of(kind).role for kind in kinds)
+
+
 def trail(c: Connection, request: str | None = None) -> list[AuditEvent]:
     """The events of one request, or all of them."""
     query = select(t.events).order_by(t.events.c.seq)
@@ -288,22 +299,6 @@ def trail(c: Connection, request: str | None = None) -> list[AuditEvent]:
 def _following(c: Connection) -> _Following:
     following: _Following = c.info[FOLLOWING]
     return following
-
-
-def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone: bool) -> Any:
-    """The result of a piece of work, or its error, which undoes that piece and no other."""
-    if alone:
-        return work(connection)
-    events = _following(connection).events
-    told = len(events)
-    try:
-        with connection.begin_nested():
-            return work(connection)
-    except Exception as problem:
-        del events[told:]
-        if isinstance(problem, DBAPIError) and problem.connection_invalidated:
-            raise  # there is no transaction any more
-        return problem
 
 
 def _is_worth_another_try(result: Any) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Float, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.sql.functions import FunctionElement
@@ -42,7 +43,10 @@ def is_shared(engine: Engine) -> bool:
 
 def file_of(url: str) -> Path | None:
     """The file of a SQLite database."""
-    address = make_url(url)
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        return None
     on_disk = address.drivername.startswith("sqlite") and address.database not in (None, "", ":memory:")
     return Path(str(address.database)) if on_disk else None
 

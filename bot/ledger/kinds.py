@@ -42,6 +42,7 @@ KINDS = {
     "plan": Kind("directory", "works out what exactly would change, and what policy says of it"),
     "plan_note": Kind("pagerduty", "writes a changed plan on the incident"),
     "poll": Kind("pagerduty", "reads the comments of the incident"),
+    "press": Kind("directory", "does what somebody's press of a button asks for, if they may"),
     "question_note": Kind("pagerduty", "writes a question or its answer on the incident"),
     "repage": Kind("pagerduty", "pages once more after a page was closed undecided"),
     "reply": Kind("slack", "tells one person what became of their answer"),

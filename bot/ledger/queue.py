@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from bot.core.request import Request
 from bot.ledger import tables as t
-from bot.ledger.database import Audit, Database, Due
+from bot.ledger.database import Audit, Database, Due, ring_for
 from bot.ledger.engine import database_clock
 from bot.ledger.kinds import LANE_ROOM, kind_of
 from bot.ledger.places import Shown
@@ -59,6 +59,19 @@ class Figures:
     requests: Mapping[str, int]
     jobs: Mapping[str, int]
     late: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job as people are told of it; `runs` while somebody has claimed it."""
+
+    subject: str
+    kind: str
+    does: str
+    due: datetime
+    attempts: int
+    trouble: str
+    runs: bool
 
 
 def _of(roles: tuple[str, ...]) -> ColumnElement[bool]:
@@ -94,6 +107,12 @@ _LEASE = (
     .where(t.jobs.c.id == bindparam("job"))
     .values(leased_until=_UNTIL, attempts=t.jobs.c.attempts + 1, claim=t.jobs.c.claim + 1)
 )
+_LEASE_AT_ONCE = (
+    update(t.jobs)
+    .where(t.jobs.c.subject == bindparam("s"), t.jobs.c.kind == bindparam("k"))
+    .values(leased_until=_UNTIL, attempts=t.jobs.c.attempts + 1, claim=t.jobs.c.claim + 1)
+    .returning(t.jobs)
+)
 _OURS = (t.jobs.c.id == bindparam("job")) & (t.jobs.c.claim == bindparam("ours"))
 _RENEW = update(t.jobs).where(_OURS).values(leased_until=_UNTIL)
 _UNCHANGED = _OURS & (t.jobs.c.wanted == bindparam("claimed"))
@@ -125,7 +144,7 @@ class Queue(Database):
             rows = _fitting(found, most, running)
             if rows:
                 c.execute(_LEASE, [{"job": row.id, "lease": lease} for row in rows])
-            return [self._with_reading(c, _job(row)) for row in rows]
+            return [self._with_reading(c, _job(row, claims=1)) for row in rows]
 
         return await self._run(work)
 
@@ -139,6 +158,10 @@ class Queue(Database):
 
     def _with_reading(self, c: Connection, job: Job) -> Job:
         return job
+
+    def _claim_at_once(self, c: Connection, subject: str, kind: str, *, lease: float) -> Job:
+        """A job that was scheduled in this very transaction."""
+        return _job(c.execute(_LEASE_AT_ONCE, {"s": subject, "k": kind, "lease": lease}).one(), claims=0)
 
     async def finish(
         self, job: Job, *, again_at: datetime | None = None, trouble: str = "", retry: bool = False
@@ -173,6 +196,28 @@ class Queue(Database):
         due = await self._run(lambda c: c.execute(query).scalar())
         return datetime.fromtimestamp(due, self._now().tzinfo) if due is not None else None
 
+    async def waiting(self) -> list[Waiting]:
+        """Every job, those in trouble first, then by time."""
+        query = select(t.jobs, (t.jobs.c.leased_until > database_clock()).label("runs"))
+        in_order = query.order_by(case((t.jobs.c.trouble != "", 0), else_=1), t.jobs.c.due)
+        return await self._run(lambda c: [_waiting(row) for row in c.execute(in_order)])
+
+    async def try_now(self, subject: str, kind: str | None, *, by: str) -> list[str]:
+        """Make what failed due at once; its kinds. What waits for its time keeps waiting for it."""
+        failed = (t.jobs.c.subject == subject) & (t.jobs.c.trouble != "") & (t.jobs.c.leased_until == 0.0)
+        if kind is not None:
+            failed &= t.jobs.c.kind == kind
+
+        def work(c: Connection) -> list[str]:
+            now = self._now().timestamp()
+            kinds = sorted(c.execute(update(t.jobs).where(failed).values(due=now).returning(t.jobs.c.kind)).scalars())
+            if kinds:
+                self._append(c, subject, Audit(by, "job.retried", {"kinds": kinds}))
+                ring_for(c, kinds)
+            return kinds
+
+        return await self._change(work)
+
     async def release_leases(self, roles: Sequence[str]) -> None:
         """At the start of the only process of these roles: what was in flight at a crash runs again.
 
@@ -189,9 +234,9 @@ class Queue(Database):
         kinds = select(t.jobs.c.kind, t.jobs.c.due)
 
         def work(c: Connection) -> Figures:
-            waiting = [(kind.partition(":")[0], due) for kind, due in c.execute(kinds).tuples()]
+            waiting = [(kind.partition(":")[0], due) for kind, due in c.execute(kinds)]
             late = max((self._now().timestamp() - due for _, due in waiting), default=0.0)
-            states = {str(state): int(count) for state, count in c.execute(by_state).tuples()}
+            states = {str(state): int(count) for state, count in c.execute(by_state)}
             return Figures(states, Counter(kind for kind, _ in waiting), max(late, 0.0))
 
         return await self._run(work)
@@ -224,8 +269,15 @@ class Queue(Database):
         return await self._run(lambda c: set(c.execute(_TAKEN, asked).scalars()))
 
 
-def _job(row: Row[Any]) -> Job:
-    return Job(row.id, row.subject, row.kind, row.attempts + 1, row.wanted, row.claim + 1, row.lane, row.payload)
+def _job(row: Row[Any], *, claims: int) -> Job:
+    """A job as it stands after `claims` more claims than the row tells."""
+    attempts, claim = row.attempts + claims, row.claim + claims
+    return Job(row.id, row.subject, row.kind, attempts, row.wanted, claim, row.lane, row.payload)
+
+
+def _waiting(row: Row[Any]) -> Waiting:
+    due = datetime.fromtimestamp(row.due, UTC)
+    return Waiting(row.subject, row.kind, kind_of(row.kind).does, due, row.attempts, row.trouble, bool(row.runs))
 
 
 def _claim(job: Job) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +32,6 @@ from bot.core.request import (
     Question,
     Request,
 )
-from bot.core.traffic import Traffic
 from bot.ledger import tables as t
 from bot.ledger.database import Audit, Due
 from bot.ledger.traffic import Asked
@@ -74,38 +73,18 @@ _MOVE = _CHANGE.where(t.requests.c.state == bindparam("was"))
 class Requests(Asked):
     """The rows behind the story."""
 
-    async def receive(
-        self,
-        draft: Draft,
-        entitlement: Entitlement,
-        *,
-        deadline: datetime,
-        jobs: Sequence[Due],
-        admit: Callable[[Traffic], None] | None = None,
-    ) -> str:
-        """Store a submission with its jobs; the id it got, or the id it has already if its key was seen before.
+    def _known(self, c: Connection, key: str) -> str | None:
+        """The request that a submission has become already."""
+        seen = c.execute(_KNOWN, {"k": key}).scalar()
+        return request_id(seen) if seen is not None else None
 
-        `admit` raises `Refused` if what this person has asked for so far stands against one more.
-        """
-        return await self._change(lambda c: self._receive(c, draft, entitlement, deadline, jobs, admit))
-
-    def _receive(
-        self,
-        c: Connection,
-        draft: Draft,
-        entitlement: Entitlement,
-        deadline: datetime,
-        jobs: Sequence[Due],
-        admit: Callable[[Traffic], None] | None = None,
-    ) -> str:
-        seen = c.execute(_KNOWN, {"k": draft.key}).scalar()
-        if seen is not None:
-            return request_id(seen)
-        if admit is not None:
-            admit(self._traffic(c, draft))
-        result = c.execute(_STORE, _row_of(draft, entitlement, now=self._now(), deadline=deadline))
-        number = result.inserted_primary_key
-        request = request_id(number[0] if number else 0)
+    def _store(
+        self, c: Connection, draft: Draft, entitlement: Entitlement, deadline: datetime, jobs: Sequence[Due]
+    ) -> Request:
+        """A new request, as `_load` would read it now."""
+        now = self._now()
+        key = c.execute(_STORE, _row_of(draft, entitlement, now=now, deadline=deadline)).inserted_primary_key
+        request = request_id(key[0] if key else 0)
         detail = {
             "entitlement": draft.entitlement,
             "for": draft.beneficiary.id,
@@ -116,7 +95,7 @@ class Requests(Asked):
         }
         self._append(c, request, Audit(draft.requester.id, "request.received", detail))
         self._schedule(c, request, [Due("expire", at=deadline), *jobs])
-        return request
+        return _received(request, draft, entitlement, now=now, deadline=deadline)
 
     async def request(self, request: str) -> Request:
         """Everything recorded of a request; `KeyError` for an unknown id."""
@@ -273,6 +252,23 @@ def _row_of(draft: Draft, entitlement: Entitlement, *, now: datetime, deadline: 
         "created_at": now,
         "deadline": deadline,
     }
+
+
+def _received(request: str, draft: Draft, entitlement: Entitlement, *, now: datetime, deadline: datetime) -> Request:
+    return Request(
+        id=request,
+        state=State.RECEIVED,
+        entitlement=entitlement,
+        requester=draft.requester,
+        beneficiary=draft.beneficiary,
+        minutes=draft.minutes,
+        justification=draft.justification,
+        ticket=draft.ticket,
+        can_wait=draft.can_wait,
+        origin=draft.origin,
+        created_at=now,
+        deadline=deadline,
+    )
 
 
 def _decision(row: Row[Any]) -> Decision:

@@ -16,6 +16,7 @@ from bot.errors import Fault
 from bot.jobs import LEASE_SECONDS, Worker, back_off, longest_back_off
 from bot.ledger import Due, Job, Ledger, queue
 from tests.bot.conftest import HandClock
+from tests.builders import NOW, a_draft, an_entitlement
 
 ROLES = ("front", "executor")
 PATIENCE = 10.0
@@ -105,6 +106,29 @@ async def test_a_job_runs_once_and_is_gone(shift: Shift) -> None:
     await shift.all_quiet()
     assert shift.ran.count("card") == 1
     assert await shift.waiting() is None
+
+
+async def test_in_a_burst_the_cards_go_out_before_anything_else_about_the_new_requests(
+    shift: Shift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "BURST", 0)
+    monkeypatch.setattr(jobs, "BURST_SECONDS", 1.0)
+    go_on = asyncio.Event()
+    shift.steps["card"] = lambda job: go_on.wait()
+    shift.begin()
+    await shift.all_quiet()
+    count = 9
+    requests = [
+        shift.ledger.receive(
+            a_draft(str(number)), an_entitlement(), deadline=NOW + timedelta(hours=8), jobs=[Due("card"), Due("page")]
+        )
+        for number in range(count)
+    ]
+    await asyncio.gather(*requests)
+    await shift.until(lambda: shift.ran.count("card") == count)
+    assert "page" not in shift.ran
+    go_on.set()
+    await shift.until(lambda: shift.ran.count("page") == count)
 
 
 async def test_what_is_due_later_waits_for_its_time(shift: Shift) -> None:

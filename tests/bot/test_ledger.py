@@ -16,7 +16,7 @@ from bot.core.lifecycle import Event, State
 from bot.core.request import Answer, Decision, Request
 from bot.core.verdict import Outcome, Tally
 from bot.errors import Refused, SettingsError
-from bot.ledger import Audit, Due, Ledger
+from bot.ledger import Audit, Due, Figures, Job, Ledger
 from bot.ledger.engine import open_engine
 from tests.bot.conftest import HandClock
 from tests.builders import NOW, a_decision, a_draft, a_grant, a_person, a_plan, a_request, a_ruling, an_entitlement
@@ -52,6 +52,27 @@ async def state(ledger: Ledger, request: Request) -> State:
 
 
 # --- requests ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_new_request_is_handed_over_as_it_is_stored_with_its_card_claimed(ledger: Ledger) -> None:
+    handed: list[Job] = []
+    ledger.hand_first_cards_to(handed.append, lease=60)
+    request = await received(ledger)
+    assert await received(ledger) == request  # the same submission again hands over nothing
+    (job,) = handed
+    assert (job.subject, job.kind, job.attempts, job.claim) == (request, "card", 1, 1)
+    assert job.reading == await ledger.to_show(request, "card")
+    assert await ledger.claim(("front",), most=9, lease=60) == []
+    await ledger.finish(job)
+    assert await ledger.figures() == Figures({"received": 1}, {"expire": 1}, 0.0)
+
+
+async def test_what_fails_undoes_nothing_that_is_committed_together_with_it(ledger: Ledger) -> None:
+    unknown = ledger.request("TA-99")
+    stored, failed = await asyncio.gather(received(ledger), unknown, return_exceptions=True)
+    assert isinstance(failed, KeyError)
+    assert (await ledger.request(stored)).state is State.RECEIVED
+    assert [event.what for event in await ledger.events()] == ["request.received"]
 
 
 async def test_a_submission_that_comes_twice_is_one_request(ledger: Ledger) -> None:

@@ -43,9 +43,9 @@ SQLITE = (
     closed_at DATETIME,
     UNIQUE ("key")
 )""",
-    """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
-    """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
+    """CREATE INDEX ix_requests_state ON requests (state)""",
+    """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
@@ -202,9 +202,9 @@ POSTGRESQL = (
     PRIMARY KEY (number),
     UNIQUE (key)
 )""",
-    """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
-    """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
+    """CREATE INDEX ix_requests_state ON requests (state)""",
+    """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
