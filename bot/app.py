@@ -11,6 +11,7 @@ import os
 from collections.abc import Collection, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,10 @@ from bot.clock import SandboxClock, SystemClock
 from bot.config import EXECUTOR, FRONT, ROLES, Settings, check_addresses
 from bot.errors import SettingsError
 from bot.jobs import Handler, Worker
-from bot.ledger import Job, Ledger
+from bot.ledger import Ledger
 from bot.ports import Clock
 from bot.rules import Rules
+from bot.tending import tell_if_stuck
 from bot.vendors import connect
 from connectors.okta import OktaGroupActor
 from policies.load import load
@@ -130,16 +132,13 @@ async def _front(base: Base, stack: AsyncExitStack) -> Front:
 def _worker(base: Base, front: Front | None, roles: Collection[str]) -> Worker:
     table: dict[str, Handler] = dict(executor.handlers(base)) if EXECUTOR in roles else {}
     if front is None:
-        return Worker(base.ledger, table, base.clock, roles=tuple(roles), on_trouble=_nobody_to_tell)
+        told = partial(tell_if_stuck, ledger=base.ledger, clock=base.clock)
+        return Worker(base.ledger, table, base.clock, roles=tuple(roles), on_trouble=told)
     from bot.front import handlers
 
     return Worker(
         base.ledger, {**handlers(front), **table}, base.clock, roles=tuple(roles), on_trouble=front.tell_trouble
     )
-
-
-async def _nobody_to_tell(_job: Job, _trouble: str) -> None:
-    """An executor alone has told its log; what people see is the front's."""
 
 
 def check_settings(settings: Settings, kind: str) -> None:

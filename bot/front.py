@@ -31,6 +31,7 @@ from bot.screen import warm as warm_screen
 from bot.showing import Showing
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
+from bot.tending import Tending, tell_if_stuck
 from bot.web import Front as Http
 from connectors.okta_facts import OktaFacts
 from knowledge.embed import Wanted
@@ -97,8 +98,8 @@ class Front:
         gc.freeze()  # the packages' own objects: looking through them again and again holds everything up for 0.1 s
         self.warm.set()
 
-    async def tell_trouble(self, job: Job, _trouble: str) -> None:
-        """The card says what cannot be planned or paged; whoever answered is told once that their answer waits."""
+    async def tell_trouble(self, job: Job, trouble: str) -> None:
+        """The card says what cannot be planned or paged, the channel what is stuck; who answered, that it waits."""
         ledger = self.journey.ledger
         if job.kind in TELLS_THE_CARD:
             await ledger.schedule(job.subject, [Due("card")])
@@ -107,6 +108,7 @@ class Front:
             await ledger.schedule(job.subject, [attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)])
         if job.kind.partition(":")[0] == PRESS and job.attempts == 1:
             await ledger.schedule(job.subject, [Press(**job.payload).reply(f"{job.subject}: {CANNOT_DO}")])
+        await tell_if_stuck(job, trouble, ledger=ledger, clock=self.journey.clock)
 
 
 async def assemble(base: Base, stack: AsyncExitStack) -> Front:
@@ -181,6 +183,7 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         asides.repage,
         asides.home,
         Presses(asides).press,
+        Tending(journey.ledger, journey.chat, journey.limits.responder_channel).stuck,
     ]
     table = {step.__name__: step for step in steps}
     if journey.pager is not None:

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from bot.claims import still_ours
 from bot.config import EXECUTOR, FRONT, ROLES, Settings
 from bot.errors import Fault, SettingsError
 from bot.ports import Clock
@@ -74,7 +75,7 @@ async def connect(
     wanted = [_Wanted("OKTA_API_TOKEN", "OKTA_ORG_URL", _connect_reader(reader), needed=not patient)]
     if voices is not None:
         wanted = [*_speak(voices, stack, patient=patient), *wanted]
-    writer = OktaApi(settings.okta_org_url, settings.okta_write_token.get_secret_value()) if EXECUTOR in roles else None
+    writer = _writer(settings) if EXECUTOR in roles else None
     if writer is not None:
         stack.push_async_callback(writer.close)
         wanted.append(_Wanted("OKTA_WRITE_TOKEN", "OKTA_ORG_URL", _connect_writer(writer), needed=not patient))
@@ -82,6 +83,10 @@ async def connect(
     if problems:
         raise SettingsError("\n".join(problems))
     return Vendors(reader, voices, writer)
+
+
+def _writer(settings: Settings) -> OktaApi:
+    return OktaApi(settings.okta_org_url, settings.okta_write_token.get_secret_value(), before_write=still_ours)
 
 
 def _voices(settings: Settings) -> Voices:

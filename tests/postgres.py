@@ -16,6 +16,7 @@ import pytest
 from psycopg import sql
 
 MISSING = "no PostgreSQL server is installed here (initdb and pg_ctl; Debian: postgresql)"
+NOBODY = 65534
 UNSAFE = {"fsync": "off", "max_connections": "200", "listen_addresses": "''", "log_min_messages": "fatal"}
 
 
@@ -69,8 +70,8 @@ def a_server() -> Iterator[Server]:
     directory = Path(tempfile.mkdtemp(prefix="tinyapprover-pg-"))
     user: list[str] = []
     if os.geteuid() == 0:
-        user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-        shutil.chown(directory, "nobody", "nogroup")
+        user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        os.chown(directory, NOBODY, NOBODY)
     server = Server(directory, user)
     try:
         server.initialise()
