@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ def main(
 ) -> None:
     """Kill the program again and again, and look at what the vendors hold afterwards."""
     out = Console(highlight=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started is ended too
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it tells of every connection that dies
     home = place / database
     if not resume:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import logging
 import multiprocessing
@@ -26,6 +27,7 @@ from bot.logs import set_up
 WARM = multiprocessing.get_context("forkserver")
 WARM.set_forkserver_preload(["tests.warm", "tests.torture.processes"])
 GLANCE = 0.005
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG: an interrupted run leaves nothing behind
 GIVEN = "TORTURE_GIVEN"
 
 Values = dict[str, Any]
@@ -33,6 +35,7 @@ Values = dict[str, Any]
 
 def live(values: Values, roles: Sequence[str], log: str) -> None:
     """One run of the shipped program in these roles, in a process of its own; what it says goes to a file."""
+    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     said = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.dup2(said, sys.stdout.fileno())
     os.dup2(said, sys.stderr.fileno())
