@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bench import small
 from bench.figures import Figure, show
+from bench.machinery import cpu
 from bench.paths import People, measure_ack, measure_burst, measure_one_channel, measure_paths, needed
 from bench.stage import outside, stage
 from bench.waiting import NAMES as FULL
@@ -29,6 +30,7 @@ SMALL: dict[str, Callable[[], Figure]] = {
     "help": small.help_text,
     "commit": small.commit,
     "webhook": webhook,
+    "cpu": cpu,
 }
 NAMES = (*SMALL, *FULL, *STAGED)
 

@@ -127,7 +127,7 @@ class Crowd:
         await acts["fill"](person.key, {"label": "Access", "value": entitlement(kind)})
         while view.hash == first:
             await self._world.wait("version", self._world.version, 1.0)
-        words = f"{_token(case)}: look at yesterday's error logs of the checkout service, as agreed with the team"
+        words = f"{token(case)}: look at yesterday's error logs of the checkout service, as agreed with the team"
         await acts["fill"](person.key, {"label": "Justification", "value": words})
 
     def _person(self, case: int) -> SandboxPerson:
@@ -137,7 +137,7 @@ class Crowd:
 
     async def _submit_all(self, _who: str, args: Mapping[str, Any]) -> Json:
         """Each case submits its form, one every `every` seconds; when each was sent and acknowledged."""
-        return await self._at_pace(args, [(_token(case), self._submission(case)) for case in args["cases"]])
+        return await self._at_pace(args, [(token(case), self._submission(case)) for case in args["cases"]])
 
     def _submission(self, case: int) -> Json:
         person = self._person(case)
@@ -148,7 +148,7 @@ class Crowd:
         """The approver presses *Approve* on the card of each case, one every `every` seconds."""
         cards = dict(self._cards())
         return await self._at_pace(
-            args, [(_token(case), self._click(who, *cards[_token(case)])) for case in args["cases"]]
+            args, [(token(case), self._click(who, *cards[token(case)])) for case in args["cases"]]
         )
 
     def _cards(self) -> Iterator[tuple[str, tuple[Any, Any]]]:
@@ -216,7 +216,7 @@ class Milestones:
     def __init__(self, world: World) -> None:
         self._calls = [call for call in world.calls if call.status is not None and call.status < 300]
         self._case_of_user = {
-            str(person.okta): _token(int(key.removeprefix("requester-")))
+            str(person.okta): token(int(key.removeprefix("requester-")))
             for key, person in world.people.items()
             if key.startswith("requester-")
         }
@@ -265,5 +265,6 @@ def _answered(call: Call) -> float:
     return call.started + (SLOW[call.vendor] if call.fault == "latency" else call.ms / 1000)
 
 
-def _token(case: int) -> str:
+def token(case: int) -> str:
+    """What stands in the justification of a case."""
     return f"case-{case:05d}"

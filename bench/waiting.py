@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import aiohttp
 import policies
 from bench.catalogue import channel, entitlement, write_policies
 from bench.figures import Figure
-from bench.outside import APPROVER, crowded_world
+from bench.outside import APPROVER, crowded_world, token
 from bench.small import environment, running
 from bench.stage import Outside, outside
 from bot.core.lifecycle import Event
@@ -25,7 +25,7 @@ from bot.ledger import Audit, Due, Ledger
 from bot.ports import Incident, Sent
 from policies.load import load
 
-NAMES = ("start-full", "memory-full", "idle-full", "decide-full")
+NAMES = ("start-full", "memory-full", "idle-full", "cpu-full", "decide-full")
 WAITING, QUICK = 10_000, 1_000
 AT_ONCE = 100
 DECISIONS, FEW, EVERY = 100, 20, 0.3
@@ -52,8 +52,10 @@ async def measure_waiting(*, quick: bool) -> AsyncIterator[Figure]:
             yield _start(start_empty, start_full, count)
             await asyncio.sleep(SETTLED)
             yield _memory(empty, _resident(pid), count)
-            yield await _idle(pid, Outside(base, http), count)
-            yield await _decide(Outside(base, http), decisions, count)
+            vendors, cases = Outside(base, http), range(decisions)
+            yield (idle := await _idle(pid, vendors, count))
+            yield await _submit(pid, vendors, [*cases], idle.p50)
+            yield await _decide(vendors, [*cases], count)
 
 
 # --- the figures -----------------------------------------------------------------------------------------------------
@@ -86,12 +88,19 @@ async def _asked(vendors: Outside) -> int:
     return int(told["next"])
 
 
-async def _decide(vendors: Outside, decisions: int, count: int) -> Figure:
-    """From the press of *Approve* to the first write at Okta; the vendors answer at once."""
-    cases = list(range(decisions))
+async def _submit(pid: int, vendors: Outside, cases: Sequence[int], idle: float) -> Figure:
+    """Processor time from submissions to full cards and pages, the idle time aside; the vendors answer at once."""
     await vendors.act("bench.open", cases=cases)
+    begun, used = time.monotonic(), used_ms(pid)
     await vendors.act("bench.submit", cases=cases, every=EVERY)
-    await vendors.until("full", [f"case-{case:05d}" for case in cases])
+    await vendors.until("full", [token(case) for case in cases])
+    cpu = used_ms(pid) - used - idle * (time.monotonic() - begun)
+    made_of = "10 ms; here with everything that is said to the vendors, by their own packages"
+    return Figure("cpu-full", 10.0, made_of, [cpu / len(cases)])
+
+
+async def _decide(vendors: Outside, cases: Sequence[int], count: int) -> Figure:
+    """From the press of *Approve* to the first write at Okta; the vendors answer at once."""
     clicked = await vendors.act("bench.click", cases=cases, every=EVERY)
     seen = await vendors.until("acting", list(clicked))
     samples = [(seen[case]["acting"] - sent) * 1000 for case, (sent, _, _) in clicked.items()]
@@ -102,16 +111,25 @@ async def _decide(vendors: Outside, decisions: int, count: int) -> Figure:
 # --- the program's process -------------------------------------------------------------------------------------------
 
 
+def _family(pid: int) -> list[int]:
+    """A process and all that it has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in _family(int(child)))]
+
+
 def _resident(pid: int) -> float:
-    """Megabytes."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    """Megabytes of all of them."""
+    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in _family(pid))
     return pages * os.sysconf("SC_PAGE_SIZE") / MEGABYTE
 
 
 def used_ms(pid: int) -> float:
-    """Milliseconds of processor time so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+    """Milliseconds of processor time of all of them so far."""
+    ticks = 0
+    for one in _family(pid):
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 async def _link(env: dict[str, str]) -> None:
