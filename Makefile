@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix bench lock clean
+.PHONY: help setup demo test check fix bench torture lock clean
 
 help: ## List these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ fix: $(VENV)/.dev ## Format, and write the generated texts and golden cards agai
 
 bench: $(VENV)/.dev ## Measure the paths beside their limits
 	@$(BIN)/python -m bench $(ARGS)
+
+torture: $(VENV)/.dev ## Kill the program again and again, and look at what is left
+	@$(BIN)/python -m tests.torture $(ARGS)
 
 lock: $(VENV)/.uv ## Resolve the locks again
 	@$(BIN)/uv pip compile pyproject.toml lock/extra.in $(LOCK) -o lock/run.txt

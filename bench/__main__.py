@@ -16,13 +16,23 @@ from rich.console import Console
 
 from bench import small
 from bench.figures import Figure, show
+from bench.machinery import cpu
 from bench.paths import People, measure_ack, measure_burst, measure_one_channel, measure_paths, needed
 from bench.stage import outside, stage
+from bench.waiting import NAMES as FULL
+from bench.waiting import measure_waiting
+from bench.webhook import webhook
 
 PATHS = ("first-card", "decidable", "page", "full-card", "granted")
 STAGED = (*PATHS, "burst", "one-channel", "ack")
-SMALL: dict[str, Callable[[], Figure]] = {"cold": small.cold, "help": small.help_text, "commit": small.commit}
-NAMES = (*SMALL, *STAGED)
+SMALL: dict[str, Callable[[], Figure]] = {
+    "cold": small.cold,
+    "help": small.help_text,
+    "commit": small.commit,
+    "webhook": webhook,
+    "cpu": cpu,
+}
+NAMES = (*SMALL, *FULL, *STAGED)
 
 
 def main(
@@ -48,11 +58,16 @@ def main(
 
 def _figures(wanted: frozenset[str], *, quick: bool) -> Iterator[Figure]:
     yield from (measure() for name, measure in SMALL.items() if name in wanted)
+    if not wanted.isdisjoint(FULL):
+        yield from (figure for figure in _one_by_one(measure_waiting(quick=quick)) if figure.name in wanted)
     if not wanted.isdisjoint(STAGED):
-        with asyncio.Runner() as runner:
-            staged = _staged(wanted, quick=quick)
-            while (figure := runner.run(anext(staged, None))) is not None:
-                yield figure
+        yield from _one_by_one(_staged(wanted, quick=quick))
+
+
+def _one_by_one(measuring: AsyncIterator[Figure]) -> Iterator[Figure]:
+    with asyncio.Runner() as runner:
+        while (figure := runner.run(anext(measuring, None))) is not None:
+            yield figure
 
 
 async def _staged(wanted: frozenset[str], *, quick: bool) -> AsyncIterator[Figure]:

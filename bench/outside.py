@@ -32,6 +32,7 @@ from connectors.sandbox.world import Call, SandboxPerson, World, new_world
 
 APPROVER = "bob"
 AT_ONCE = 8
+PAGES_A_MINUTE = 60_000  # more than PagerDuty's, so that thousands can be opened before anything is measured
 TOKEN = re.compile(r"case-\d{5}")
 ASKED = re.compile(r"TA-\d+")
 SLOW = {"slack": 0.150, "pagerduty": 0.250, "okta": 0.300, "openai": 2.500}
@@ -43,7 +44,7 @@ def crowded_world(people: int) -> World:
     """The sandbox's people and `people` requesters, with a channel and a group for each entitlement."""
     world = new_world()
     for number in range(people):
-        person = _requester(number)
+        person = requester(number)
         world.people[person.key] = person
     world.seed["channels"] += [
         {"id": channel(n), "name": f"bench-{n:02d}", "private": True, "members": [APPROVER]} for n in range(KINDS)
@@ -52,7 +53,8 @@ def crowded_world(people: int) -> World:
     return world
 
 
-def _requester(number: int) -> SandboxPerson:
+def requester(number: int) -> SandboxPerson:
+    """One of a crowd: an engineer like every other."""
     return SandboxPerson(
         key=f"requester-{number}",
         name=f"Requester {number}",
@@ -75,7 +77,7 @@ async def _serve(people: int, pipe: Connection) -> None:
     world = crowded_world(people)
     slack = Slack(world)
     crowd = Crowd(world, slack)
-    sandbox = Sandbox([slack, PagerDuty(world), Okta(world), OpenAI(world), crowd], world)
+    sandbox = Sandbox([slack, PagerDuty(world, per_minute=PAGES_A_MINUTE), Okta(world), OpenAI(world), crowd], world)
     pipe.send(await sandbox.start())
     try:
         await asyncio.to_thread(pipe.recv)
@@ -125,7 +127,7 @@ class Crowd:
         await acts["fill"](person.key, {"label": "Access", "value": entitlement(kind)})
         while view.hash == first:
             await self._world.wait("version", self._world.version, 1.0)
-        words = f"{_token(case)}: look at yesterday's error logs of the checkout service, as agreed with the team"
+        words = f"{token(case)}: look at yesterday's error logs of the checkout service, as agreed with the team"
         await acts["fill"](person.key, {"label": "Justification", "value": words})
 
     def _person(self, case: int) -> SandboxPerson:
@@ -135,7 +137,7 @@ class Crowd:
 
     async def _submit_all(self, _who: str, args: Mapping[str, Any]) -> Json:
         """Each case submits its form, one every `every` seconds; when each was sent and acknowledged."""
-        return await self._at_pace(args, [(_token(case), self._submission(case)) for case in args["cases"]])
+        return await self._at_pace(args, [(token(case), self._submission(case)) for case in args["cases"]])
 
     def _submission(self, case: int) -> Json:
         person = self._person(case)
@@ -146,7 +148,7 @@ class Crowd:
         """The approver presses *Approve* on the card of each case, one every `every` seconds."""
         cards = dict(self._cards())
         return await self._at_pace(
-            args, [(_token(case), self._click(who, *cards[_token(case)])) for case in args["cases"]]
+            args, [(token(case), self._click(who, *cards[token(case)])) for case in args["cases"]]
         )
 
     def _cards(self) -> Iterator[tuple[str, tuple[Any, Any]]]:
@@ -214,7 +216,7 @@ class Milestones:
     def __init__(self, world: World) -> None:
         self._calls = [call for call in world.calls if call.status is not None and call.status < 300]
         self._case_of_user = {
-            str(person.okta): _token(int(key.removeprefix("requester-")))
+            str(person.okta): token(int(key.removeprefix("requester-")))
             for key, person in world.people.items()
             if key.startswith("requester-")
         }
@@ -250,6 +252,7 @@ class Milestones:
 
     def _okta(self, call: Call) -> None:
         if (written := PASSED_ON.fullmatch(call.route)) is not None:
+            self._seen[self._case_of_user[written["user"]]].setdefault("acting", call.started)
             self._written[written["user"]] = _answered(call)
         elif (read := READ_BACK.fullmatch(call.route)) and call.started >= self._written.get(
             read["user"], float("inf")
@@ -262,5 +265,6 @@ def _answered(call: Call) -> float:
     return call.started + (SLOW[call.vendor] if call.fault == "latency" else call.ms / 1000)
 
 
-def _token(case: int) -> str:
+def token(case: int) -> str:
+    """What stands in the justification of a case."""
     return f"case-{case:05d}"

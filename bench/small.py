@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -41,16 +42,16 @@ def cold() -> Figure:
     """From the command to `/readyz`: settings checked, vendors asked, Slack connected, documents indexed."""
     with tempfile.TemporaryDirectory() as directory, outside(0) as base:
         data = Path(directory)
-        first, second = (asyncio.run(_until_ready(_environment(base, data))) for _ in range(2))
+        first, second = (asyncio.run(_until_ready(environment(base, data))) for _ in range(2))
     imports = _wall(sys.executable, "-c", IMPORTS)
     made_of = "importing Bolt, its socket client, SQLAlchemy, pydantic, aiohttp, cedarpy and typer, and nothing else"
     notes = (f"the first start, which also embeds the documents, took {first:.0f} ms",)
     return Figure("cold", imports, made_of, [second], notes=notes)
 
 
-def _environment(base: str, data: Path) -> dict[str, str]:
+def environment(base: str, data: Path, **more: str) -> dict[str, str]:
     """A production run's settings, with every vendor address on loopback."""
-    own = {"TINYAPPROVER_POLICIES": str(Path(str(policies.__file__)).parent), "TINYAPPROVER_CLOCK_URL": ""}
+    own = {"TINYAPPROVER_POLICIES": str(Path(str(policies.__file__)).parent), "TINYAPPROVER_CLOCK_URL": "", **more}
     settings = sandbox_settings(base, crowded_world(0), data, TINYAPPROVER_HTTP_PORT=_free_port())
     values = {name: getattr(settings, field) for field, name in setting_names().items()}
     texts = {name: _text(value) for name, value in values.items() if value is not None}
@@ -71,6 +72,13 @@ def _free_port() -> int:
 
 
 async def _until_ready(environment: dict[str, str]) -> float:
+    async with running(environment) as (_, ms):
+        return ms
+
+
+@asynccontextmanager
+async def running(environment: dict[str, str]) -> AsyncIterator[tuple[int, float]]:
+    """`tinyapprover run` in a process of its own: its pid, and how many milliseconds it took until `/readyz`."""
     begun = time.monotonic()
     quiet = asyncio.subprocess.DEVNULL
     program = await asyncio.create_subprocess_exec(
@@ -79,7 +87,7 @@ async def _until_ready(environment: dict[str, str]) -> float:
     try:
         async with aiohttp.ClientSession() as http:
             await until_ready(http, f"http://127.0.0.1:{environment['TINYAPPROVER_HTTP_PORT']}")
-        return (time.monotonic() - begun) * 1000
+        yield program.pid, (time.monotonic() - begun) * 1000
     finally:
         program.terminate()
         await program.wait()

@@ -34,12 +34,11 @@ Seen = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """A running program and the address of its outside."""
+class Outside:
+    """The address of the outside, and what can be done there."""
 
     base: str
     http: aiohttp.ClientSession
-    running: Running
 
     async def act(self, do: str, **arguments: Any) -> Json:
         return await self._send("POST", "act", {"as": APPROVER, "do": do, **arguments})
@@ -69,6 +68,13 @@ class Stage:
             told: Json = await answer.json()
             assert answer.status == 200, told
             return told
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Outside):
+    """A running program and its outside."""
+
+    running: Running
 
 
 @dataclass(frozen=True, slots=True)

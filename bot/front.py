@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -68,7 +68,7 @@ class Front:
         http = Http(
             ledger,
             settings.pagerduty_webhook_secrets,
-            ready=lambda: {"warm": self.warm.is_set(), "slack": self._connected},
+            ready=lambda: {"warm": self.warm.is_set(), "slack": self._connected, "ledger": not ledger.trouble},
             lives=lambda: self.lives(),
             metrics=lambda: metrics.exposition(ledger, gauges=self.socket.gauges()),
         )
@@ -83,9 +83,10 @@ class Front:
         return self._connected
 
     async def watch_slack(self) -> None:
-        """Keep readiness true to the connection, and have it replaced when it stays unwell."""
+        """Keep readiness true to the connection, which is replaced when it stays unwell, and to the ledger."""
         while True:
             self._connected = await self.socket.look()
+            await self.journey.ledger.is_well()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def warm_up(self) -> None:
@@ -94,7 +95,8 @@ class Front:
         entitlement = next(iter(self.journey.rules.entitlements.values()))
         nobody = Person(id="", email="", name="")
         draft = Draft("rehearsal", entitlement.id, nobody, nobody, minutes=1, justification="")
-        await self.journey.ledger.rehearse(draft, entitlement)
+        with suppress(Fault):
+            await self.journey.ledger.rehearse(draft, entitlement)
         try:
             await self.knowledge.warm()
             summary = await self.knowledge.index()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from bot.errors import SettingsError
+from bot.hints import Hints
 from bot.ledger import Ledger
 from bot.webhooks import PATH, REFUSED
 from connectors.pagerduty_webhook import WebhookEvent, parse_event, verify_signature
@@ -35,6 +36,10 @@ class Front:
     _runner: web.AppRunner | None = field(default=None)
     _refused: int = 0
     _refused_at: float = -REFUSED_EVERY
+    _hints: Hints = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._hints = Hints(self.ledger)
 
     async def start(self, host: str, port: int) -> str:
         """Listen; `SettingsError` when the address is taken. Returns the base address."""
@@ -99,7 +104,7 @@ class Front:
         """One commit, then the answer; what cannot be stored in time is asked for again, and taken once."""
         try:
             async with asyncio.timeout(STORE_SECONDS):
-                await self.ledger.take_hint(event.id, event.incident_id)
+                await self._hints.take(event.id, event.incident_id)
         except Exception as problem:  # noqa: BLE001 - whatever holds the database up, PagerDuty keeps the event
             log.warning("an event could not be stored: %s", problem, extra={"step": "webhook", "vendor": "pagerduty"})
             return web.Response(status=503, text="try again")

@@ -8,11 +8,12 @@ the winner left; so every piece may be done twice and tells nobody anything befo
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    update,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
@@ -37,7 +39,10 @@ from bot.ledger.engine import AT_ONCE, file_of, is_shared, new_bell, open_engine
 from bot.ledger.kinds import kind_of
 from bot.ledger.locks import RoleLock
 from bot.ledger.migrations import prepare
+from bot.ledger.troubles import in_words
 from bot.ledger.wake import Bell, heard
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 TOGETHER = 64
@@ -70,6 +75,7 @@ class Audit:
 # Statements are built once: building them per call costs more than running them.
 _HEAD = select(t.events.c.seq, t.events.c.hash).order_by(t.events.c.seq.desc()).limit(1)
 _EVENT = insert(t.events)
+_TOUCH = update(t.stamp).values(value=t.stamp.c.value)
 _HOLD_THE_HEAD = text("SELECT pg_advisory_xact_lock(8241953)")  # any number, the same in every replica
 _WANT = text(
     "INSERT INTO jobs (subject, kind, role, lane, due, wanted, attempts, claim, leased_until, payload, trouble) "
@@ -102,7 +108,8 @@ class _Following:
 class Database:
     """Transactions, and what every one of them may carry: events and jobs.
 
-    `on_commit` is called (on the loop) after every transaction that scheduled jobs.
+    `on_commit` is called (on the loop) after every transaction that scheduled jobs; `trouble` says why nothing can be
+    committed, and is empty while all is well.
     """
 
     def __init__(self, engine: Engine, now: Callable[[], datetime], bell: Bell) -> None:
@@ -115,6 +122,7 @@ class Database:
         self._taking = threading.Lock()
         self._locks: list[RoleLock] = []
         self.on_commit: Callable[[], None] = lambda: None
+        self.trouble = ""
 
     @classmethod
     async def open(cls, url: str, *, kind: str, now: Callable[[], datetime], roles: Sequence[str] = ()) -> Self:
@@ -129,7 +137,7 @@ class Database:
                 ledger._take(roles, file_of(url))
                 await ledger._run(lambda connection: _set_up(connection, kind))
             except (SQLAlchemyError, Fault, ImportError, ValueError) as problem:
-                why = str(getattr(problem, "orig", None) or problem).partition("\n")[0]
+                why = problem.what if isinstance(problem, Fault) else in_words(problem)
                 raise SettingsError(f"TINYAPPROVER_DATABASE_URL: this database cannot be used ({why})") from None
             undo.pop_all()
             return ledger
@@ -187,7 +195,7 @@ class Database:
                 committing = True
         except Exception as problem:  # noqa: BLE001 - told to whoever waits for it
             if committing:
-                return [Fault("database", _first_line(problem), unknown=True)] * len(pieces)
+                return [Fault("database", in_words(problem), unknown=True)] * len(pieces)
             return [problem] if len(pieces) == 1 else [self._commit([piece])[0] for piece in pieces]
         self._bell.ring(following.roles)
         return results
@@ -201,9 +209,24 @@ class Database:
                 piece.lost += 1
                 loop.call_later(FIRST_WAIT * (2**piece.lost - 2), self._submit, piece)
             elif isinstance(result, BaseException):
-                piece.done.set_exception(_told(result))
+                piece.done.set_exception(self._told(result))
             else:
                 piece.done.set_result(result)
+
+    def _told(self, problem: BaseException) -> BaseException:
+        """A database that cannot be reached, or has no room, is a fault like any vendor's: tried again later."""
+        told = Fault("database", in_words(problem)) if isinstance(problem, OperationalError) else problem
+        self.trouble = told.what if isinstance(told, Fault) else self.trouble
+        return told
+
+    async def is_well(self) -> bool:
+        """Whether changes can be committed. After trouble that is asked by a change that changes nothing."""
+        if self.trouble:
+            with suppress(Fault):
+                await self._run(lambda c: c.execute(_TOUCH))
+                log.info("the database is well again after: %s", self.trouble)
+                self.trouble = ""
+        return not self.trouble
 
     async def _change(self, work: Callable[[Connection], T]) -> T:
         result = await self._run(work)
@@ -295,15 +318,6 @@ def _sqlstate(problem: DBAPIError) -> str | None:
     """PostgreSQL's code of an error, in which None is no answer at all; SQLite has no codes."""
     code: str | None = getattr(problem.orig, "sqlstate", "")
     return code
-
-
-def _told(problem: BaseException) -> BaseException:
-    """A database that cannot be reached, or has no room, is a fault like any vendor's: tried again later."""
-    return Fault("database", _first_line(problem)) if isinstance(problem, OperationalError) else problem
-
-
-def _first_line(problem: BaseException) -> str:
-    return str(getattr(problem, "orig", None) or problem).partition("\n")[0]
 
 
 def _job_row(subject: str, due: Due, *, now: datetime) -> dict[str, Any]:

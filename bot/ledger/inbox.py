@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +13,13 @@ from bot.ledger.database import Due
 from bot.ledger.queue import Queue
 
 EVENTS = "pagerduty.event"
-_CASE = select(t.incidents.c.request_id).where(t.incidents.c.incident_id == bindparam("i"))
+_CASES = select(t.incidents.c.incident_id, t.incidents.c.request_id).where(
+    t.incidents.c.incident_id.in_(bindparam("incidents", expanding=True))
+)
+_TAKEN = select(t.inbox.c.delivery_id).where(
+    t.inbox.c.source == bindparam("by"), t.inbox.c.delivery_id.in_(bindparam("ids", expanding=True))
+)
+_TAKE = insert(t.inbox)
 _SEEN_AGAIN = (
     update(t.seen)
     .where(t.seen.c.name == bindparam("n"))
@@ -33,21 +40,32 @@ class Seen:
 class Inbox(Queue):
     """Deliveries from outside."""
 
-    async def take_hint(self, event_id: str, incident_id: str | None) -> str:
-        """Take a webhook's event in one commit: its incident, if it is ours, is read next. `taken`, `repeated`, or
-        `other` for what is about nothing of ours."""
+    async def hear(self, told: Mapping[str, str | None]) -> None:
+        """Take webhook events (event id to incident id) in one commit: an incident of ours is read next.
 
-        def work(c: Connection) -> str:
-            case = c.execute(_CASE, {"i": incident_id}).scalar() if incident_id else None
-            hinted = Due("poll", payload={"hinted": self._now().isoformat()})
-            if case is None:
-                outcome = "other"
-            else:
-                outcome = "taken" if self._accept(c, EVENTS, event_id, case, None, [hinted]) else "repeated"
-            self._see(c, f"webhook.{outcome}", 1, "")
-            return outcome
+        Each counts as `taken`, `repeated`, or `other` when it is about nothing of ours.
+        """
+        if await self._run(lambda c: self._hear(c, told)):
+            self.on_commit()
 
-        return await self._change(work)
+    def _hear(self, c: Connection, told: Mapping[str, str | None]) -> bool:
+        found = c.execute(_CASES, {"incidents": sorted({one for one in told.values() if one})}).all()
+        cases: dict[str | None, str] = {row.incident_id: row.request_id for row in found}
+        ours = {event: cases[incident] for event, incident in told.items() if incident in cases}
+        taken = set(c.execute(_TAKEN, {"by": EVENTS, "ids": list(ours)}).scalars()) if ours else set()
+        new = {event: case for event, case in ours.items() if event not in taken}
+        if new:
+            c.execute(_TAKE, [{"source": EVENTS, "delivery_id": one, "at": self._now()} for one in new])
+        hinted = Due("poll", payload={"hinted": self._now().isoformat()})
+        for case in sorted(set(new.values())):
+            self._schedule(c, case, [hinted])
+        self._count(c, taken=len(new), repeated=len(taken), other=len(told) - len(ours))
+        return bool(new)
+
+    def _count(self, c: Connection, **outcomes: int) -> None:
+        for outcome, count in outcomes.items():
+            if count:
+                self._see(c, f"webhook.{outcome}", count, "")
 
     async def see(self, name: str, *, count: int = 1, words: str = "") -> None:
         """Something was seen that `check` and the metrics should tell of."""

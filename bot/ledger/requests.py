@@ -67,7 +67,7 @@ _ROWS = select(  # with a row comes what else there is about it, so that only th
 _REQUEST = _ROWS.where(t.requests.c.number == bindparam("n"))
 _UNSETTLED = _ROWS.where(
     t.requests.c.state.in_([State.APPROVED.value, State.FAILED.value])
-    | exists().where(t.grants.c.request_id == ID, t.grants.c.revoked_at.is_(None))
+    | exists().where(t.requests.c.number == numbered(t.grants.c.request_id), t.grants.c.revoked_at.is_(None))
 ).order_by(t.requests.c.number)
 _DECISIONS = select(t.decisions).where(t.decisions.c.request_id == bindparam("r")).order_by(t.decisions.c.at)
 _QUESTIONS = select(t.questions).where(t.questions.c.request_id == bindparam("r")).order_by(t.questions.c.id)

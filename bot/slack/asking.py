@@ -95,7 +95,7 @@ class Asking:
             self._beside.tell(self._audit_refusal(user_of(body), refused))
             await ack(response_action="errors", errors={refused.field or forms.ACCESS: refused.sentence})
         except (Fault, TimeoutError):
-            sentence = "Your account cannot be looked up right now, so nothing was sent. Try again in a minute."
+            sentence = "Your request cannot be checked and stored right now. Press Request again in a minute."
             await ack(response_action="errors", errors={forms.ACCESS: sentence})
         else:
             await ack()

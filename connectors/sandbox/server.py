@@ -197,18 +197,27 @@ def _play_faults(world: World, vendor: str) -> Any:
     async def play(request: web.Request, handler: Handler) -> web.StreamResponse:
         path = request.path.removeprefix(f"/{vendor}").removeprefix("/api/v1")
         route = f"{request.method} {path}"
-        call = Call(at=world.now(), started=time.monotonic(), vendor=vendor, route=route, body=await _body(request))
+        body, port = await _body(request), _port(request)
+        call = Call(at=world.now(), started=time.monotonic(), vendor=vendor, route=route, body=body, port=port)
         world.record(call)
+        await world.watch(call, "before")
         fault = world.pick_fault(vendor, route)
         call.fault = fault.kind if fault else ""
         try:
             response = await _answer(request, handler, fault, call.started, world)
             call.status = response.status
+            await world.watch(call, "after")
         finally:
             call.ms = (time.monotonic() - call.started) * 1000
         return response
 
     return play
+
+
+def _port(request: web.Request) -> int:
+    """Where it comes from: by it one can find out which process asked."""
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return int(peer[1]) if peer else 0
 
 
 async def _body(request: web.Request) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -61,7 +61,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Call:
-    """One request that reached a stand-in. `status` is None when the answer was cut."""
+    """One request that reached a stand-in, from a port of this machine. `status` is None when the answer was cut."""
 
     at: datetime
     started: float
@@ -71,11 +71,20 @@ class Call:
     status: int | None = None
     fault: str = ""
     ms: float = 0.0
+    port: int = 0
+
+
+async def _nobody_watches(_call: Call, _edge: str) -> None:
+    """What `World.watch` is while nobody does."""
 
 
 @dataclass(slots=True)
 class World:
-    """The shared state of one sandbox."""
+    """The shared state of one sandbox.
+
+    `watch` is told of every call when it has come (`before` anything is done) and when it is done and not answered yet
+    (`after`); it may hold the call up, or end it by an error.
+    """
 
     people: dict[str, SandboxPerson]
     seed: dict[str, Any]
@@ -85,6 +94,7 @@ class World:
     faults: list[Fault] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     base_url: str = ""
+    watch: Callable[[Call, str], Awaitable[None]] = _nobody_watches
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     chance: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311 - repeatable faults

@@ -45,8 +45,8 @@ SQLITE = (
     extends TEXT,
     UNIQUE ("key")
 )""",
-    """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
+    """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE TABLE decisions (
@@ -135,6 +135,7 @@ SQLITE = (
     listed_on VARCHAR NOT NULL,
     PRIMARY KEY (request_id)
 )""",
+    """CREATE INDEX ix_pages_at ON pages (at)""",
     """CREATE INDEX ix_pages_listed_on ON pages (listed_on)""",
     """CREATE TABLE codes (
     request_id VARCHAR NOT NULL,
@@ -237,8 +238,8 @@ POSTGRESQL = (
     PRIMARY KEY (number),
     UNIQUE (key)
 )""",
-    """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
+    """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE TABLE decisions (
@@ -327,6 +328,7 @@ POSTGRESQL = (
     listed_on VARCHAR NOT NULL,
     PRIMARY KEY (request_id)
 )""",
+    """CREATE INDEX ix_pages_at ON pages (at)""",
     """CREATE INDEX ix_pages_listed_on ON pages (listed_on)""",
     """CREATE TABLE codes (
     request_id VARCHAR NOT NULL,

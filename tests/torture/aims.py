@@ -1,0 +1,69 @@
+"""When to kill: at random moments, and right before and right after every kind of outside call, each often enough."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from connectors.sandbox.world import Call
+
+EDGES = ("before", "after")
+RANDOM = "random"
+ENOUGH = 5
+AIMED = 0.65
+SOON, PATIENCE = 2.0, 8.0  # seconds of a life that ends at random, on average; and of one whose call does not come
+EARLY = 0.3  # of those that end at random: while they start, as likely as not
+CHOICES = 4
+_ID = re.compile(r"/(?!v\d/)[^/?]*\d[^/?]*")
+_LASTING = "slack GET /socket"
+
+
+def kind_of(call: Call) -> str:
+    """`okta PUT /groups/*/users/*`."""
+    return f"{call.vendor} {_ID.sub('/*', call.route)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """How a life of the program is to end: at the first of these edges of outside calls, or after so many seconds.
+
+    The seconds count from when it is connected; those of an `early` end, from when it was started.
+    """
+
+    edges: frozenset[str]
+    seconds: float
+    early: bool = False
+
+
+class Aims:
+    """Chooses how each life ends: mostly at what was not hit often enough yet, of all that has been seen."""
+
+    def __init__(self, hits: Mapping[str, int] | None = None) -> None:
+        self.hits = Counter(hits or {})
+
+    def see(self, call: Call) -> None:
+        """A kind of call that is made is one to aim at."""
+        kind = kind_of(call)
+        if kind != _LASTING:
+            for edge in EDGES:
+                self.hits[f"{edge} {kind}"] += 0
+
+    def next(self, chance: random.Random, *, asks: str = "") -> Aim:
+        """`asks` is the vendor that this process asks, if it is one alone."""
+        edges = sorted(edge for edge in set(self.hits) - {RANDOM} if asks in edge)
+        rarest = sorted(edges, key=lambda edge: self.hits[edge])[: len(edges) // 2]
+        wanting = [edge for edge in edges if self.hits[edge] < ENOUGH] or rarest
+        if not wanting or chance.random() > AIMED:
+            return Aim(frozenset(), chance.expovariate(1 / SOON), early=chance.random() < EARLY)
+        return Aim(frozenset(chance.sample(wanting, min(CHOICES, len(wanting)))), PATIENCE)
+
+    def hit(self, what: str) -> None:
+        self.hits[what] += 1
+
+    @property
+    def fewest(self) -> int:
+        """How often the least hit edge of any kind of call was hit."""
+        return min((count for hit, count in self.hits.items() if hit != RANDOM), default=0)
