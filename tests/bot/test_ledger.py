@@ -90,6 +90,14 @@ async def test_what_is_stored_comes_back_as_it_was(ledger: Ledger) -> None:
     )
 
 
+async def test_any_text_that_people_write_is_kept(ledger: Ledger) -> None:
+    words = "tab\tnul\x00 \ufffd \u202e 😀 'quoted' \\ % :x"
+    draft = a_draft("view-\x00", justification=words)
+    request = await ledger.receive(draft, an_entitlement(), deadline=NOW + HOUR, jobs=[])
+    assert (await ledger.request(request)).justification in (words, words.replace("\x00", "\ufffd"))
+    assert await ledger.receive(draft, an_entitlement(), deadline=NOW + HOUR, jobs=[]) == request
+
+
 @pytest.mark.parametrize("unknown", ["TA-2", "TA-", "", "x", "TA-0", "TA--1"])
 async def test_an_id_that_is_not_known_finds_nothing(ledger: Ledger, unknown: str) -> None:
     await received(ledger)
