@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot import page
-from bot.audit import text_hash
 from bot.authority import RESPONDER_SECONDS, concerns, is_responder
 from bot.core.lifecycle import OPEN, Event, State
 from bot.core.request import Entitlement, Person, Request, Sensitivity, Standing
@@ -41,7 +40,7 @@ class Asides:
         """A responder's question goes to the requester, and onto the page."""
         if request.state not in OPEN:
             raise Refused(cards.too_late(request), rule="decision#too-late")
-        audit = Audit(person.id, "question.asked", {"text_sha256": text_hash(words)})
+        audit = Audit(person.id, "question.asked", texts={"question": words})
         await self.journey.ledger.ask(request.id, person.name, words, audit=audit, jobs=_question_jobs)
 
     async def answer(self, request: Request, person: Person, question: int, words: str) -> None:
@@ -49,7 +48,7 @@ class Asides:
         if person.id != request.requester.id:
             raise Refused(f"Only whoever asked for {request.id} can answer.", rule="invariant#requester")
         jobs = (Due("card"), Due("dm"), Due(f"question_note:{question}-answer"))
-        audit = Audit(person.id, "question.answered", {"question": question, "text_sha256": text_hash(words)})
+        audit = Audit(person.id, "question.answered", {"question": question}, {"answer": words})
         stored = await self.journey.ledger.answer(question, words, request=request.id, audit=audit, jobs=jobs)
         if not stored:
             raise Refused("That question has been answered already.", rule="question#answered")
@@ -97,8 +96,8 @@ class Asides:
         return None
 
     async def _passes(self, request: str, incident: str) -> int:
-        events = await self.journey.ledger.events(request)
-        return sum(event.what == PASSED_ON and event.detail["incident"] == incident for event in events)
+        events = await self.journey.ledger.events(request, what=PASSED_ON)
+        return sum(event.detail["incident"] == incident for event in events)
 
     async def look_at_advice(self, request: Request, person: Person) -> None:
         """That somebody looked is recorded before they see it."""

@@ -18,9 +18,10 @@ from bot.ledger.grants import Grants
 from bot.ledger.links import Links
 from bot.ledger.places import Paged, Places, Shown
 from bot.ledger.queue import Figures, Job, Queue
+from bot.ledger.trail import Trail
 
 
-class Ledger(Decisions, Grants, Places, Links, Queue):
+class Ledger(Decisions, Grants, Places, Links, Queue, Trail):
     """The story's memory, in one piece."""
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from secrets import token_hex
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import (
@@ -26,9 +27,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from bot.audit import GENESIS, AuditEvent, event_hash
+from bot.audit import Audit as Audit
 from bot.errors import SettingsError
 from bot.ledger import tables as t
+from bot.ledger.chain import append
 
 T = TypeVar("T")
 TOGETHER = 64
@@ -45,18 +47,7 @@ class Due:
     subject: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """An event to append: who, what, and JSON details."""
-
-    actor: str
-    what: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-
 # Statements are built once: building them per call costs more than running them.
-_HEAD = select(t.events.c.seq, t.events.c.hash).order_by(t.events.c.seq.desc()).limit(1)
-_EVENT = insert(t.events)
 _WANT = text(
     "INSERT INTO jobs (subject, kind, role, due, wanted, attempts, leased_until, payload, trouble) "
     "VALUES (:subject, :kind, :role, :due, 1, 0, 0.0, :payload, '') "
@@ -150,27 +141,8 @@ class Database:
         self.on_commit()
         return result
 
-    async def events(self, request: str | None = None) -> list[AuditEvent]:
-        """The trail, oldest first."""
-        query = select(t.events).order_by(t.events.c.seq)
-        if request is not None:
-            query = query.where(t.events.c.request_id == request)
-        return await self._run(lambda c: [AuditEvent(**row._mapping) for row in c.execute(query)])
-
     def _append(self, c: Connection, request: str, audit: Audit) -> None:
-        head = c.execute(_HEAD).one_or_none()
-        seq, prev = (head.seq + 1, head.hash) if head else (1, GENESIS)
-        at = self._now().isoformat(timespec="milliseconds")
-        body = {
-            "seq": seq,
-            "at": at,
-            "request_id": request,
-            "actor": audit.actor,
-            "what": audit.what,
-            "detail": dict(audit.detail),
-            "prev": prev,
-        }
-        c.execute(_EVENT, {**body, "hash": event_hash(body)})
+        append(c, request, audit, at=self._now())
 
     async def schedule(self, subject: str, jobs: Sequence[Due]) -> None:
         """Want jobs without changing anything else."""
@@ -222,7 +194,7 @@ def _set_up(c: Connection, kind: str) -> None:
     t.metadata.create_all(c)
     stamped = c.execute(select(t.stamp.c.value).where(t.stamp.c.name == "kind")).scalar()
     if stamped is None:
-        c.execute(insert(t.stamp), {"name": "kind", "value": kind})
+        c.execute(insert(t.stamp), [{"name": "kind", "value": kind}, {"name": "id", "value": token_hex(8)}])
     elif stamped != kind:
         raise SettingsError(
             f"this database belongs to a {stamped} run and this is a {kind} run: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import (
@@ -64,7 +65,7 @@ class Grants(Requests):
             grant = grant_of(c.execute(_GRANT, {"r": request.id}).one())
             ends_at = now + timedelta(minutes=grant.minutes)
             row = t.grants.c.request_id == request.id
-            told = Audit(audit.actor, audit.what, {**audit.detail, "ends_at": ends_at.isoformat()})
+            told = replace(audit, detail={**audit.detail, "ends_at": ends_at.isoformat()})
             moved = self._move(c, request.id, Event.GRANTED, told, {}, jobs(ends_at))
             if moved:  # a second reading must not make it last longer
                 c.execute(update(t.grants).where(row).values(verified_at=now, ends_at=ends_at))

@@ -295,6 +295,7 @@ async def test_a_trail_that_was_touched_shows_where(ledger: Ledger, spoil: Spoil
 async def test_one_byte_changed_on_disk_is_found(ledger: Ledger, database: str) -> None:
     await granted(ledger)
     with sqlite3.connect(database.removeprefix("sqlite:///")) as disk:
+        disk.execute("DROP TRIGGER events_no_update")
         disk.execute("UPDATE events SET detail = replace(detail, '60', '61') WHERE seq = 1")
     disk.close()
     assert broken_link(await ledger.events()) == 1

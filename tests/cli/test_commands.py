@@ -203,6 +203,7 @@ async def test_the_trail_is_verified_shown_and_exported(terminal: Terminal) -> N
     exported = await terminal.run("audit", "export", "--format", "csv")
     assert [line.partition(",")[0] for line in exported.out.splitlines()] == ["seq", "1", "2"]
     disk = sqlite3.connect(file)
+    disk.execute("DROP TRIGGER events_no_update")
     disk.execute("UPDATE events SET actor = 'somebody else' WHERE seq = 1")
     disk.commit()
     disk.close()

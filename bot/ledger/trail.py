@@ -1,0 +1,65 @@
+"""The audit trail, read: for a person, for the program, and to be verified from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from bot.audit import Anchor, AuditEvent, AuditText
+from bot.ledger import tables as t
+from bot.ledger.chain import BEFORE_ALL, pages, read_event, read_text
+from bot.ledger.database import Database
+from bot.verifying import Verified, Verifier
+
+AFTER_ALL = -BEFORE_ALL
+
+_HEAD = select(t.events.c.seq, t.events.c.hash, t.events.c.at).order_by(t.events.c.seq.desc()).limit(1)
+_COUNT = select(func.count()).select_from(t.events)
+_BETWEEN = select(t.texts).where(t.texts.c.seq.between(bindparam("first"), bindparam("last")))
+_NAME = select(t.stamp.c.value).where(t.stamp.c.name == "id")
+
+
+class Trail(Database):
+    """What the trail says, and what stands beside it."""
+
+    async def events(self, request: str | None = None, *, what: str | None = None) -> list[AuditEvent]:
+        """The trail, oldest first; of one request, or of one kind."""
+        query = select(t.events).order_by(t.events.c.seq)
+        if request is not None:
+            query = query.where(t.events.c.request_id == request)
+        if what is not None:
+            query = query.where(t.events.c.what == what)
+        return await self._run(lambda c: [read_event(row) for row in c.execute(query)])
+
+    async def texts(self, first: int, last: int) -> list[AuditText]:
+        """The words that still stand beside the events from one number to another."""
+        return await self._run(lambda c: _texts(c, first, last))
+
+    async def head(self) -> Anchor | None:
+        """The last event, as it is told to the outside; None while there is none."""
+        return await self._run(_head)
+
+    async def verify(self, anchors: Sequence[Anchor] = ()) -> Verified:
+        """Read everything once, as it stands, and compare it with itself and with the anchors."""
+        return await self._run(lambda c: _verify(c, anchors))
+
+
+def _head(c: Connection) -> Anchor | None:
+    row = c.execute(_HEAD).one_or_none()
+    if row is None:
+        return None
+    return Anchor(c.execute(_NAME).scalar_one(), row.seq, row.hash, row.at, c.execute(_COUNT).scalar_one())
+
+
+def _texts(c: Connection, first: int, last: int) -> list[AuditText]:
+    return [read_text(row) for row in c.execute(_BETWEEN, {"first": first, "last": last})]
+
+
+def _verify(c: Connection, anchors: Sequence[Anchor]) -> Verified:
+    verifier, after = Verifier(c.execute(_NAME).scalar_one(), anchors), BEFORE_ALL
+    for page in pages(c):
+        verifier.take(page, _texts(c, after + 1, page[-1].seq))
+        after = page[-1].seq
+    verifier.take((), _texts(c, after + 1, AFTER_ALL))
+    return verifier.verified()
