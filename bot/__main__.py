@@ -132,28 +132,39 @@ def people_unlink(email: Annotated[str, typer.Argument(help="Their directory log
 
 @audit.command("verify")
 def audit_verify() -> None:
-    """Check the whole chain: nothing changed, removed, inserted or reordered."""
-    from bot import commands
+    """Check the whole chain, the texts beside it, and the anchors: nothing changed, removed, inserted or cut off."""
+    from bot import audit_commands
 
-    commands.audit_verify()
+    audit_commands.verify()
 
 
 @audit.command("show")
 def audit_show(request: Annotated[str, typer.Argument(help="A request, such as TA-12.")]) -> None:
-    """Everything that happened to one request, in order."""
-    from bot import commands
+    """Everything that happened to one request, in order, with the words that were not erased."""
+    from bot import audit_commands
 
-    commands.audit_show(request)
+    audit_commands.show(request)
 
 
 @audit.command("export")
 def audit_export(
     form: Annotated[str, typer.Option("--format", help="jsonl, csv or ocsf.")] = "jsonl",
 ) -> None:
-    """The whole trail to standard output, a line each."""
-    from bot import commands
+    """The whole trail to standard output, a line each; no words of people."""
+    from bot import audit_commands
 
-    commands.audit_export(form)
+    audit_commands.export(form)
+
+
+Why = Annotated[str, typer.Option("--why", help="The reason, which is kept in the trail.")]
+
+
+@audit.command("abandon")
+def audit_abandon(why: Why) -> None:
+    """Declare that what the anchors tell of is lost, after an older backup was restored; an event for ever."""
+    from bot import audit_commands
+
+    audit_commands.abandon(why)
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from bot.app import PRODUCTION, connect
-from bot.audit import AuditEvent
 from bot.clock import SystemClock
 from bot.config import Settings
 from bot.core.request import Person
@@ -16,7 +15,8 @@ from bot.people import link_responder
 
 
 @asynccontextmanager
-async def _ledger(settings: Settings) -> AsyncIterator[Ledger]:
+async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
+    """The ledger of a production run, for one command."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     ledger = await Ledger.open(settings.ledger_url, kind=PRODUCTION, now=SystemClock().now)
     try:
@@ -27,7 +27,7 @@ async def _ledger(settings: Settings) -> AsyncIterator[Ledger]:
 
 async def link(settings: Settings, email: str, slack_user: str) -> Person:
     """Look the three accounts up, and keep their ids."""
-    async with AsyncExitStack() as stack, _ledger(settings) as ledger:
+    async with AsyncExitStack() as stack, open_ledger(settings) as ledger:
         vendors = await connect(settings, SystemClock(), stack)
         return await link_responder(
             email,
@@ -43,18 +43,12 @@ async def link(settings: Settings, email: str, slack_user: str) -> Person:
 
 async def everybody(settings: Settings) -> Sequence[Person]:
     """All links."""
-    async with _ledger(settings) as ledger:
+    async with open_ledger(settings) as ledger:
         return await ledger.people()
 
 
 async def unlink(settings: Settings, email: str) -> bool:
     """Forget somebody's link; false when there was none."""
-    async with _ledger(settings) as ledger:
+    async with open_ledger(settings) as ledger:
         found = [person for person in await ledger.people() if person.email.casefold() == email.casefold()]
         return bool(found) and await ledger.unlink(found[0].id, by=f"admin {getpass.getuser()}")
-
-
-async def trail(settings: Settings, request: str | None = None) -> Sequence[AuditEvent]:
-    """The audit trail, of one request or whole."""
-    async with _ledger(settings) as ledger:
-        return await ledger.events(request)

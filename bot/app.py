@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bot import metrics
+from bot.anchor_setup import anchoring
+from bot.anchors import Anchoring
 from bot.asides import Asides
 from bot.authority import Attempt, Authority
 from bot.clock import SandboxClock, SystemClock
@@ -150,7 +152,9 @@ async def _begin(
     stack: AsyncExitStack,
 ) -> Running:
     ledger, asides, warm = journey.ledger, Asides(journey), asyncio.Event()
-    worker = Worker(ledger, handlers(journey, asides), clock, roles=ROLES, on_trouble=_tell_trouble(journey))
+    anchors = anchoring(settings, ledger, clock, vendors.slack)
+    table = {**handlers(journey, asides), "anchor": anchors.anchor}
+    worker = Worker(ledger, table, clock, roles=ROLES, on_trouble=_tell_trouble(journey))
     ledger.on_commit = worker.wake
     if isinstance(clock, SandboxClock):
         clock.on_move = worker.wake
@@ -166,6 +170,7 @@ async def _begin(
         ready=lambda: {"warm": warm.is_set(), "slack": connected.get("slack", False)},
         metrics=lambda: metrics.exposition(ledger),
     )
+    await _begin_anchoring(anchors)
     url = await front.start(settings.http_host, settings.http_port)
     stack.push_async_callback(front.stop)
     await socket.start()
@@ -174,6 +179,13 @@ async def _begin(
         work.append(clock.follow())
     tasks = [asyncio.create_task(one) for one in work]
     return Running(settings, ledger, journey, asides, worker, socket, front, url, warm, tasks)
+
+
+async def _begin_anchoring(anchors: Anchoring) -> None:
+    """Not on a database that is older than its anchors."""
+    for trouble in await anchors.check_not_behind():
+        log.warning("starting without having compared the audit trail with its anchors: %s", trouble)
+    await anchors.begin()
 
 
 def handlers(journey: Journey, asides: Asides) -> dict[str, Handler]:

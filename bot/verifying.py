@@ -7,20 +7,26 @@ from dataclasses import dataclass, field
 
 from bot.audit import GENESIS, TEXTS, Anchor, AuditEvent, AuditText, follows, salted_digest
 
-ERASED, GIVEN_UP = "text.erased", "trail.given_up"
+ERASED, ABANDONED = "text.erased", "trail.abandoned"
 SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found: nothing may stand in `findings`. `given_up` is what somebody declared as lost."""
+    """What was found: nothing may stand in `findings`. `strays` are the anchors that fit nothing.
+
+    `abandoned` is what somebody declared as lost.
+    """
 
     events: int
     head: Anchor | None
     findings: tuple[str, ...]
-    anchors: int = 0
+    texts: int = 0
     erased: int = 0
-    given_up: tuple[str, ...] = ()
+    anchors: int = 0
+    anchored_to: int = 0
+    abandoned: tuple[str, ...] = ()
+    strays: tuple[Anchor, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -38,10 +44,11 @@ class Verifier:
     _seq: int = 0
     _broken: int | None = None
     _at: str = ""
+    _texts_seen: int = 0
     _hashes: dict[int, str] = field(default_factory=dict)
     _missing: set[tuple[int, str]] = field(default_factory=set)
     _erased: set[tuple[int, str]] = field(default_factory=set)
-    _given_up: list[AuditEvent] = field(default_factory=list)
+    _abandoned: list[AuditEvent] = field(default_factory=list)
     _findings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -65,11 +72,12 @@ class Verifier:
             self._hashes[event.seq] = event.hash
         if event.what == ERASED:
             self._erased |= _erased_by(event)
-        if event.what == GIVEN_UP:
-            self._given_up.append(event)
+        if event.what == ABANDONED:
+            self._abandoned.append(event)
 
     def _take_texts(self, event: AuditEvent, texts: dict[str, AuditText]) -> None:
         digests = event.detail.get(TEXTS, {})
+        self._texts_seen += len(texts)
         for name, text in texts.items():
             if not _fits(text, digests.get(name)):
                 self._findings.append(f"the {name} beside event {event.seq} is not what was written")
@@ -82,9 +90,12 @@ class Verifier:
             events=self._seq,
             head=head,
             findings=(*self._chain(), *self._texts(), *self._anchor_findings()),
-            anchors=len(self.anchors),
+            texts=self._texts_seen,
             erased=len(self._missing & self._erased),
-            given_up=tuple(_declared(event) for event in self._given_up),
+            anchors=len(self.anchors),
+            anchored_to=max(self._anchored, default=0),
+            abandoned=tuple(_declared(event) for event in self._abandoned),
+            strays=self._strays(),
         )
 
     def _chain(self) -> Iterator[str]:
@@ -97,15 +108,18 @@ class Verifier:
             yield f"the {name} beside event {seq} was removed, and no event says that it was erased"
 
     def _anchor_findings(self) -> Iterator[str]:
-        wrong = [anchor for anchor in self.anchors if not self._explained(anchor)]
+        wrong = self._strays()
         for anchor in wrong[:SHOWN]:
             yield self._trouble(anchor)
         if len(wrong) > SHOWN:
             yield f"{len(wrong) - SHOWN} more anchors do not fit"
 
+    def _strays(self) -> tuple[Anchor, ...]:
+        return tuple(anchor for anchor in self.anchors if not self._explained(anchor))
+
     def _explained(self, anchor: Anchor) -> bool:
         fits = anchor.database == self.database and self._hashes.get(anchor.seq) == anchor.hash
-        return fits or any(_covers(event, anchor) for event in self._given_up)
+        return fits or any(_covers(event, anchor) for event in self._abandoned)
 
     def _trouble(self, anchor: Anchor) -> str:
         when = f" of {anchor.at}" if anchor.at else ""
@@ -136,4 +150,4 @@ def _covers(event: AuditEvent, anchor: Anchor) -> bool:
 
 def _declared(event: AuditEvent) -> str:
     count = len(event.detail.get("anchors", ()))
-    return f"event {event.seq} ({event.at}): {event.actor} gave up what {count} anchors tell of"
+    return f"event {event.seq} ({event.at}): {event.actor} abandoned what {count} anchors tell of"

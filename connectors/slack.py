@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Mapping
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import Fault
@@ -73,23 +73,32 @@ class Slack:
         return Sent(channel=answer["channel"], ts=answer["ts"])
 
     async def find(self, channel: str, *, key: str, since: datetime) -> Sent | None:
-        cursor = ""
-        while True:
+        async for message in self._ours(channel, oldest=f"{since.timestamp():.6f}"):
+            if _key_of(message) == key:
+                return Sent(channel=channel, ts=message["ts"])
+        return None
+
+    async def keys(self, channel: str) -> AsyncIterator[tuple[str, datetime]]:
+        """The keys of our own messages in a channel, newest first, and when each was posted."""
+        async for message in self._ours(channel):
+            if key := _key_of(message):
+                yield key, datetime.fromtimestamp(float(message["ts"]), UTC)
+
+    async def _ours(self, channel: str, *, oldest: str | None = None) -> AsyncIterator[Mapping[str, Any]]:
+        """Our messages in a channel, newest first, page by page."""
+        if not self.bot_id:
+            await self.connect()
+        cursor: str | None = None
+        while cursor != "":
             answer = await self._call(
                 self._client.conversations_history(
-                    channel=channel,
-                    oldest=f"{since.timestamp():.6f}",
-                    include_all_metadata=True,
-                    limit=200,
-                    cursor=cursor or None,
+                    channel=channel, oldest=oldest, include_all_metadata=True, limit=200, cursor=cursor
                 )
             )
-            for found in answer["messages"]:
-                if _key_of(found) == key and found.get("bot_id") == self.bot_id:
-                    return Sent(channel=channel, ts=found["ts"])
+            for message in answer["messages"]:
+                if message.get("bot_id") == self.bot_id:
+                    yield message
             cursor = (answer.get("response_metadata") or {}).get("next_cursor", "")
-            if not cursor:
-                return None
 
     async def update(self, sent: Sent, message: Message) -> None:
         await self._paced(sent.channel, "update", message, ts=sent.ts)

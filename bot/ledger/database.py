@@ -87,7 +87,8 @@ class _Piece:
 class Database:
     """Transactions, and what every one of them may carry: events and jobs.
 
-    `on_commit` is called (on the loop) after every transaction that scheduled jobs.
+    `on_commit` is called (on the loop) after every transaction that scheduled jobs; `after_decision` are jobs that
+    follow every decision, whatever it comes to.
     """
 
     def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
@@ -96,6 +97,7 @@ class Database:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._waiting: deque[_Piece] = deque()
         self.on_commit: Callable[[], None] = lambda: None
+        self.after_decision: Sequence[Due] = ()
 
     @classmethod
     async def open(cls, url: str, *, kind: str, now: Callable[[], datetime]) -> Self:

@@ -79,6 +79,7 @@ class Decisions(Requests):
         else:
             self._append(c, request.id, audit)
             self._schedule(c, request.id, jobs)
+        self._schedule(c, request.id, self.after_decision)
         return counted
 
     def _record_decision(self, c: Connection, request: Request, decision: Decision) -> bool:
