@@ -24,7 +24,7 @@ from bot.core.request import Draft, Person
 from bot.errors import Fault, SettingsError
 from bot.evidence import Documents, Precedents
 from bot.jobs import Handler, Worker
-from bot.journey import Journey
+from bot.journey import BOT, Journey
 from bot.ledger import Due, Job, Ledger
 from bot.planning import Planning
 from bot.ports import Actor
@@ -97,7 +97,14 @@ async def start(settings: Settings, *, kind: str = PRODUCTION) -> Running:
 async def _assemble(settings: Settings, kind: str, stack: AsyncExitStack) -> Running:
     check_settings(settings, kind)
     policies = load(policy_directory(settings, kind), actions=ACTIONS)
-    rules = Rules(policies.entitlements, policies.guardrails, policies.advice, policies.digest, policies.protected)
+    rules = Rules(
+        policies.entitlements,
+        policies.guardrails,
+        policies.advice,
+        policies.digest,
+        policies.protected,
+        policies.files,
+    )
     clock = await _clock(settings)
     ledger = await Ledger.open(settings.ledger_url, kind=kind, now=clock.now)
     stack.push_async_callback(ledger.close)
@@ -174,6 +181,7 @@ async def _begin(
     url = await front.start(settings.http_host, settings.http_port)
     stack.push_async_callback(front.stop)
     await socket.start()
+    await ledger.know_policy(journey.rules.digest, journey.rules.files, actor=BOT)
     work: list[Coroutine[Any, Any, Any]] = [worker.run(), _watch(socket, connected), _warm_up(knowledge, journey, warm)]
     if isinstance(clock, SandboxClock):
         work.append(clock.follow())

@@ -13,7 +13,7 @@ from bot.core.lifecycle import OPEN, Event, State
 from bot.core.request import Entitlement, Person, Request, Sensitivity, Standing
 from bot.core.words import one_line
 from bot.errors import Fault, Refused
-from bot.journey import CLOSED_JOBS, Journey, plan_paged
+from bot.journey import BOT, CLOSED_JOBS, Journey, plan_paged
 from bot.ledger import Audit, Due, Job
 from bot.slack import cards, home
 from policies.rules import may_ask
@@ -63,7 +63,7 @@ class Asides:
             who = request.requester.name if part else question.asked_by
             verb = "answers" if part else "asks the requester"
             note = f"{request.id}, question {number}: {who} {verb}: {one_line(words, 1000)}"
-            await pager.add_note(request.incident_id, note)
+            await self.journey.note(request.id, request.incident_id, note)
         return None
 
     async def pass_on(self, request: Request, person: Person) -> None:
@@ -92,7 +92,7 @@ class Asides:
             if not fault.permanent:
                 raise
             words = f"nobody comes after level {level - 1}, so it stays with whoever has it."
-        await pager.add_note(request.incident_id, f"{request.id}: {words}")
+        await self.journey.note(request.id, request.incident_id, f"{request.id}: {words}")
         return None
 
     async def _passes(self, request: str, incident: str) -> int:
@@ -101,8 +101,9 @@ class Asides:
 
     async def look_at_advice(self, request: Request, person: Person) -> None:
         """That somebody looked is recorded before they see it."""
-        leaning = request.advice.leaning.value if request.advice else ""
-        await self.journey.ledger.note_event(Audit(person.id, "advice.shown", {"leaning": leaning}), request=request.id)
+        given = request.advice
+        detail = {"leaning": given.leaning.value, "digest": given.digest} if given else {}
+        await self.journey.ledger.note_event(Audit(person.id, "advice.shown", detail), request=request.id)
 
     async def retry(self, request: Request, person: Person) -> None:
         """Try a failed grant again: the recorded decisions still stand and are checked again."""
@@ -161,7 +162,9 @@ class Asides:
         key = f"{request.id}/code/{person.id}/{request.round}/{request.plan.digest[:16]}"
         sent = await journey.chat.find(channel, key=key, since=request.created_at) if job.attempts > 1 else None
         if sent is None:
-            await journey.chat.post(channel, cards.code_message(request, code), key=key)
+            sent = await journey.chat.post(channel, cards.code_message(request, code), key=key)
+        detail = {"to": person.id, "channel": sent.channel, "ts": sent.ts}
+        await journey.ledger.note_event(Audit(BOT, "code.sent", detail), request=request.id)
         return None
 
     async def repage(self, job: Job) -> datetime | None:

@@ -18,7 +18,7 @@ from bot.core.lifecycle import OPEN, Event, State
 from bot.core.request import Draft, Entitlement, Grant, Place, Plan, Request, Ruling, Standing, Wake
 from bot.core.verdict import granted_minutes
 from bot.errors import Fault, Refused
-from bot.ledger import Audit, Due, Job, Ledger
+from bot.ledger import Audit, Due, Job, Ledger, written
 from bot.planning import Planning, refusal
 from bot.ports import Actor, Adviser, Chat, Clock, Directory, Pager, Source
 from bot.rules import Limits, Rules
@@ -114,7 +114,8 @@ class Journey:
             return None
         found = await evidence.gather(self.sources, request, seconds=self.limits.evidence_seconds)
         found = replace(found, gathered_at=self.clock.now())
-        audit = Audit(BOT, "evidence.gathered", {"facts": len(found.facts), "silent": list(found.silent)})
+        detail = {"digest": found.digest, "facts": len(found.facts), "silent": list(found.silent)}
+        audit = Audit(BOT, "evidence.gathered", detail)
         jobs = (Due("card"), Due("page"), Due("advise"))
         await self.ledger.record(request.id, audit=audit, values={"evidence": found}, jobs=jobs)
         return None
@@ -127,7 +128,8 @@ class Journey:
         if request.advice is not None or request.evidence is None:
             return None
         given = await advice.ask(self.adviser, request, request.evidence, self.rules.advice_prompt)
-        audit = Audit(BOT, "advice.given", {"leaning": given.leaning, "model": given.model, "note": given.note})
+        said = {"leaning": given.leaning, "model": given.model, "note": given.note}
+        audit = Audit(BOT, "advice.given", {**said, "digest": given.digest, "prompt": given.prompt_digest})
         jobs = (Due("card"), Due("advice_note"))
         await self.ledger.record(request.id, audit=audit, values={"advice": given}, jobs=jobs)
         return None
@@ -162,7 +164,9 @@ class Journey:
         jobs = [Due("card"), Due("poll", at=self.clock.now() + FIRST_READING), *PAGED_JOBS]
         if shown is None:
             jobs.append(Due("card_note"))
-        await self.ledger.record_incident(request.id, incident, digest=plan_paged(job, request), jobs=jobs)
+        evidence = request.evidence.digest if request.evidence else ""
+        digest = plan_paged(job, request)
+        await self.ledger.record_incident(request.id, incident, digest=digest, evidence=evidence, jobs=jobs)
         return None
 
     def _page_at(self, request: Request) -> datetime:
@@ -186,7 +190,7 @@ class Journey:
         request, paged = await self.ledger.request(job.subject), await self.ledger.paged(job.subject)
         if self.pager is None or paged is None or request.decidable_digest in ("", paged.digest):
             return None
-        await self.pager.add_note(paged.incident_id, page.plan_note(request))
+        await self.note(request.id, paged.incident_id, page.plan_note(request))
         await self.ledger.schedule(request.id, [Due("codes")])
         await self.ledger.plan_on_incident(request.id, request.decidable_digest)
         return None
@@ -198,7 +202,7 @@ class Journey:
             return None
         if shown is None:
             return self.clock.now() + CARD_NOTE_EVERY
-        await self.pager.add_note(request.incident_id, page.card_note(request, self.chat.link(shown.sent)))
+        await self.note(request.id, request.incident_id, page.card_note(request, self.chat.link(shown.sent)))
         return None
 
     async def advice_note(self, job: Job) -> datetime | None:
@@ -209,8 +213,15 @@ class Journey:
         return None
 
     async def _note(self, request: Request, text: str) -> None:
-        if self.pager is not None and request.incident_id:
-            await self.pager.add_note(request.incident_id, text)
+        if request.incident_id:
+            await self.note(request.id, request.incident_id, text)
+
+    async def note(self, request: str, incident: str, text: str) -> None:
+        """Write a comment; that it stands there, and under which id, is in the trail once."""
+        if self.pager is not None:
+            receipt = (await self.pager.add_note(incident, text)).id
+            audit = Audit(BOT, "note.written", {"incident": incident, "note": receipt})
+            await self.ledger.accept("pagerduty.written", receipt, request=request, audit=audit)
 
     # --- 5. decide --------------------------------------------------------------------------------------------------
 
@@ -309,7 +320,7 @@ class Journey:
 
     async def _ask_again(self, request: Request, plan: Plan, ruling: Ruling) -> None:
         """As at the beginning: with a page if there was none yet, comments read again, and until the same deadline."""
-        audit = Audit(BOT, "plan.changed", {"digest": plan.digest})
+        audit = Audit(BOT, "plan.changed", {"digest": plan.digest, "rule": ruling.rule, "policy": self.rules.digest})
         jobs = [*CHANGED_JOBS, Due("expire", at=request.deadline)]
         if self.pager is not None:
             jobs.append(Due("poll"))
@@ -324,7 +335,7 @@ class Journey:
             await _write(actor, plan)
         if not await actor.verify(plan):
             raise Fault("okta", "the access is not there after it was written")
-        audit = Audit(BOT, "grant.verified", {"digest": plan.digest})
+        audit = Audit(BOT, "grant.verified", {**written(plan), "held_before": grant.held_before})
         await self.ledger.granted(request, audit=audit, jobs=_granted_jobs)
 
     async def _give_up(self, request: Request, reason: str, *, trouble: str) -> None:
@@ -348,7 +359,8 @@ class Journey:
                 await self._overdue(request, fault)
             raise
         jobs = (Due("card"), Due("dm"), Due("tell:ended"), Due("end_note"))
-        ended = Audit(BOT, "grant.revoked") if outcome == REMOVED else Audit(BOT, "grant.ended", {"why": outcome})
+        removed = Audit(BOT, "grant.revoked", written(request.plan))
+        ended = removed if outcome == REMOVED else Audit(BOT, "grant.ended", {"why": outcome})
         if request.state is State.FAILED:
             outcome = f"The access could not be granted, and nothing is left behind. {outcome} It can be tried again."
         await self.ledger.taken_back(request.id, outcome=outcome, audit=ended, jobs=jobs)
@@ -364,6 +376,7 @@ class Journey:
         if other := await self.ledger.other_live_grant(grant.target, besides=request.id):
             return f"{other} still covers the same access, so it stays until that ends."
         actor = self.actors[request.entitlement.action]
+        await self.ledger.note_event(Audit(BOT, "revoke.writing", written(plan)), request=request.id)
         await actor.revoke(plan)
         if await actor.verify(plan):
             raise Fault("okta", "the access is still there after it was removed")
@@ -374,7 +387,7 @@ class Journey:
         request, paged = await self.ledger.request(job.subject), await self.ledger.paged(job.subject)
         if self.pager is None or paged is None or paged.resolved or request.state in UNDECIDED:
             return None
-        await self.pager.add_note(paged.incident_id, page.outcome_note(request))
+        await self.note(request.id, paged.incident_id, page.outcome_note(request))
         await self.pager.resolve(paged.incident_id)
         await self.ledger.incident_resolved(request.id, paged.incident_id)
         return None
@@ -389,7 +402,9 @@ class Journey:
         """Access that should be gone and is not wakes somebody."""
         request = await self.ledger.request(job.subject)
         if self.pager is not None and request.revoke_overdue:
-            await self.pager.open_incident(page.overdue(request), look_first=job.attempts > 1)
+            incident = await self.pager.open_incident(page.overdue(request), look_first=job.attempts > 1)
+            audit = Audit(BOT, "revoke.overdue_paged", {"incident": incident.id})
+            await self.ledger.note_event(audit, request=request.id)
         return None
 
     async def announce(self, job: Job) -> datetime | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from bot.core.request import Answer, Draft, Entitlement, Person, Place, Request, Ruling, Standing
@@ -20,6 +20,7 @@ class Rules:
     advice_prompt: str
     digest: str = ""
     protected: frozenset[str] = frozenset()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def at_submission(
         self, asked: Draft | Request, entitlement: Entitlement, requester: Standing, beneficiary: Standing

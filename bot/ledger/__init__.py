@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from bot.core.request import Draft, Entitlement, Request
 from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
-from bot.ledger.grants import Grants
+from bot.ledger.grants import Grants, written
 from bot.ledger.links import Links
 from bot.ledger.places import Paged, Places, Shown
 from bot.ledger.queue import Figures, Job, Queue
@@ -52,4 +52,4 @@ class Ledger(Decisions, Grants, Places, Links, Queue, Trail):
         await self.claim(("nobody",), most=1, lease=0.0)
 
 
-__all__ = ["Audit", "Due", "Figures", "Job", "Ledger", "Paged", "Shown"]
+__all__ = ["Audit", "Due", "Figures", "Job", "Ledger", "Paged", "Shown", "written"]

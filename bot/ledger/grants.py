@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -30,6 +31,11 @@ from bot.ledger.requests import Requests, grant_of, number_of
 _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
 
 
+def written(plan: Plan) -> dict[str, Any]:
+    """What an event says of a write outside: the plan, and the ids that it concerns."""
+    return {"digest": plan.digest, "action": plan.action, "changes": dict(plan.changes)}
+
+
 class Grants(Requests):
     """Access as given, and as taken back."""
 
@@ -53,6 +59,8 @@ class Grants(Requests):
                     Audit(actor, "grant.started", {"digest": plan.digest, "held_before": plan.already}),
                 )
                 row = c.execute(_GRANT, {"r": plan.request_id}).one()
+            if not row.held_before:
+                self._append(c, plan.request_id, Audit(actor, "grant.writing", written(plan)))
             return grant_of(row)
 
         return await self._run(work)

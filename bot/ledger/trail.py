@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
-from bot.audit import Anchor, AuditEvent, AuditText
+from bot.audit import Anchor, Audit, AuditEvent, AuditText
 from bot.ledger import tables as t
 from bot.ledger.chain import BEFORE_ALL, pages, read_event, read_text
 from bot.ledger.database import Database
 from bot.verifying import Verified, Verifier
 
 AFTER_ALL = -BEFORE_ALL
+POLICY_IN_FORCE = "policy.in_force"
 
 _HEAD = select(t.events.c.seq, t.events.c.hash, t.events.c.at).order_by(t.events.c.seq.desc()).limit(1)
 _COUNT = select(func.count()).select_from(t.events)
 _BETWEEN = select(t.texts).where(t.texts.c.seq.between(bindparam("first"), bindparam("last")))
+_POLICY = select(t.policies.c.digest).where(t.policies.c.digest == bindparam("d"))
+_LAST_POLICY = (
+    select(t.events.c.detail).where(t.events.c.what == POLICY_IN_FORCE).order_by(t.events.c.seq.desc()).limit(1)
+)
 _NAME = select(t.stamp.c.value).where(t.stamp.c.name == "id")
 
 
@@ -35,6 +41,18 @@ class Trail(Database):
     async def texts(self, first: int, last: int) -> list[AuditText]:
         """The words that still stand beside the events from one number to another."""
         return await self._run(lambda c: _texts(c, first, last))
+
+    async def know_policy(self, digest: str, files: Mapping[str, str], *, actor: str) -> None:
+        """Keep the text of a policy that was not seen before; that another one is in force now is an event."""
+
+        def work(c: Connection) -> None:
+            if c.execute(_POLICY, {"d": digest}).scalar() is None:
+                c.execute(insert(t.policies), {"digest": digest, "files": dict(files), "first_seen": self._now()})
+            before = c.execute(_LAST_POLICY).scalar()
+            if before is None or json.loads(before)["digest"] != digest:
+                self._append(c, "", Audit(actor, POLICY_IN_FORCE, {"digest": digest}))
+
+        await self._run(work)
 
     async def head(self) -> Anchor | None:
         """The last event, as it is told to the outside; None while there is none."""

@@ -89,6 +89,7 @@ class Pressing:
         try:
             reason = _clean(forms.read_text(view))
         except Refused as refused:
+            self._beside.run(self._audit_form(body, view, refused))
             await ack(response_action="errors", errors={forms.REASON: refused.sentence})
             return
         attempt = _attempt(body, Answer.DENY, reason=reason, receipt=str(view["id"]))
@@ -142,6 +143,12 @@ class Pressing:
         detail = {"rule": refused.rule, "press": press.action_id}
         await self._journey.ledger.note_event(Audit(press.user, "press.refused", detail), request=press.request.id)
 
+    async def _audit_form(self, body: Body, view: Body, refused: Refused) -> None:
+        found = await self._journey.ledger.find(str(forms.about(view).get("request")))
+        detail = {"rule": refused.rule, "press": str(view.get("callback_id", ""))}
+        audit = Audit(user_of(body), "press.refused", detail)
+        await self._journey.ledger.note_event(audit, request=found.id if found else "")
+
     async def _deny(self, press: Press) -> None:
         form = forms.deny_form(press.request.id, channel=press.channel, ts=press.ts)
         await self._journey.chat.open_modal(press.trigger, form)
@@ -162,6 +169,8 @@ class Pressing:
 
     async def _details(self, press: Press) -> None:
         await self._journey.chat.open_modal(press.trigger, forms.details_view(press.request))
+        seen = {"digest": press.request.evidence.digest if press.request.evidence else ""}
+        await self._journey.ledger.note_event(Audit(press.user, "evidence.shown", seen), request=press.request.id)
 
     async def _not_me(self, press: Press) -> None:
         person = await self._responder(press)
@@ -216,6 +225,7 @@ class Pressing:
             async with asyncio.timeout(ACK_SECONDS):
                 await then(request, body, words, about)
         except Refused as refused:
+            self._beside.run(self._audit_form(body, view, refused))
             await ack(response_action="errors", errors={forms.REASON: refused.sentence})
         except (Fault, TimeoutError):
             await ack(response_action="errors", errors={forms.REASON: "That did not work just now. Please try again."})
