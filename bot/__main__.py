@@ -167,6 +167,18 @@ def audit_abandon(why: Why) -> None:
     audit_commands.abandon(why)
 
 
+@audit.command("erase")
+def audit_erase(
+    who: Annotated[str, typer.Argument(help="Their directory login or id.")],
+    why: Why,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it only says what it would erase.")] = False,
+) -> None:
+    """Erase somebody's words and name from closed requests; the chain stays whole and says that it was done."""
+    from bot import audit_commands
+
+    audit_commands.erase(who, why, really=yes)
+
+
 def main() -> None:
     """Errors become one clear message and an exit code: 1 fault, 2 usage or settings, 3 refused."""
     from bot.errors import Fault, Refused, SettingsError

@@ -19,6 +19,7 @@ from bot.config import read_settings
 from bot.core.words import one_line
 from bot.errors import Fault, Refused, SettingsError
 from bot.export import FORMATS, lines
+from bot.ledger import Erasure
 from bot.verifying import Verified
 from connectors.slack import Slack, new_client
 
@@ -136,3 +137,38 @@ def abandon(why: str) -> None:
 async def _abandon(why: str) -> Sequence[Anchor]:
     async with _trail() as anchors:
         return await anchors.abandon(by=by(), why=why)
+
+
+# --- erasing ---------------------------------------------------------------------------------------------------------
+
+
+def erase(who: str, why: str, *, really: bool) -> None:
+    """Say what goes and what stays; with `really`, do it."""
+    erasure = asyncio.run(_erase(who, why, really=really))
+    done = "Erased" if really else "Would be erased"
+    for request, texts in _by_request(erasure).items():
+        out.print(f"{done}: {request}: {texts}", markup=False)
+    for request in erasure.kept:
+        out.print(f"Kept: {request} is still open and needs its words.", markup=False)
+    if erasure.linked:
+        out.print("Kept: the name in the link of their accounts; first run: tinyapprover people unlink LOGIN")
+    if not really:
+        out.print("Nothing was changed. With --yes it is done, and cannot be undone.")
+
+
+async def _erase(who: str, why: str, *, really: bool) -> Erasure:
+    async with open_ledger(read_settings()) as ledger:
+        person = await ledger.id_of(who) if "@" in who else who
+        erasure = await ledger.to_erase(person) if person else None
+        if erasure is None or not (erasure.texts or erasure.requests or erasure.kept):
+            raise Refused(f"Nothing of {who} is kept here.")
+        return await ledger.erase(erasure.person, by=by(), why=why) if really else erasure
+
+
+def _by_request(erasure: Erasure) -> dict[str, str]:
+    """For each request of theirs, and for what stands elsewhere, the kinds of words."""
+    told = dict.fromkeys(erasure.requests, "its words, evidence, advice and their name")
+    if erasure.texts:
+        names = ", ".join(sorted({text.name for text in erasure.texts}))
+        told["beside the trail"] = f"{len(erasure.texts)} texts ({names})"
+    return told

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from bot.core.request import Draft, Entitlement, Request
 from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
+from bot.ledger.erasing import Erasing, Erasure
 from bot.ledger.grants import Grants, written
 from bot.ledger.links import Links
 from bot.ledger.places import Paged, Places, Shown
@@ -21,7 +22,7 @@ from bot.ledger.queue import Figures, Job, Queue
 from bot.ledger.trail import Trail
 
 
-class Ledger(Decisions, Grants, Places, Links, Queue, Trail):
+class Ledger(Decisions, Grants, Places, Links, Queue, Trail, Erasing):
     """The story's memory, in one piece."""
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:
@@ -52,4 +53,4 @@ class Ledger(Decisions, Grants, Places, Links, Queue, Trail):
         await self.claim(("nobody",), most=1, lease=0.0)
 
 
-__all__ = ["Audit", "Due", "Figures", "Job", "Ledger", "Paged", "Shown", "written"]
+__all__ = ["Audit", "Due", "Erasure", "Figures", "Job", "Ledger", "Paged", "Shown", "written"]

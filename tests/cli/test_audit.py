@@ -174,3 +174,30 @@ async def test_exports_parse_back_and_hold_no_words_of_people(terminal: Terminal
 async def test_a_format_that_is_not_known_is_named(terminal: Terminal) -> None:
     answer = await terminal.run("audit", "export", "--format", "xml")
     assert (answer.code, answer.err) == (2, "tinyapprover: --format is one of jsonl, csv, ocsf\n")
+
+
+# --- erase ------------------------------------------------------------------------------------------------------------
+
+
+async def test_erasing_shows_first_what_it_would_do_and_then_does_it(terminal: Terminal) -> None:
+    await some_trail(terminal)
+    words = ("audit", "erase", "alice@example.com", "--why", "she asked for it")
+    looked = await terminal.run(*words)
+    assert looked.code == 0, looked.err
+    assert "Would be erased: TA-1: its words, evidence, advice and their name" in looked.out
+    assert "Would be erased: beside the trail: 2 texts (justification, reason)" in looked.out
+    assert "Nothing was changed. With --yes it is done, and cannot be undone." in looked.out
+    assert WHY in (await terminal.run("audit", "show", "TA-1")).out
+    assert (await terminal.run(*words, "--yes")).code == 0
+    shown = (await terminal.run("audit", "show", "TA-1")).out
+    assert "justification=(erased)" in shown
+    assert WHY not in shown
+    verified = await terminal.run("audit", "verify")
+    assert verified.code == 0, verified.err
+    assert "✓ 4 texts beside them are as they were written, 2 were erased" in verified.out
+
+
+async def test_somebody_of_whom_nothing_is_kept_is_said_so(terminal: Terminal) -> None:
+    await some_trail(terminal)
+    answer = await terminal.run("audit", "erase", "mallory@example.com", "--why", "they asked")
+    assert (answer.code, answer.err) == (3, "tinyapprover: Nothing of mallory@example.com is kept here.\n")
