@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -91,6 +92,19 @@ def index(
     from bot import commands
 
     commands.index(data_dir, documents, rebuild=rebuild)
+
+
+@app.command()
+def evidence(
+    file: Annotated[Path, typer.Argument(help="The SQLite file to write.")],
+    since: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day (UTC).")],
+    until: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day (UTC), included.")],
+    with_text: Annotated[bool, typer.Option("--with-text", help="With people's words and names.")] = False,
+) -> None:
+    """Build one SQLite file for an auditor, and check that approval came before every grant."""
+    from bot import audit_commands
+
+    audit_commands.evidence(file, since, until, with_text=with_text)
 
 
 @policy.command("check")

@@ -7,8 +7,11 @@ import getpass
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bot.admin import open_ledger
 from bot.anchor_setup import anchoring
@@ -18,11 +21,14 @@ from bot.clock import SystemClock
 from bot.config import read_settings
 from bot.core.words import one_line
 from bot.errors import Fault, Refused, SettingsError
+from bot.evidence_checks import Finding
+from bot.evidence_file import Period, build
 from bot.export import FORMATS, lines
 from bot.ledger import Erasure
 from bot.verifying import Verified
 from connectors.slack import Slack, new_client
 
+SHOWN = 20
 out = Console(highlight=False, soft_wrap=True)
 UNANCHORED = (
     "! no anchors are configured, so whoever owns the database could have computed the whole chain anew or cut off its "
@@ -172,3 +178,32 @@ def _by_request(erasure: Erasure) -> dict[str, str]:
         names = ", ".join(sorted({text.name for text in erasure.texts}))
         told["beside the trail"] = f"{len(erasure.texts)} texts ({names})"
     return told
+
+
+# --- evidence --------------------------------------------------------------------------------------------------------
+
+
+def evidence(file: Path, since: datetime, until: datetime, *, with_text: bool) -> None:
+    """The file, how many requests it holds, and what is wrong; a fault when anything is."""
+    if file.exists():
+        raise SettingsError(f"{file} is there already; name a new file")
+    period = Period(since.replace(tzinfo=UTC), until.replace(tzinfo=UTC) + timedelta(days=1))
+    found = asyncio.run(_evidence(file, period, with_text=with_text))
+    for finding in found[:SHOWN]:
+        out.print(f"! {finding.request_id} {finding.check}: {finding.finding}", markup=False)
+    if found:
+        raise Fault("evidence", f"{len(found)} findings; all of them stand in the table findings of {file}")
+    out.print(f"✓ {file} is written: every grant was approved before it was given")
+
+
+async def _evidence(file: Path, period: Period, *, with_text: bool) -> Sequence[Finding]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    async with open_ledger(read_settings()) as ledger:
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("requests", total=None)
+
+            def advance(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            now = SystemClock().now()
+            return await build(ledger, file, period, now=now, with_text=with_text, advance=advance)

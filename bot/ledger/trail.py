@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
 from bot.audit import Anchor, Audit, AuditEvent, AuditText
 from bot.ledger import tables as t
@@ -54,6 +55,11 @@ class Trail(Database):
 
         await self._run(work)
 
+    async def policies(self) -> list[dict[str, Any]]:
+        """Every version of the policies that was in force, word for word."""
+        query = select(t.policies).order_by(t.policies.c.first_seen)
+        return await self._run(lambda c: [_policy(row) for row in c.execute(query)])
+
     async def head(self) -> Anchor | None:
         """The last event, as it is told to the outside; None while there is none."""
         return await self._run(_head)
@@ -61,6 +67,11 @@ class Trail(Database):
     async def verify(self, anchors: Sequence[Anchor] = ()) -> Verified:
         """Read everything once, as it stands, and compare it with itself and with the anchors."""
         return await self._run(lambda c: _verify(c, anchors))
+
+
+def _policy(row: Row[Any]) -> dict[str, Any]:
+    files = json.dumps(row.files, ensure_ascii=False, indent=1)
+    return {"digest": row.digest, "first_seen": row.first_seen.isoformat(), "files": files}
 
 
 def _head(c: Connection) -> Anchor | None:

@@ -201,3 +201,31 @@ async def test_somebody_of_whom_nothing_is_kept_is_said_so(terminal: Terminal) -
     await some_trail(terminal)
     answer = await terminal.run("audit", "erase", "mallory@example.com", "--why", "they asked")
     assert (answer.code, answer.err) == (3, "tinyapprover: Nothing of mallory@example.com is kept here.\n")
+
+
+# --- evidence ---------------------------------------------------------------------------------------------------------
+
+
+async def test_evidence_of_a_period_is_one_file(terminal: Terminal) -> None:
+    await some_trail(terminal)
+    file = terminal.folder / "march.db"
+    words = ("evidence", str(file), "--from", "2026-03-01", "--to", "2026-03-02")
+    answer = await terminal.run(*words)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == f"✓ {file} is written: every grant was approved before it was given\n"
+    with closing(sqlite3.connect(file)) as disk:
+        assert disk.execute("SELECT id, state FROM not_granted").fetchall() == [("TA-1", "denied")]
+    again = await terminal.run(*words)
+    assert (again.code, again.err) == (2, f"tinyapprover: {file} is there already; name a new file\n")
+
+
+async def test_evidence_with_findings_says_so_and_is_written_all_the_same(terminal: Terminal) -> None:
+    await some_trail(terminal)
+    spoil(terminal, "UPDATE events SET actor = 'somebody else' WHERE seq = 3")
+    file = terminal.folder / "march.db"
+    answer = await terminal.run("evidence", str(file), "--from", "2026-03-01", "--to", "2026-03-31")
+    assert answer.code == 1
+    assert "audit chain: the chain breaks at event 3" in answer.out
+    assert answer.err == f"tinyapprover: evidence: 1 findings; all of them stand in the table findings of {file}\n"
+    with closing(sqlite3.connect(file)) as disk:
+        assert disk.execute("SELECT count(*) FROM findings").fetchall() == [(1,)]
