@@ -199,7 +199,8 @@ def evidence(file: Path, since: datetime, until: datetime, *, with_text: bool) -
 async def _evidence(file: Path, period: Period, *, with_text: bool) -> Sequence[Finding]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     async with open_ledger(read_settings()) as ledger:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        seen = Console(stderr=True)
+        with Progress(*columns, console=seen, transient=True, disable=not seen.is_terminal) as bar:
             task = bar.add_task("requests", total=None)
 
             def advance(done: int, total: int) -> None:
