@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -57,6 +59,11 @@ _OURS = _OTHERS.where(t.grants.c.held_before.is_(False))
 _LIVE = _OTHERS.where(t.grants.c.ends_at.is_(None) | (t.grants.c.ends_at > bindparam("now")), _COVERS)
 
 
+def written(plan: Plan) -> dict[str, Any]:
+    """What an event says of a write outside: the plan, and the ids that it concerns."""
+    return {"digest": plan.digest, "action": plan.action, "changes": dict(plan.changes)}
+
+
 class Grants(Requests):
     """Access as given, and as taken back."""
 
@@ -98,7 +105,7 @@ class Grants(Requests):
             begins = max(now, request.extends.ends_at) if request.extends else now
             ends_at = begins + timedelta(minutes=grant.minutes)
             row = t.grants.c.request_id == request.id
-            told = Audit(audit.actor, audit.what, {**audit.detail, "ends_at": ends_at.isoformat()})
+            told = replace(audit, detail={**audit.detail, "ends_at": ends_at.isoformat()})
             moved = self._move(c, request.id, Event.GRANTED, told, {}, jobs(ends_at))
             if moved:  # a second reading must not make it last longer
                 c.execute(update(t.grants).where(row).values(verified_at=now, ends_at=ends_at))

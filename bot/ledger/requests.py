@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +23,6 @@ from sqlalchemy import (
     update,
 )
 
-from bot.audit import text_hash
 from bot.core.lifecycle import MOVES, Event, State, move
 from bot.core.request import (
     Answer,
@@ -103,12 +103,11 @@ class Requests(Asked):
             "for": draft.beneficiary.id,
             "minutes": draft.minutes,
             "origin": draft.origin,
-            "justification_sha256": text_hash(draft.justification),
-            "ticket_sha256": text_hash(draft.ticket),
         }
         if draft.extends is not None:
             detail["extends"] = draft.extends.of
-        self._append(c, request, Audit(draft.requester.id, "request.received", detail))
+        texts = {"justification": draft.justification, "ticket": draft.ticket}
+        self._append(c, request, Audit(draft.requester.id, "request.received", detail, texts))
         self._schedule(c, request, [Due("expire", at=deadline), *jobs])
         return _received(request, draft, entitlement, now=now, deadline=deadline)
 
@@ -223,7 +222,7 @@ class Requests(Asked):
             changes = {"n": number_of(request), "was": state.value, "state": after.value, **values}
             if c.execute(_MOVE, changes).rowcount == 1:
                 detail = {**audit.detail, "from": state.value, "to": after.value}
-                self._append(c, request, Audit(audit.actor, audit.what, detail))
+                self._append(c, request, replace(audit, detail=detail))
                 self._schedule(c, request, jobs)
                 return True
         return False
