@@ -158,10 +158,6 @@ class Places(Database):
 
         await self._run(work)
 
-    async def request_of_incident(self, incident_id: str) -> str | None:
-        query = select(t.incidents.c.request_id).where(t.incidents.c.incident_id == incident_id)
-        return await self._run(lambda c: c.execute(query).scalar())
-
 
 def _plan_shown(digest: str, *, where: str) -> Audit:
     return Audit("tinyapprover", "plan.shown", {"digest": digest, "where": where})
