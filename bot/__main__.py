@@ -29,6 +29,8 @@ jobs = typer.Typer(help="What waits to be done, and what fails.", invoke_without
 db = typer.Typer(help="The database: its schema, and moving to PostgreSQL.", no_args_is_help=True)
 app.add_typer(jobs, name="jobs")
 app.add_typer(db, name="db")
+setup = typer.Typer(help="What the vendors have to be told once.", no_args_is_help=True)
+app.add_typer(setup, name="setup")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Instead of TINYAPPROVER_DATA_DIR.")]
 Documents = Annotated[Path | None, typer.Option("--documents", help="Instead of TINYAPPROVER_DOCUMENTS.")]
@@ -44,6 +46,45 @@ def run(
     from bot import commands
 
     commands.run(role)
+
+
+@app.command()
+def stop(
+    request: Annotated[str, typer.Argument(help="A request, such as TA-12.")],
+    why: Annotated[str, typer.Option(help="Told to everybody whom it concerns.")] = "",
+) -> None:
+    """Stop one request: what was not granted yet never is, and live access is taken back now."""
+    from bot import commands
+
+    commands.stop(request, why)
+
+
+@app.command()
+def freeze(why: Annotated[str, typer.Option(help="Told to everybody who waits.")]) -> None:
+    """Halt all execution, in every process: nothing is granted until thaw. Access still ends on time."""
+    from bot import commands
+
+    commands.freeze(why)
+
+
+@app.command()
+def thaw() -> None:
+    """End a freeze: what was approved meanwhile is checked once more and granted."""
+    from bot import commands
+
+    commands.thaw()
+
+
+@app.command()
+def revoke(
+    all_of: Annotated[str, typer.Option(help="Login of whoever loses everything that was given here.")],
+    why: Annotated[str, typer.Option(help="Told to everybody whom it concerns.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take back everything that one person was given, and stop what was approved for them."""
+    from bot import commands
+
+    commands.revoke(all_of, why, yes=yes)
 
 
 @app.command()
@@ -136,6 +177,16 @@ def people_unlink(email: Annotated[str, typer.Argument(help="Their directory log
     from bot import commands
 
     commands.people_unlink(email)
+
+
+@setup.command("pagerduty")
+def setup_pagerduty(
+    url: Annotated[str, typer.Option(help="Where PagerDuty reaches this program, such as https://bot.example.com.")],
+) -> None:
+    """Have PagerDuty send comments at once: makes the webhook, or finds and enables the one that is there."""
+    from bot import commands
+
+    commands.setup_pagerduty(url)
 
 
 @audit.command("verify")

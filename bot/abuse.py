@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from bot.core.request import Entitlement
-from bot.core.traffic import Allowance, Traffic, rule_traffic
+from bot import page
+from bot.core.request import Entitlement, Request
+from bot.core.traffic import HOUR, Allowance, Traffic, rule_traffic
 from bot.errors import Refused
-from bot.ledger import Ledger
-from bot.ports import Chat, Clock
+from bot.ledger import Due, Ledger
+from bot.ports import Chat, Clock, Pager
 from bot.slack import forms
 
-OWN_MESSAGE = "dm"
+BUSY = "Too many requests arrive just now, so nothing was sent. Please try again in a minute."
+OWN_MESSAGE, LISTING = "dm", "listing"
+LOOK_AGAIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,11 @@ class Doorkeeper:
         if not ruling.allowed:
             raise Refused(ruling.reason, field=forms.ACCESS, rule=ruling.rule, about=traffic.same or "")
 
+    def check_room(self) -> None:
+        """`Refused` while more waits to be stored than should."""
+        if self.ledger.crowded:
+            raise Refused(BUSY, field=forms.ACCESS, rule="limits#busy")
+
     async def with_link(self, refused: Refused) -> Refused:
         """The refusal, with the address of the request that it names, in the requester's own messages."""
         shown = await self.ledger.shown(refused.about, OWN_MESSAGE) if refused.about else None
@@ -37,3 +46,33 @@ class Doorkeeper:
             return refused
         sentence = f"{refused.sentence} It is here: {self.chat.link(shown.sent)}"
         return Refused(sentence, field=refused.field, rule=refused.rule, about=refused.about)
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """Holds pages back when there are too many: one quiet page lists them, and each is still decided by itself."""
+
+    ledger: Ledger
+    clock: Clock
+    most_an_hour: int
+
+    async def holds_back(self, request: Request, pager: Pager, *, card: str | None) -> datetime | None:
+        """None when it may have a page of its own; else it is listed, and this is when to look again."""
+        now, policy = self.clock.now(), request.entitlement.approvers.escalation_policy or ""
+        if await self.ledger.reserve_page(request.id, policy, since=now - HOUR, most=self.most_an_hour):
+            return None
+        listing = page.listing(policy, now, most=self.most_an_hour)
+        incident = await pager.open_incident(listing, look_first=True)
+        there = await self.ledger.listed(incident.id)
+        if request.id not in there:
+            await pager.add_note(incident.id, page.listed(request, len(there) + 1, card=card))
+            await self.ledger.list_page(request.id, policy, incident.id)
+            await self.ledger.schedule(incident.id, [Due(LISTING, at=now + LOOK_AGAIN)])
+        return now + LOOK_AGAIN
+
+    async def close(self, incident: str, pager: Pager) -> datetime | None:
+        """The page for all is resolved once nothing on it waits any more."""
+        if await self.ledger.listed(incident):
+            return self.clock.now() + LOOK_AGAIN
+        await pager.resolve(incident)
+        return None

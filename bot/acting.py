@@ -9,20 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot.core.lifecycle import Event, State
 from bot.core.request import Grant, Plan, Request, Ruling
 from bot.core.verdict import granted_minutes
 from bot.errors import Fault, Refused
-from bot.follows import BOT, CHANGED_JOBS
+from bot.follows import BOT, CHANGED_JOBS, on_silence
 from bot.ledger import Audit, Due, Job, Ledger
 from bot.planning import Planning, refusal
 from bot.ports import Actor, Clock
+from bot.rules import Limits
 
 REMOVED = "The access was removed and read back as gone."
 GRANT_TRIES = 6
 OVERDUE_AFTER = 3
 TARGET_IS_BUSY = timedelta(seconds=0.5)
+MAY_BE_LEFT = (State.ACTIVE, State.FAILED, State.WITHDRAWN)
+UNTIL_THAWED = timedelta(hours=1)
+FROZEN_JOBS = (Due("card"), Due("dm"), Due("tell:frozen"), Due("end_note"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Acting:
     ledger: Ledger
     actors: Mapping[str, Actor]
     planning: Planning
+    limits: Limits
     clock: Clock
 
     # --- grant ------------------------------------------------------------------------------------------------------
@@ -46,7 +52,7 @@ class Acting:
         try:
             if not await self._still_as_approved(request, request.plan):
                 return None
-            await self._apply(request, request.plan)
+            return await self._apply(request, request.plan)
         except Fault as fault:
             if job.attempts < GRANT_TRIES:
                 raise
@@ -79,21 +85,48 @@ class Acting:
     async def _ask_again(self, request: Request, plan: Plan, ruling: Ruling) -> None:
         """As at the beginning: with a page if there was none yet, and until the same deadline."""
         audit = Audit(BOT, "plan.changed", {"digest": plan.digest})
-        jobs = (*CHANGED_JOBS, Due("expire", at=request.deadline))
+        silence = self.limits.on_silence(request, request.entitlement, self.clock.now())
+        jobs = (*CHANGED_JOBS, Due("expire", at=request.deadline), *on_silence(silence))
         await self.ledger.reopen(request.id, plan, ruling, audit=audit, jobs=jobs)
 
-    async def _apply(self, request: Request, plan: Plan) -> None:
+    async def _apply(self, request: Request, plan: Plan) -> datetime | None:
         """Record, act, record. A write whose answer was lost is read back like any other."""
         actor = self.actors[request.entitlement.action]
         minutes = granted_minutes(request.decisions, minutes=request.minutes)
         grant = await self.ledger.start_grant(plan, minutes, actor=BOT)
+        if grant is None:
+            return await self._halted(request, actor, plan)
         covered = await self.ledger.covered_by(plan.target, besides=request.id) and await actor.verify(plan)
         if not (grant.held_before or covered):
             await _write(actor, plan)
         if not (covered or await actor.verify(plan)):
             raise Fault("okta", "the access is not there after it was written")
+        await self._verified(request, plan)
+        return None
+
+    async def _verified(self, request: Request, plan: Plan) -> None:
+        minutes = granted_minutes(request.decisions, minutes=request.minutes)
         audit = Audit(BOT, "grant.verified", {"digest": plan.digest})
-        await self.ledger.granted(request, audit=audit, jobs=_granted_jobs)
+        await self.ledger.granted(request, audit=audit, jobs=partial(self._granted_jobs, minutes))
+
+    def _granted_jobs(self, minutes: int, ends_at: datetime) -> Sequence[Due]:
+        warned = Due("warn", at=self.limits.patience.warns_at(ends_at, minutes))
+        return (Due("revoke", at=ends_at), warned, Due("card"), Due("dm"), Due("tell:outcome"), Due("resolve"))
+
+    async def _halted(self, request: Request, actor: Actor, plan: Plan) -> datetime | None:
+        """Stopped: there is nothing left to do. Frozen: it waits for the thaw, which makes it due at once.
+
+        What was written before the freeze and is there gets its end: only then is it taken back on time.
+        """
+        freeze = await self.ledger.frozen()
+        if freeze is None:
+            return None
+        if request.grant is not None and await actor.verify(plan):
+            await self._verified(request, plan)
+            return None
+        once, audit = f"{request.id}/{freeze.number}", Audit(BOT, "grant.frozen", {"freeze": freeze.number})
+        await self.ledger.accept("grant.frozen", once, request=request.id, audit=audit, jobs=FROZEN_JOBS)
+        return self.clock.now() + UNTIL_THAWED
 
     async def _give_up(self, request: Request, reason: str, *, trouble: str) -> None:
         """Nobody is told that they have it; whatever may have been written is taken away again."""
@@ -109,7 +142,7 @@ class Acting:
         request = await self.ledger.with_target(job)
         if request is None:
             return self.clock.now() + TARGET_IS_BUSY
-        if request.state not in (State.ACTIVE, State.FAILED) or request.plan is None or request.grant is None:
+        if request.state not in MAY_BE_LEFT or request.plan is None or request.grant is None:
             return None
         try:
             outcome = await self._take_back(request, request.plan, request.grant)
@@ -117,10 +150,14 @@ class Acting:
             if job.attempts >= OVERDUE_AFTER:
                 await self._overdue(request, fault)
             raise
-        jobs = (Due("card"), Due("dm"), Due("tell:ended"), Due("end_note"))
+        jobs = [Due("card"), Due("dm"), Due("tell:ended"), Due("end_note")]
+        if request.revoke_overdue:
+            jobs.append(Due("overdue_page"))
         ended = Audit(BOT, "grant.revoked") if outcome == REMOVED else Audit(BOT, "grant.ended", {"why": outcome})
         if request.state is State.FAILED:
             outcome = f"The access could not be granted, and nothing is left behind. {outcome} It can be tried again."
+        elif request.outcome:  # who stopped it, and what came of that
+            outcome = f"{request.outcome.removesuffix(outcome).strip()} {outcome}"
         await self.ledger.taken_back(request.id, outcome=outcome, audit=ended, jobs=jobs)
         return None
 
@@ -137,7 +174,27 @@ class Acting:
         await actor.revoke(replace(plan, already=False))  # the grant says whether it is ours to remove
         if await actor.verify(plan):
             raise Fault("okta", "the access is still there after it was removed")
+        if other := await self.ledger.covered_by(grant.target, besides=request.id):
+            await self.ledger.schedule(other, [Due("restore")])  # granted meanwhile, although we held the target
         return REMOVED
+
+    async def restore(self, job: Job) -> datetime | None:
+        """What a removal for another request may have taken along is read, and put back while it is still granted."""
+        request = await self.ledger.with_target(job)
+        if request is None:
+            return self.clock.now() + TARGET_IS_BUSY
+        if request.state is not State.ACTIVE or request.plan is None or not _lasts(request.grant, self.clock.now()):
+            return None
+        actor = self.actors[request.entitlement.action]
+        if await actor.verify(request.plan):
+            return None
+        if await self.ledger.frozen():
+            return self.clock.now() + UNTIL_THAWED
+        await _write(actor, request.plan)
+        if not await actor.verify(request.plan):
+            raise Fault("okta", "the access is not there after it was put back")
+        await self.ledger.note_event(Audit(BOT, "grant.restored", {"digest": request.plan.digest}), request=request.id)
+        return None
 
 
 async def _write(actor: Actor, plan: Plan) -> None:
@@ -149,5 +206,6 @@ async def _write(actor: Actor, plan: Plan) -> None:
             raise
 
 
-def _granted_jobs(ends_at: datetime) -> Sequence[Due]:
-    return (Due("revoke", at=ends_at), Due("card"), Due("dm"), Due("tell:outcome"), Due("resolve"))
+def _lasts(grant: Grant | None, now: datetime) -> bool:
+    """Whether it is ours and not due to be taken back."""
+    return grant is not None and not grant.held_before and (grant.ends_at is None or now < grant.ends_at)

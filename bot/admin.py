@@ -11,9 +11,11 @@ from bot.audit import AuditEvent
 from bot.clock import SystemClock
 from bot.config import FRONT, Settings
 from bot.core.request import Person
+from bot.errors import SettingsError
 from bot.ledger import Ledger
 from bot.people import link_responder
-from bot.vendors import connect
+from bot.vendors import connect, new_pager
+from bot.webhooks import SetUp, set_up
 
 
 @asynccontextmanager
@@ -54,6 +56,17 @@ async def unlink(settings: Settings, email: str) -> bool:
     async with opened(settings) as ledger:
         found = [person for person in await ledger.people() if person.email.casefold() == email.casefold()]
         return bool(found) and await ledger.unlink(found[0].id, by=f"admin {getpass.getuser()}")
+
+
+async def set_up_pagerduty(settings: Settings, url: str) -> SetUp:
+    """Have PagerDuty deliver to this address."""
+    pager = new_pager(settings)
+    if pager is None:
+        raise SettingsError("PAGERDUTY_API_KEY: is not set, and the webhook is made with it")
+    try:
+        return await set_up(pager, url)
+    finally:
+        await pager.close()
 
 
 async def trail(settings: Settings, request: str | None = None) -> Sequence[AuditEvent]:

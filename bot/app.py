@@ -19,12 +19,14 @@ from bot import executor
 from bot.base import Base
 from bot.clock import SandboxClock, SystemClock
 from bot.config import EXECUTOR, FRONT, ROLES, Settings, check_addresses
-from bot.errors import SettingsError
-from bot.jobs import Handler, Worker
-from bot.ledger import Ledger
+from bot.errors import Fault, SettingsError
+from bot.heartbeat import Heartbeat, Watch
+from bot.jobs import STUCK_TRIES, Handler, Worker
+from bot.ledger import Job, Ledger
 from bot.ports import Clock
 from bot.rules import Rules
-from bot.tending import tell_if_stuck
+from bot.stepping import keep_time
+from bot.stuck import tell_stuck
 from bot.vendors import connect
 from connectors.okta import OktaGroupActor
 from policies.load import load
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from bot.asides import Asides
     from bot.front import Front
     from bot.journey import Journey
+    from bot.slack.socket import Socket
 
 PRODUCTION, SANDBOX = "production", "sandbox"
 ACTIONS = frozenset({OktaGroupActor.kind})
@@ -47,7 +50,8 @@ class Running:
     ledger: Ledger
     worker: Worker
     _front: Front | None
-    _tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    _vital: list[asyncio.Task[None]]
+    _beside: list[asyncio.Task[None]]
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -65,6 +69,10 @@ class Running:
         return self.front.asides
 
     @property
+    def socket(self) -> Socket:
+        return self.front.socket
+
+    @property
     def warm(self) -> asyncio.Event:
         return self.front.warm
 
@@ -78,16 +86,18 @@ class Running:
         if self._front is not None:
             await self._front.socket.stop()
         await self.worker.stop()
-        await self._tasks[0]
-        for task in self._tasks[1:]:
+        await self._vital[0]
+        for task in (*self._vital[1:], *self._beside):
             task.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, Fault):
                 await task
         await self._stack.aclose()
 
     async def wait(self) -> None:
-        """Until the worker ends, which it does only when stopped or broken."""
-        await asyncio.shield(self._tasks[0])
+        """Until anything vital ends, which it does only when stopped or broken."""
+        ended, _ = await asyncio.wait(self._vital, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
 
 
 async def start(settings: Settings, *, kind: str = PRODUCTION, roles: Collection[str] = ROLES) -> Running:
@@ -116,11 +126,24 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
     base.ledger.on_commit = worker.wake
     if front is not None:
         await front.start(base.settings, stack)
-    work: list[Coroutine[Any, Any, None]] = [worker.run(), *(front.work() if front else [])]
+    heartbeat = Heartbeat(
+        base.ledger, tuple(roles), _watches(base.settings, front, roles), base.settings.heartbeat_seconds
+    )
+    if front is not None:
+        front.lives = heartbeat.lives
+    vital: list[Coroutine[Any, Any, None]] = [worker.run(), heartbeat.run()]
+    beside: list[Coroutine[Any, Any, None]] = [keep_time(base.ledger, base.clock)]
+    if front is not None:
+        vital.append(front.watch_slack())
+        beside.append(front.warm_up())
     if isinstance(base.clock, SandboxClock):
         base.clock.on_move = worker.wake
-        work.append(base.clock.follow())
-    return Running(base.settings, base.clock, base.ledger, worker, front, [asyncio.create_task(one) for one in work])
+        beside.append(base.clock.follow())
+    return Running(base.settings, base.clock, base.ledger, worker, front, _begun(vital), _begun(beside))
+
+
+def _begun(work: list[Coroutine[Any, Any, None]]) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(one) for one in work]
 
 
 async def _front(base: Base, stack: AsyncExitStack) -> Front:
@@ -131,14 +154,29 @@ async def _front(base: Base, stack: AsyncExitStack) -> Front:
 
 def _worker(base: Base, front: Front | None, roles: Collection[str]) -> Worker:
     table: dict[str, Handler] = dict(executor.handlers(base)) if EXECUTOR in roles else {}
-    if front is None:
-        told = partial(tell_if_stuck, ledger=base.ledger, clock=base.clock)
-        return Worker(base.ledger, table, base.clock, roles=tuple(roles), on_trouble=told)
-    from bot.front import handlers
+    if front is not None:
+        from bot.front import handlers
 
-    return Worker(
-        base.ledger, {**handlers(front), **table}, base.clock, roles=tuple(roles), on_trouble=front.tell_trouble
-    )
+        table |= handlers(front)
+    return Worker(base.ledger, table, base.clock, roles=tuple(roles), on_trouble=partial(_tell_trouble, base, front))
+
+
+async def _tell_trouble(base: Base, front: Front | None, job: Job, trouble: str) -> None:
+    """What is stuck is told in the channel, by the front; whoever waits is told more if their front is here."""
+    if front is not None:
+        await front.tell_trouble(job)
+    if job.attempts >= STUCK_TRIES:
+        await tell_stuck(base.ledger, base.clock, job, trouble)
+
+
+def _watches(settings: Settings, front: Front | None, roles: Collection[str]) -> list[Watch]:
+    """Somebody dead cannot be silent about it: the front's heartbeat stays away for late jobs of the executor too."""
+    watches = []
+    if front is not None and settings.heartbeat_url:
+        watches.append(Watch(settings.heartbeat_url, ROLES, front.is_connected))
+    if EXECUTOR in roles and settings.executor_heartbeat_url:
+        watches.append(Watch(settings.executor_heartbeat_url, (EXECUTOR,)))
+    return watches
 
 
 def check_settings(settings: Settings, kind: str) -> None:

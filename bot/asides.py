@@ -97,7 +97,7 @@ class Asides:
             return None
         level = 1 + await self._passes(request.id, request.incident_id)
         try:
-            await pager.escalate(request.incident_id, level)
+            await pager.escalate(request.incident_id, level, look_first=job.attempts > 1)
             words = f"passed on to level {level}."
         except Fault as fault:
             if not fault.permanent:
@@ -155,11 +155,15 @@ class Asides:
         request, journey = await self.journey.ledger.request(job.subject), self.journey
         if request.entitlement.sensitivity is not Sensitivity.HIGH or not request.decidable or not request.incident_id:
             return None
-        members = set(await journey.directory.members(request.entitlement.approvers.group))
-        eligible = [one for one in await journey.ledger.people() if one.id in members and not concerns(request, one)]
-        jobs = [Due(f"code:{one.id}") for one in eligible if one.decides and one.slack_user]
-        await journey.ledger.schedule(request.id, jobs)
+        people = [one for group in request.deciding_groups for one in await self.linked_members(request, group)]
+        await journey.ledger.schedule(request.id, [Due(f"code:{one.id}") for one in people])
         return None
+
+    async def linked_members(self, request: Request, group: str) -> list[Person]:
+        """The people of a group who may decide this and can be told so in Slack."""
+        members = set(await self.journey.directory.members(group))
+        linked = [one for one in await self.journey.ledger.people() if one.id in members and one.slack_user]
+        return [one for one in linked if one.decides and not concerns(request, one)]
 
     async def code(self, job: Job) -> datetime | None:
         """Send one person their code for the plan as it is now."""
@@ -173,6 +177,8 @@ class Asides:
         sent = await journey.chat.find(channel, key=key, since=request.created_at) if job.attempts > 1 else None
         if sent is None:
             await journey.chat.post(channel, cards.code_message(request, code), key=key)
+            if job.attempts > 1:
+                await journey.showing.look_later(channel)
         return None
 
     async def repage(self, job: Job) -> datetime | None:
@@ -194,18 +200,25 @@ class Asides:
         journey, user = self.journey, job.subject
         person = await journey.ledger.person_by_slack(journey.home_team, user)
         mine = await journey.ledger.requests(person=person.id, limit=20) if person else []
-        await journey.chat.publish_home(user, home.home(mine, await self._waiting_for(person)))
+        waiting, overdue = await self._decides_over(person) if person and person.decides else ([], [])
+        freeze = await journey.ledger.frozen()
+        frozen = f"{freeze.by}: {freeze.why}" if freeze else ""
+        await journey.chat.publish_home(user, home.home(mine, waiting, overdue, frozen=frozen))
         return None
 
-    async def _waiting_for(self, person: Person | None) -> list[tuple[Request, str | None]]:
-        if person is None or not person.decides:
-            return []
+    async def _decides_over(self, person: Person) -> tuple[list[tuple[Request, str | None]], list[Request]]:
+        """What waits for a responder, each with its card's address, and what could not be taken back."""
         journey = self.journey
-        waiting, standing = await asyncio.gather(
+        waiting, overdue, standing = await asyncio.gather(
             journey.ledger.requests(states=OPEN, limit=50),
+            journey.ledger.overdue(),
             journey.directory.standing(person.id, max_age=RESPONDER_SECONDS),
         )
-        theirs = [request for request in waiting if is_responder(request, person, standing)]
+        late = [request for request in overdue if is_responder(request, person, standing)]
+        return await self._with_cards([one for one in waiting if is_responder(one, person, standing)]), late
+
+    async def _with_cards(self, theirs: list[Request]) -> list[tuple[Request, str | None]]:
+        journey = self.journey
         shown = await asyncio.gather(*(journey.ledger.shown(request.id, "card") for request in theirs))
         return [
             (request, journey.chat.link(card.sent) if card else None)

@@ -169,7 +169,13 @@ class Authority:
 
     async def responder(self, request: Request, slack_team: str, slack_user: str) -> Person:
         """The linked person behind a click, if they are among those who may decide this; `Refused` otherwise."""
-        person = await self.ledger.person_by_slack(slack_team, slack_user)
+        return await self._among_deciders(request, await self.ledger.person_by_slack(slack_team, slack_user))
+
+    async def responder_on_page(self, request: Request, pagerduty_user: str) -> Person:
+        """The same for whoever wrote a comment."""
+        return await self._among_deciders(request, await self.ledger.person_by_pagerduty(pagerduty_user))
+
+    async def _among_deciders(self, request: Request, person: Person | None) -> Person:
         if person is None or not person.decides or not is_responder(request, person, await self._standing(person)):
             raise Refused(
                 f"This is for the people who decide {request.id} (members of {request.entitlement.approvers.group}, "
@@ -184,7 +190,7 @@ class Authority:
 
 def is_responder(request: Request, person: Person, standing: Standing) -> bool:
     """Whether somebody belongs to those who decide a request, whoever is on call."""
-    in_group = request.entitlement.approvers.group in standing.groups
+    in_group = not standing.groups.isdisjoint(request.deciding_groups)
     return person.decides and standing.active and in_group and not concerns(request, person)
 
 

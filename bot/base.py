@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from bot.clock import SandboxClock, SystemClock
 from bot.config import Settings
+from bot.core.patience import Patience
 from bot.ledger import Ledger
 from bot.planning import Planning
-from bot.rules import Rules
+from bot.rules import Limits, Rules
 from bot.vendors import Vendors
 from connectors.okta import OktaGroupActor
 
@@ -28,3 +30,22 @@ class Base:
     def planning(self) -> Planning:
         """What would change, and whether policy lets it."""
         return Planning(self.ledger, self.vendors.reader, {self.actor.kind: self.actor}, self.rules, self.clock)
+
+    @property
+    def limits(self) -> Limits:
+        """Deadlines and places."""
+        settings = self.settings
+        patience = Patience(
+            remind=timedelta(minutes=settings.remind_minutes),
+            escalate=timedelta(minutes=settings.escalate_minutes),
+            warn=timedelta(minutes=settings.warn_minutes),
+            repage=timedelta(hours=settings.repage_hours),
+        )
+        return Limits(
+            responder_channel=settings.slack_responder_channel,
+            evidence_seconds=settings.evidence_seconds,
+            request_lifetime=timedelta(hours=settings.request_hours),
+            morning=settings.morning,
+            evening=settings.evening,
+            patience=patience,
+        )

@@ -12,12 +12,14 @@ from typing import Any
 
 import yaml
 
+from bot import webhooks
 from bot.app import ACTIONS, PRODUCTION, check_settings, policy_directory
 from bot.clock import SystemClock
 from bot.config import Settings, read_settings
 from bot.errors import Fault, Refused, SettingsError
 from bot.ledger import Ledger
 from bot.vendors import Vendors, connect
+from connectors.pagerduty import PagerDuty
 from policies.load import Policies, load
 
 MANIFEST = Path(__file__).parent.parent / "app_manifest.yml"
@@ -47,6 +49,7 @@ async def _check(settings: Settings) -> AsyncIterator[Finding]:
     yield _tried("addresses and data directory", lambda: check_settings(settings, PRODUCTION), "in order")
     yield _port(settings)
     yield await _tried_async("database", _database(settings))
+    yield await _tried_async("freeze", _freeze(settings))
     policies = None
     try:
         policies = load(policy_directory(settings, PRODUCTION), actions=ACTIONS)
@@ -80,6 +83,7 @@ async def _vendors(settings: Settings, vendors: Vendors, policies: Policies | No
     else:
         yield await _tried_async("PagerDuty", vendors.front.pager.ping())
         yield await _tried_async("PagerDuty service", vendors.front.pager.check_service())
+        yield await _tried_async("PagerDuty webhook", _webhook(settings, vendors.front.pager))
     if vendors.front.adviser is None:
         yield Finding("model", good=True, words="not configured: requests go out without advice")
     else:
@@ -124,6 +128,15 @@ async def _database(settings: Settings) -> str:
     return f"{len(deciders)} people may decide"
 
 
+async def _freeze(settings: Settings) -> str:
+    ledger = await Ledger.open(settings.ledger_url, kind=PRODUCTION, now=SystemClock().now)
+    freeze = await ledger.frozen()
+    await ledger.close()
+    if freeze is not None:
+        raise SettingsError(f"everything is frozen by {freeze.by}: {freeze.why}. `tinyapprover thaw` ends it")
+    return "nothing is frozen"
+
+
 def _documents(settings: Settings) -> Finding:
     if settings.documents is None:
         return Finding("documents", good=True, words="TINYAPPROVER_DOCUMENTS is not set: nothing is quoted")
@@ -166,6 +179,20 @@ async def _channel(settings: Settings, vendors: Vendors) -> str:
     return f"the bot is in {channel}"
 
 
+async def _webhook(settings: Settings, pager: PagerDuty) -> str:
+    """Whether PagerDuty delivers, and whether what it delivered was signed as it should be."""
+    if not settings.pagerduty_webhook_secrets:
+        return "not set up: comments are polled; `tinyapprover setup pagerduty --url https://...` has them sent at once"
+    if (state := await webhooks.state(pager)) != webhooks.ACTIVE:
+        raise SettingsError(f"{state}: run `tinyapprover setup pagerduty --url https://...`; comments are polled")
+    ledger = await Ledger.open(settings.ledger_url, kind=PRODUCTION, now=SystemClock().now)
+    seen = await ledger.seen()
+    await ledger.close()
+    if trouble := webhooks.trouble(seen):
+        raise SettingsError(trouble)
+    return f"active; {webhooks.last_event(seen)}"
+
+
 async def _group(vendors: Vendors, entitlement: Any) -> str:
     """The group exists once and may be edited by hand, and its approvers exist."""
     name = entitlement.params.get("group", "")
@@ -175,4 +202,6 @@ async def _group(vendors: Vendors, entitlement: Any) -> str:
     members = await vendors.reader.members(entitlement.approvers.group, max_age=60)
     if len(members) < entitlement.approvals:
         raise SettingsError(f"{entitlement.approvers.group} has {len(members)} members, too few to approve")
+    if (fallback := entitlement.fallback) is not None and not await vendors.reader.members(fallback.group, max_age=60):
+        raise SettingsError(f"{entitlement.id}: nobody is in {fallback.group}, its fallback group")
     return f"can be edited; {len(members)} people in {entitlement.approvers.group} decide"

@@ -7,17 +7,19 @@ import os
 import signal
 import sys
 import webbrowser
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.prompt import Confirm
 from rich.table import Table
 
 from bot.config import ROLES, Settings, read_settings
-from bot.core.words import one_line
+from bot.core.request import Request
+from bot.core.words import date, one_line
 from bot.errors import Fault, Refused, SettingsError
 from bot.logs import set_up
 
@@ -280,6 +282,26 @@ def people_unlink(email: str) -> None:
     out.print(f"{email} is not linked any more")
 
 
+# --- vendors ---------------------------------------------------------------------------------------------------------
+
+
+def setup_pagerduty(url: str) -> None:
+    """A new subscription's secret is printed once: PagerDuty tells it to nobody again."""
+    from bot.admin import set_up_pagerduty
+
+    settings = read_settings()
+    done = asyncio.run(set_up_pagerduty(settings, url))
+    out.print(f"✓ {done.words}", markup=False, soft_wrap=True)
+    if done.secret:
+        out.print(f"Its signing secret, told this once: {done.secret}", markup=False, soft_wrap=True)
+        out.print("Put it into PAGERDUTY_WEBHOOK_SECRETS (commas separate several), and start the bot again.")
+    elif not settings.pagerduty_webhook_secrets:
+        raise SettingsError(
+            "PAGERDUTY_WEBHOOK_SECRETS: is not set, and PagerDuty tells a secret only once. If it is lost, delete the "
+            "subscription in PagerDuty and run this again"
+        )
+
+
 # --- audit -----------------------------------------------------------------------------------------------------------
 
 
@@ -317,3 +339,103 @@ def audit_export(form: str) -> None:
         raise SettingsError(f"--format is one of {', '.join(FORMATS)}")
     for line in lines(asyncio.run(trail(read_settings())), form):
         sys.stdout.write(f"{line}\n")
+
+
+# --- when something is wrong -----------------------------------------------------------------------------------------
+
+FOLLOW_SECONDS = 60.0
+
+
+def stop(request: str, why: str) -> None:
+    """Stop one request."""
+    from bot.urgent import stop_one
+
+    settings = read_settings(roles=())
+    found = asyncio.run(stop_one(settings, request.upper(), why))
+    out.print(f"{found.id} is stopped. {found.outcome}", markup=False)
+    _say_who_does_it(settings)
+
+
+def freeze(why: str) -> None:
+    """Halt all execution."""
+    from bot.urgent import freeze as freeze_all
+
+    settings = read_settings(roles=())
+    if not asyncio.run(freeze_all(settings, why)):
+        raise Refused("Everything is frozen already; `tinyapprover thaw` ends it.")
+    out.print("Frozen: nothing is granted until `tinyapprover thaw`. Access still ends on time, and can be stopped.")
+    _say_who_does_it(settings)
+
+
+def thaw() -> None:
+    """Let it go on."""
+    from bot.urgent import thaw as thaw_all
+
+    settings = read_settings(roles=())
+    if not asyncio.run(thaw_all(settings)):
+        raise Refused("Nothing is frozen.")
+    out.print("Thawed: what was approved meanwhile is checked once more and granted now.")
+    _say_who_does_it(settings)
+
+
+def revoke(email: str, why: str, *, yes: bool) -> None:
+    """Take back everything that somebody was given: show it, ask, and tell what was read back as gone."""
+    from bot.urgent import given_to
+    from bot.urgent import revoke as revoke_all
+
+    settings = read_settings(roles=())
+    given = asyncio.run(given_to(settings, email))
+    if not given:
+        out.print(f"{email} holds nothing that was given here, and nothing is on its way.", markup=False)
+        return
+    _show_given(given)
+    if not (yes or _confirmed(f"Take back all {len(given)}?")):
+        raise Refused("Nothing was changed.")
+    asyncio.run(revoke_all(settings, given, why))
+    _say_who_does_it(settings)
+    _follow(settings, given)
+
+
+def _confirmed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise SettingsError("nobody is there to be asked: say --yes")
+    return Confirm.ask(question, console=out, default=False)
+
+
+def _show_given(given: Sequence[Request]) -> None:
+    table = Table("Request", "Access", "Who", "Stands", "Until")
+    for one in given:
+        until = date(one.grant.ends_at) if one.grant and one.grant.ends_at else ""
+        table.add_row(one.id, one.entitlement.title, one.beneficiary.email, one.state.value, until)
+    out.print(table)
+
+
+def _follow(settings: Settings, given: Sequence[Request]) -> None:
+    """With a bar, until each is read back as gone; what is not, in a while, is an error."""
+    from bot.urgent import follow
+
+    with bar() as (progress, advance):
+        settled: list[Request] = []
+
+        def told(request: Request) -> None:
+            settled.append(request)
+            progress.console.print(f"{request.id}: {request.outcome}", markup=False)
+            advance("read back", len(settled), len(given))
+
+        advance("read back", 0, len(given))
+        left = asyncio.run(follow(settings, given, seconds=FOLLOW_SECONDS, told=told))
+    if left:
+        names = ", ".join(request.id for request in left)
+        raise Fault("executor", f"not read back as gone yet: {names}. It goes on; see their cards, or try again")
+
+
+def _say_who_does_it(settings: Settings) -> None:
+    from bot.urgent import executor
+
+    found = asyncio.run(executor(settings))
+    if not found.alive:
+        out.print(
+            f"No executor is at work ({found.words}): it is written down, and is done as soon as one runs "
+            "(tinyapprover run).",
+            style="yellow",
+        )

@@ -6,14 +6,15 @@ Polling works with no inbound endpoint at all; a webhook only makes the next rea
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from bot.authority import Attempt
 from bot.core.lifecycle import OPEN
-from bot.core.notes import Approve, Chatter, Comment, Deny, Unclear, read_comment
+from bot.core.notes import Approve, Chatter, Comment, Deny, Stop, Unclear, read_comment
 from bot.core.request import Answer, Place, Request
-from bot.ledger import Audit, Due, Job, Ledger
+from bot.ledger import Audit, Due, Job, Ledger, Paged
 from bot.ports import Clock, Note, Pager
 from bot.screen import looks_secret
 
@@ -22,6 +23,8 @@ EARLIER = "it stands on an earlier page of this request; answer on the newest on
 CALLS_A_SECOND = 4.0  # of the 16 that PagerDuty allows: pages and notes go first
 CALLS_A_READING = 2
 REPAGE_AFTER = timedelta(minutes=10)
+LIVE_READING = timedelta(seconds=30)
+AT_ONCE = timedelta(seconds=20)
 
 
 def next_reading(age: timedelta) -> timedelta:
@@ -37,15 +40,29 @@ class Pace:
 
     a_second: float = CALLS_A_SECOND
     _calls: dict[str, float] = field(default_factory=dict)
+    _turns: dict[str, datetime] = field(default_factory=dict)
+    _free: datetime | None = None
 
-    def until_next(self, incident_id: str, wanted: timedelta) -> timedelta:
-        """How long until this incident's next reading: as wanted, or longer while many are open."""
-        self._calls[incident_id] = CALLS_A_READING / wanted.total_seconds()
-        return wanted * max(1.0, sum(self._calls.values()) / self.a_second)
+    def first(self, incident_id: str, now: datetime) -> datetime:
+        """When an incident may be read that this run has not read yet: after a restart all are due at once."""
+        if incident_id in self._calls:
+            return now
+        if incident_id not in self._turns:
+            self._turns[incident_id] = max(self._free or now, now)
+            self._free = self._turns[incident_id] + timedelta(seconds=CALLS_A_READING / self.a_second)
+        return self._turns[incident_id]
+
+    def until_next(self, incident_id: str, wanted: timedelta, *, calls: int = CALLS_A_READING) -> timedelta:
+        """How long until this incident's next reading, which takes so many calls: longer while many are open."""
+        self._turns.pop(incident_id, None)
+        self._calls[incident_id] = rate = calls / wanted.total_seconds()
+        together = sum(self._calls.values()) + rate * len(self._turns)
+        return wanted * max(1.0, together / self.a_second)
 
     def forget(self, incident_id: str) -> None:
         """It is not read any more."""
         self._calls.pop(incident_id, None)
+        self._turns.pop(incident_id, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +73,7 @@ class Comments:
     pager: Pager
     clock: Clock
     pace: Pace = field(default_factory=Pace)
+    live: Pace = field(default_factory=lambda: Pace(CALLS_A_SECOND / 4))
 
     async def poll(self, job: Job) -> datetime | None:
         """Take what is new on one incident; again later while the request is open, and once after that."""
@@ -63,20 +81,31 @@ class Comments:
         paged = await self.ledger.paged(job.subject)
         if paged is None:
             return None
+        now = self.clock.now()
+        turn = now if _cannot_wait(job, paged, now) else self.pace.first(paged.incident_id, now)
+        if turn > now:
+            return turn
+        earlier = await self._earlier(request.id, paged.incident_id)
         incident, _ = await asyncio.gather(
-            self.pager.incident(paged.incident_id), self._read_all(request, paged.incident_id)
+            self.pager.incident(paged.incident_id), self._read_all(request, paged.incident_id, earlier)
         )
         if request.state not in OPEN:
             self.pace.forget(paged.incident_id)
-            return None
+            return self._look_for_a_stop(request, paged.incident_id)
         if incident.status == "resolved":
             await self._closed_undecided(request, paged.incident_id)
-        now = self.clock.now()
-        return now + self.pace.until_next(paged.incident_id, next_reading(now - paged.shown_at))
+        wanted, calls = next_reading(now - paged.shown_at), CALLS_A_READING + len(earlier)
+        return self.clock.now() + self.pace.until_next(paged.incident_id, wanted, calls=calls)
 
-    async def _read_all(self, request: Request, incident_id: str) -> None:
+    def _look_for_a_stop(self, request: Request, incident_id: str) -> datetime | None:
+        """What was decided can still be stopped by a comment; with a budget of its own, so that nobody waits for it."""
+        if not request.stoppable:
+            self.live.forget(incident_id)
+            return None
+        return self.clock.now() + self.live.until_next(incident_id, LIVE_READING)
+
+    async def _read_all(self, request: Request, incident_id: str, earlier: Sequence[str]) -> None:
         """This incident, and those before it, whose comments get an answer and count no more."""
-        earlier = await self._earlier(request.id, incident_id)
         await asyncio.gather(
             self._read(request, incident_id), *(self._read(request, one, why=EARLIER) for one in earlier)
         )
@@ -124,6 +153,12 @@ class Comments:
         await self.ledger.note_event(audit, request=request.id, jobs=jobs)
 
 
+def _cannot_wait(job: Job, paged: Paged, now: datetime) -> bool:
+    """A page that just went out, and one that a webhook has just told of, are read before all others."""
+    hinted = job.payload.get("hinted")
+    return now - max(paged.shown_at, datetime.fromisoformat(hinted) if hinted else paged.shown_at) < AT_ONCE
+
+
 def _receipt(note: Note) -> str:
     """Under what a comment is taken once; an edit after that is taken again, to be told that it does not count."""
     return f"{note.id}-edited" if note.edited else note.id
@@ -139,6 +174,8 @@ def _follow(note: Note, comment: Comment, incident_id: str) -> Due:
             return _attempt(note, Answer.APPROVE, code=comment.code or "")
         case Deny():
             return _attempt(note, Answer.DENY, reason=_fit_to_keep(comment.reason))
+        case Stop():
+            return _stop(note)
         case _:
             return _refused(note, "it is not in the form that decides", incident_id)
 
@@ -160,6 +197,11 @@ def _attempt(note: Note, answer: Answer, *, code: str = "", reason: str = "") ->
         written_at=note.created_at.isoformat(),
     )
     return Due(f"decide:{note.id}", payload=asdict(attempt))
+
+
+def _stop(note: Note) -> Due:
+    attempt = Attempt(place=Place.PAGERDUTY, who=note.author or "", answer="stop", receipt=note.id)
+    return Due(f"stop:{note.id}", payload=asdict(attempt))
 
 
 def _refused(note: Note, why: str, incident_id: str) -> Due:

@@ -12,7 +12,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bot.calendar import next_morning
+from bot.calendar import next_morning, working
 from bot.errors import SettingsError
 
 VENDOR_HOSTS = {
@@ -20,6 +20,8 @@ VENDOR_HOSTS = {
     "PAGERDUTY_API_URL": ("api.pagerduty.com", "api.eu.pagerduty.com"),
     "OKTA_ORG_URL": ("okta.com", "oktapreview.com", "okta-emea.com", "okta-gov.com"),
     "OPENAI_BASE_URL": ("api.openai.com", "openai.azure.com"),
+    "TINYAPPROVER_HEARTBEAT_URL": ("hc-ping.com",),
+    "TINYAPPROVER_EXECUTOR_HEARTBEAT_URL": ("hc-ping.com",),
 }
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FRONT, EXECUTOR = "front", "executor"
@@ -111,11 +113,41 @@ class Settings(BaseSettings):
     morning: str = _setting(
         "TINYAPPROVER_MORNING", "When what can wait is paged, as HH:MM and a time zone.", "09:00 UTC"
     )
+    evening: str = _setting(
+        "TINYAPPROVER_EVENING", "When working hours end, as HH:MM in the zone of TINYAPPROVER_MORNING.", "17:00"
+    )
+    remind_minutes: float = _setting(
+        "TINYAPPROVER_REMIND_MINUTES", "Minutes without a decision until the channel is reminded.", 15, gt=0, le=10_080
+    )
+    escalate_minutes: float = _setting(
+        "TINYAPPROVER_ESCALATE_MINUTES",
+        "Minutes without a decision until the next level is paged, or the first for what pages nobody at once.",
+        30,
+        gt=0,
+        le=10_080,
+    )
+    warn_minutes: float = _setting(
+        "TINYAPPROVER_WARN_MINUTES",
+        "Minutes before its end that the holder of access is warned; never before the last quarter of its time.",
+        15,
+        ge=0,
+        le=1440,
+    )
+    repage_hours: float = _setting(
+        "TINYAPPROVER_REPAGE_HOURS", "Hours until overdue access pages somebody again.", 24, gt=0, le=720
+    )
     open_requests: int = _setting(
         "TINYAPPROVER_OPEN_REQUESTS", "How many open requests one person may have.", 10, ge=1, le=1000
     )
     requests_an_hour: int = _setting(
         "TINYAPPROVER_REQUESTS_AN_HOUR", "How often one person may ask within an hour.", 20, ge=1, le=10_000
+    )
+    pages_an_hour: int = _setting(
+        "TINYAPPROVER_PAGES_AN_HOUR",
+        "Pages an hour on one escalation policy; what comes beyond is listed on one quiet page and paged later.",
+        30,
+        ge=1,
+        le=10_000,
     )
     cool_down_minutes: float = _setting(
         "TINYAPPROVER_COOL_DOWN_MINUTES",
@@ -123,6 +155,18 @@ class Settings(BaseSettings):
         60,
         ge=0,
         le=10_080,
+    )
+    heartbeat_url: str = _setting(
+        "TINYAPPROVER_HEARTBEAT_URL",
+        "Called by the front while Slack reaches it and no job of either role is late; whoever expects the call should "
+        "page when it stays away.",
+        "",
+    )
+    executor_heartbeat_url: str = _setting(
+        "TINYAPPROVER_EXECUTOR_HEARTBEAT_URL", "The same for the executor, while none of its jobs is late.", ""
+    )
+    heartbeat_seconds: float = _setting(
+        "TINYAPPROVER_HEARTBEAT_SECONDS", "How often the heartbeat addresses are called.", 60.0, gt=0, le=3600
     )
     allowed_hosts: Words = _setting(
         "TINYAPPROVER_ALLOWED_HOSTS", "Further hosts that vendor addresses may name, comma separated.", ()
@@ -151,6 +195,15 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is not a time and a zone such as 09:00 Europe/Berlin") from None
         return value
 
+    @field_validator("evening")
+    @classmethod
+    def _is_an_evening(cls, value: str) -> str:
+        try:
+            working(datetime.now(UTC), "00:00", value)
+        except ValueError:
+            raise ValueError(f"{value!r} is not a time such as 17:00") from None
+        return value
+
     @property
     def ledger_url(self) -> str:
         """The database's address: the one that is set, or SQLite in the data directory."""
@@ -176,7 +229,7 @@ def roles_of(field: str) -> tuple[str, ...]:
 def withheld(roles: Collection[str]) -> dict[str, Any]:
     """The settings that are not for these roles, by the names of their variables, each with what stands for nothing."""
     fields = Settings.model_fields.items()
-    others = [info for field, info in fields if not set(roles_of(field)) & set(roles)]
+    others = [info for field, info in fields if roles_of(field) != ROLES and not set(roles_of(field)) & set(roles)]
     return {_alias(info): "" if info.is_required() else info.default for info in others}
 
 
@@ -210,7 +263,7 @@ def check_addresses(settings: Settings) -> None:
     """Vendor addresses are the vendors' own, loopback, or allowed; plain http only to loopback."""
     names = setting_names()
     for field, name in names.items():
-        if name in VENDOR_HOSTS:
+        if name in VENDOR_HOSTS and getattr(settings, field):
             _check_address(name, str(getattr(settings, field)), settings.allowed_hosts)
 
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from bot.acting import Acting
 from bot.base import Base
 from bot.jobs import Handler
-from bot.overtaken import Overtaken
+from bot.looking import Looking
 
 
 def handlers(base: Base) -> Mapping[str, Handler]:
     """Every kind of job of the executor's and the step that does it."""
     actors = {base.actor.kind: base.actor}
-    acting = Acting(base.ledger, actors, base.planning, base.clock)
-    return {"grant": acting.grant, "revoke": acting.revoke, "look": Overtaken(base.ledger, actors, base.clock).look}
+    acting = Acting(base.ledger, actors, base.planning, base.limits, base.clock)
+    steps = [acting.grant, acting.revoke, acting.restore, Looking(base.ledger, actors, base.clock).look]
+    return {step.__name__: step for step in steps}

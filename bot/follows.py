@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from bot.ledger import Due, Job
+from bot.core.patience import REMIND, SILENCE
+from bot.ledger import Due
 
 BOT = "tinyapprover"
-STUCK = "stuck"
 CLOSED_JOBS = (Due("card"), Due("dm"), Due("tell:outcome"), Due("resolve"))
 APPROVED_JOBS = (Due("grant"), Due("card"), Due("dm"))
 CHANGED_JOBS = (Due("card"), Due("dm"), Due("page"), Due("plan_note"), Due("tell:again"))
 PAGED_JOBS = (Due("plan_note"), Due("advice_note"), Due("codes"), Due("resolve"))
 
 
-def telling(job: Job, subject: str, words: str, *, since: datetime) -> Due:
-    """The responder channel is told, once for a job, what the program cannot put right by itself."""
-    return Due(f"{STUCK}:{job.id}", payload={"words": words, "since": since.isoformat()}, subject=subject)
+def on_silence(times: Mapping[str, datetime]) -> list[Due]:
+    """What follows if nobody answers. A reminder says less than what comes after it, so it knows when that is."""
+    until = {"until": times[SILENCE].isoformat()}
+    return [Due(kind, at=when, payload=until if kind == REMIND else {}) for kind, when in times.items()]

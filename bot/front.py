@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from bot import metrics
-from bot.abuse import Doorkeeper
+from bot.abuse import Doorkeeper, Flood
 from bot.asides import Asides
 from bot.authority import Attempt, Authority, Press
 from bot.base import Base
@@ -20,25 +19,29 @@ from bot.comments import Comments
 from bot.config import Settings
 from bot.core.request import Draft, Person
 from bot.core.traffic import Allowance
+from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
 from bot.evidence import Documents, Precedents
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job
 from bot.presses import Presses
-from bot.rules import Limits
+from bot.reconcile import Reconcile
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
-from bot.tending import Tending, tell_if_stuck
+from bot.tending import Tending
+from bot.timing import Timing
 from bot.web import Front as Http
+from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 0.5
 TELLS_THE_CARD = frozenset({"page", "plan"})
 DECIDE, PRESS = "decide", "press"
 CANNOT_DO = "your press is taken. It cannot be carried out just now; that is tried again until it can."
@@ -53,9 +56,11 @@ class Front:
     asides: Asides
     socket: Socket
     knowledge: Knowledge
+    webhooks: Watch | None
     warm: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
-    _connected: bool = False
+    lives: Callable[[], dict[str, str]] = dict
+    _connected: bool = True
 
     async def start(self, settings: Settings, stack: AsyncExitStack) -> None:
         """Listen, then connect to Slack. What is taken from then on waits in the ledger for the worker."""
@@ -64,24 +69,27 @@ class Front:
             ledger,
             settings.pagerduty_webhook_secrets,
             ready=lambda: {"warm": self.warm.is_set(), "slack": self._connected, "ledger": not ledger.trouble},
-            metrics=lambda: metrics.exposition(ledger),
+            lives=lambda: self.lives(),
+            metrics=lambda: metrics.exposition(ledger, gauges=self.socket.gauges()),
         )
         self.url = await http.start(settings.http_host, settings.http_port)
         stack.push_async_callback(http.stop)
         await self.socket.start()
+        if self.webhooks is not None:
+            await ledger.schedule("pagerduty", [Due("subscription")])
 
-    def work(self) -> list[Coroutine[Any, Any, None]]:
-        """What runs beside the jobs."""
-        return [self._watch(), self._warm_up()]
+    def is_connected(self) -> bool:
+        """Whether Slack reaches us."""
+        return self._connected
 
-    async def _watch(self) -> None:
-        """Keep readiness true to the connection and to the ledger."""
+    async def watch_slack(self) -> None:
+        """Keep readiness true to the connection, and have it replaced when it stays unwell."""
         while True:
-            self._connected = await self.socket.is_connected()
+            self._connected = await self.socket.look()
             await self.journey.ledger.is_well()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(LOOK_SECONDS)
 
-    async def _warm_up(self) -> None:
+    async def warm_up(self) -> None:
         """What is slow the first time is done once before `/readyz` says ready: detectors, ledger, embedder, index."""
         await asyncio.to_thread(warm_screen)
         entitlement = next(iter(self.journey.rules.entitlements.values()))
@@ -98,8 +106,8 @@ class Front:
         gc.freeze()  # the packages' own objects: looking through them again and again holds everything up for 0.1 s
         self.warm.set()
 
-    async def tell_trouble(self, job: Job, trouble: str) -> None:
-        """The card says what cannot be planned or paged, the channel what is stuck; who answered, that it waits."""
+    async def tell_trouble(self, job: Job) -> None:
+        """The card says what cannot be planned or paged; whoever answered is told once that their answer waits."""
         ledger = self.journey.ledger
         if job.kind in TELLS_THE_CARD:
             await ledger.schedule(job.subject, [Due("card")])
@@ -108,7 +116,6 @@ class Front:
             await ledger.schedule(job.subject, [attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)])
         if job.kind.partition(":")[0] == PRESS and job.attempts == 1:
             await ledger.schedule(job.subject, [Press(**job.payload).reply(f"{job.subject}: {CANNOT_DO}")])
-        await tell_if_stuck(job, trouble, ledger=ledger, clock=self.journey.clock)
 
 
 async def assemble(base: Base, stack: AsyncExitStack) -> Front:
@@ -122,13 +129,17 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     stack.push_async_callback(knowledge.close)
     journey = _journey(base, knowledge)
     asides = Asides(journey)
-    return Front(
-        journey, asides, _socket(base, Intake(journey, asides, domains=base.settings.email_domains)), knowledge
-    )
+    intake = Intake(journey, asides, domains=base.settings.email_domains)
+    return Front(journey, asides, _socket(base, journey, intake), knowledge, _webhook_watch(base))
+
+
+def _webhook_watch(base: Base) -> Watch | None:
+    pager = base.vendors.front.pager
+    return Watch(base.ledger, pager, base.clock) if pager and base.settings.pagerduty_webhook_secrets else None
 
 
 def _journey(base: Base, knowledge: Knowledge) -> Journey:
-    voices, reader, limits = base.vendors.front, base.vendors.reader, _limits(base.settings)
+    voices, reader, limits = base.vendors.front, base.vendors.reader, base.limits
     planning = base.planning
     return Journey(
         ledger=base.ledger,
@@ -139,8 +150,9 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         limits=limits,
         planning=planning,
         authority=Authority(base.ledger, reader, planning, base.rules, base.clock, voices.pager),
-        showing=Showing(base.ledger, voices.slack, limits.responder_channel),
+        showing=Showing(base.ledger, voices.slack, limits.responder_channel, base.clock),
         doorkeeper=Doorkeeper(_allowance(base.settings), base.clock, base.ledger, voices.slack),
+        flood=Flood(base.ledger, base.clock, base.settings.pages_an_hour),
         clock=base.clock,
         home_team=voices.slack.team,
         pager=voices.pager,
@@ -148,16 +160,23 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
     )
 
 
-def _socket(base: Base, intake: Intake) -> Socket:
+def _socket(base: Base, journey: Journey, intake: Intake) -> Socket:
     settings, voices = base.settings, base.vendors.front
     slack, token = voices.slack, settings.slack_bot_token.get_secret_value()
     app = new_app(voices.client, token=token, team=slack.team, user=slack.user, bot_id=slack.bot_id)
-    return Socket(app, intake, settings.slack_app_token.get_secret_value())
+    reconcile = Reconcile(journey)
+    return Socket(
+        app,
+        intake,
+        settings.slack_app_token.get_secret_value(),
+        on_back=lambda away: intake.beside.run(reconcile.want(away)),
+    )
 
 
 def handlers(front: Front) -> Mapping[str, Handler]:
     """Every kind of job of the front's and the step that does it."""
-    journey, asides = front.journey, front.asides
+    journey, asides, emergency = front.journey, front.asides, Emergency(front.journey)
+    timing, reconcile = Timing(journey, asides), Reconcile(journey)
     steps: list[Handler] = [
         journey.plan,
         journey.gather,
@@ -173,7 +192,6 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         journey.expire,
         journey.resolve,
         journey.end_note,
-        journey.overdue_page,
         journey.tell,
         journey.announce,
         asides.question_note,
@@ -182,28 +200,35 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         asides.code,
         asides.repage,
         asides.home,
+        timing.remind,
+        timing.silence,
+        timing.fallback,
+        timing.fallback_people,
+        timing.nudge,
+        timing.warn,
+        timing.listing,
+        timing.overdue_page,
         Presses(asides).press,
-        Tending(journey.ledger, journey.chat, journey.limits.responder_channel).stuck,
+        reconcile.reconcile,
+        reconcile.compare,
+        reconcile.away,
+        emergency.stop,
+        emergency.frozen,
+        emergency.thawed,
+        Tending(journey).stuck,
     ]
     table = {step.__name__: step for step in steps}
     if journey.pager is not None:
         comments = Comments(journey.ledger, journey.pager, journey.clock)
         table |= {"poll": comments.poll, "unclear": comments.unclear}
+    if front.webhooks is not None:
+        table["subscription"] = front.webhooks.subscription
     return table
 
 
 def _embedder(settings: Settings) -> Wanted:
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
     return Wanted(settings.embedder, base_url=settings.openai_base_url, api_key=key)
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        responder_channel=settings.slack_responder_channel,
-        evidence_seconds=settings.evidence_seconds,
-        request_lifetime=timedelta(hours=settings.request_hours),
-        morning=settings.morning,
-    )
 
 
 def _allowance(settings: Settings) -> Allowance:

@@ -10,17 +10,16 @@ from bot.ledger import Ledger
 
 @dataclass(slots=True)
 class Hints:
-    """Deliveries from one source on their way into the ledger."""
+    """Deliveries on their way into the ledger."""
 
     ledger: Ledger
-    source: str
-    _told: dict[str, str] = field(default_factory=dict)
+    _told: dict[str, str | None] = field(default_factory=dict)
     _committing: asyncio.Task[None] | None = None
     _next: asyncio.Task[None] | None = None
 
-    async def take(self, delivery: str, incident: str) -> None:
+    async def take(self, event: str, incident: str | None) -> None:
         """Return when it is committed."""
-        self._told[delivery] = incident
+        self._told[event] = incident
         if self._next is None:
             self._next = asyncio.create_task(self._commit(self._committing))
         await asyncio.shield(self._next)
@@ -30,4 +29,4 @@ class Hints:
             await asyncio.wait({earlier})
         told, self._told = self._told, {}
         self._committing, self._next = self._next, None
-        await self.ledger.hear(self.source, told)
+        await self.ledger.take_hints(told)

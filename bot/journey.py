@@ -15,13 +15,12 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot import advice, evidence, page
-from bot.abuse import Doorkeeper
+from bot.abuse import Doorkeeper, Flood
 from bot.authority import Attempt, Authority
-from bot.calendar import next_morning
 from bot.core.lifecycle import OPEN, Event, State
-from bot.core.request import Draft, Entitlement, Place, Request, Standing, Wake
+from bot.core.request import Draft, Place, Request, Standing
 from bot.errors import Fault, Refused
-from bot.follows import APPROVED_JOBS, BOT, CLOSED_JOBS, PAGED_JOBS
+from bot.follows import APPROVED_JOBS, BOT, CLOSED_JOBS, PAGED_JOBS, on_silence
 from bot.ledger import Audit, Due, Job, Ledger
 from bot.planning import Planning, refusal
 from bot.ports import Adviser, Chat, Clock, Directory, Pager, Source
@@ -35,6 +34,7 @@ log = logging.getLogger(__name__)
 CARD_NOTE_EVERY = timedelta(seconds=30)
 AFTER_THE_CARD = timedelta(seconds=0.2)  # who has just asked can wait; who is to decide should not
 FIRST_READING = timedelta(seconds=5)  # nobody has commented before
+UNDECIDED_IN_TIME = "Nobody decided in time."
 UNPLANNED = "The plan could not be read in time, so nobody could decide."
 UNREADABLE = (
     "What has to be checked before your answer counts cannot be read, and trying again would not help, so nothing is "
@@ -57,6 +57,7 @@ class Journey:
     authority: Authority
     showing: Showing
     doorkeeper: Doorkeeper
+    flood: Flood
     clock: Clock
     home_team: str
     pager: Pager | None = None
@@ -66,15 +67,19 @@ class Journey:
 
     async def receive(self, draft: Draft, requester: Standing, beneficiary: Standing) -> str:
         """Refuse with a reason the person can act on, or store the request: one commit, before anything is said."""
+        self.doorkeeper.check_room()
         entitlement = self.rules.entitlements.get(draft.entitlement)
         if entitlement is None:
             raise Refused("Choose what you need from the list.", field=forms.ACCESS, rule="intake#access")
         ruling = self.rules.at_submission(draft, entitlement, requester, beneficiary)
         if not ruling.allowed:
             raise Refused(ruling.reason, field=forms.field_of(ruling.rule), rule=ruling.rule)
-        begins = self._asked_from(draft, entitlement, self.clock.now())
+        begins = self.limits.asked_from(draft, entitlement, self.clock.now())
         deadline = begins + self.limits.request_lifetime
-        jobs = (Due("card"), Due("plan"), Due("gather"), Due("dm", at=self.clock.now() + AFTER_THE_CARD))
+        if draft.extends is not None:
+            deadline = min(deadline, draft.extends.ends_at)
+        jobs = [Due("card"), Due("plan"), Due("gather"), Due("dm", at=self.clock.now() + AFTER_THE_CARD)]
+        jobs += on_silence(self.limits.on_silence(draft, entitlement, self.clock.now()))
         admit = partial(self.doorkeeper.admit, entitlement)
         try:
             return await self.ledger.receive(draft, entitlement, deadline=deadline, jobs=jobs, admit=admit)
@@ -152,6 +157,8 @@ class Journey:
             return None
         if (at := self._page_at(request)) > self.clock.now():
             return at if at < request.deadline else None
+        if (again := await self.flood.holds_back(request, self.pager, card=self.showing.link(shown))) is not None:
+            return again
         whole = page.about(request, card=self.showing.link(shown))
         incident = await self.pager.open_incident(whole, look_first=job.attempts > 1)
         jobs = [Due("card"), Due("poll", at=self.clock.now() + FIRST_READING), *PAGED_JOBS]
@@ -161,15 +168,10 @@ class Journey:
         return None
 
     def _page_at(self, request: Request) -> datetime:
-        """With plan and evidence, or at their deadline; what can wait, or is never to wake anybody, in the morning."""
+        """With plan and evidence, or at their deadline; what can wait, or is never to wake anybody, later."""
         complete = request.evidence is not None and request.state is not State.RECEIVED
         ready = request.created_at + timedelta(seconds=0 if complete else self.limits.evidence_seconds)
-        return max(ready, self._asked_from(request, request.entitlement, request.created_at))
-
-    def _asked_from(self, asked: Draft | Request, entitlement: Entitlement, at: datetime) -> datetime:
-        """When people are asked beyond Slack: at once, or for what waits in the morning; its time runs from then on."""
-        waits = asked.can_wait or entitlement.wake is Wake.NEVER
-        return next_morning(at, self.limits.morning) if waits else at
+        return max(ready, self.limits.asked_from(request, request.entitlement, request.created_at))
 
     async def _find_page(self, job: Job, request: Request, pager: Pager) -> None:
         """A page whose answer was lost, of a request that was decided meanwhile, is found so that it gets closed."""
@@ -227,15 +229,15 @@ class Journey:
             if counted is None:
                 raise await self.authority.too_late(decision)
         except Refused as refused:
-            await self._refuse_answer(attempt, request, refused)
+            await self.refuse_answer(attempt, request, refused)
         except Fault as fault:
             if not fault.permanent:
                 raise
             log.warning("%s", fault, extra={"request": request.id, "step": job.kind})
-            await self._refuse_answer(attempt, request, Refused(UNREADABLE, rule="decision#unreadable"))
+            await self.refuse_answer(attempt, request, Refused(UNREADABLE, rule="decision#unreadable"))
         return None
 
-    async def _refuse_answer(self, attempt: Attempt, request: Request, refused: Refused) -> None:
+    async def refuse_answer(self, attempt: Attempt, request: Request, refused: Refused) -> None:
         """Told privately in Slack, as a note on the incident; always in the audit trail."""
         detail = {"rule": refused.rule, "place": attempt.place, "answer": attempt.answer, "receipt": attempt.receipt}
         jobs = (attempt.reply(refused.sentence), Due("card"))
@@ -260,7 +262,8 @@ class Journey:
         request = await self.ledger.request(job.subject)
         unplanned = request.state is State.RECEIVED
         audit = Audit(BOT, "request.expired")
-        values = {"outcome": UNPLANNED if unplanned else "Nobody decided in time.", "closed_at": self.clock.now()}
+        undecided = f"Nobody decided before {request.extends.of} ended." if request.extends else UNDECIDED_IN_TIME
+        values = {"outcome": UNPLANNED if unplanned else undecided, "closed_at": self.clock.now()}
         await self.ledger.move(job.subject, Event.EXPIRED, audit=audit, values=values, jobs=CLOSED_JOBS)
         return None
 
@@ -282,18 +285,12 @@ class Journey:
         await self._note(request, page.outcome_note(request))
         return None
 
-    async def overdue_page(self, job: Job) -> datetime | None:
-        """Access that should be gone and is not wakes somebody."""
-        request = await self.ledger.request(job.subject)
-        if self.pager is not None and request.revoke_overdue:
-            await self.pager.open_incident(page.overdue(request), look_first=job.attempts > 1)
-        return None
-
     async def announce(self, job: Job) -> datetime | None:
         """Something that everybody in the responder channel should see, once."""
         request, shown = await self.ledger.to_show(job.subject, job.kind)
-        if shown is None and request.state in OPEN:
-            await self.showing.to_responders(job, request, job.kind, cards.page_closed(request), shown)
+        message = cards.announced(request, job.kind.partition(":")[2])
+        if shown is None and message is not None:
+            await self.showing.to_responders(job, request, job.kind, message, shown)
         return None
 
     async def tell(self, job: Job) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from bot.core.lifecycle import OPEN, State
 from bot.core.request import Answer, Evidence, Flag, Place, Request, Sensitivity, Wake
@@ -36,8 +37,14 @@ def title(request: Request) -> str:
 def asks(request: Request) -> str:
     """Who asks for what, for whom, for how long: short enough for a title whatever the names are."""
     whom = "" if _own(request) else f" for {one_line(request.beneficiary.name, 30)}"
-    what = f"{one_line(request.entitlement.title, 60)}{whom} for {span(request.minutes)}"
+    more = " more" if request.extends else ""
+    what = f"{one_line(request.entitlement.title, 60)}{whom} for {span(request.minutes)}{more}"
     return f"{one_line(request.requester.name, 30)} asks for {what}"
+
+
+def extends(request: Request) -> str:
+    """What it extends, and how long that becomes; empty for what extends nothing."""
+    return f"{request.extends.of}, {span(request.minutes_in_total)} in total" if request.extends else ""
 
 
 def body(request: Request, *, card: str | None) -> str:
@@ -74,6 +81,8 @@ def _rest(request: Request) -> Iterator[str]:
     yield f"For: {_who(request.beneficiary.name, request.beneficiary.email)}"
     yield f"What: {one_line(request.entitlement.title, 200)} ({request.entitlement.id})"
     yield f"How long: {span(request.minutes)}"
+    if request.extends:
+        yield f"Extends: {extends(request)}"
     if request.ticket:
         yield f"Ticket: {one_line(request.ticket, 500)}"
     yield f"Justification: {one_line(request.justification, 2000)}"
@@ -149,18 +158,28 @@ def reply(request: Request, text: str, *, receipt: str, card: str | None) -> str
     lines = [f"{request.id}: a comment decided nothing (note {receipt}): {text}"]
     if request.state in OPEN:
         lines += [*how_to_answer(request), *([f"Card: {card}"] if card else [])]
+    if request.stoppable:
+        lines.append(how_to_stop(request))
     return "\n".join(lines)
 
 
 def outcome_note(request: Request) -> str:
-    """Where the request stands, in one note."""
-    return f"{request.id}: {outcome(request)}"
+    """Where the request stands, in one note, and how to stop it where that is possible."""
+    how = f"\n{how_to_stop(request)}" if request.stoppable else ""
+    return f"{request.id}: {outcome(request)}{how}"
+
+
+def how_to_stop(request: Request) -> str:
+    """The exact line to write."""
+    return f"To stop it, comment: stop {request.id}"
 
 
 def outcome(request: Request) -> str:
     """How it ended or stands, in a sentence; says granted only when the access was read back."""
     grant = request.grant
     match request.state:
+        case State.ACTIVE if request.halted:
+            return f"{one_line(request.outcome, 300)} The access is being taken back."
         case State.ACTIVE if grant and grant.ends_at:
             return f"approved by {deciders(request)}; granted and read back; removed at {date(grant.ends_at)}."
         case State.DONE:
@@ -171,7 +190,8 @@ def outcome(request: Request) -> str:
             reason = one_line(request.outcome, 300)
             return f"denied by {deciders(request)}." + (f" Reason: {reason}" if reason else "")
         case State.APPROVED:
-            return f"approved by {deciders(request)}; not granted yet."
+            waits = f"Everything is frozen, so it waits. {one_line(request.frozen, 300)}" if request.frozen else ""
+            return f"approved by {deciders(request)}; not granted yet. {waits}".strip()
         case _:
             return f"{request.state.value}. {one_line(request.outcome, 300)}".strip()
 
@@ -183,8 +203,8 @@ def deciders(request: Request) -> str:
     return one_line(" and ".join(names), 200) or "nobody"
 
 
-def overdue(request: Request) -> Page:
-    """The page for access that could not be taken back: it wakes somebody."""
+def overdue(request: Request, times: int = 0) -> Page:
+    """The page for access that could not be taken back: it wakes somebody. `times` is how often it was sent before."""
     lines = request.plan.lines if request.plan else ()
     heading = f"{request.id}: access of {request.beneficiary.name} is overdue and could not be removed"
     text = [
@@ -193,7 +213,26 @@ def overdue(request: Request) -> Page:
         *(f"- {one_line(line, 300)}" for line in lines),
     ]
     heading = one_line(heading, TITLE_LIMIT)
-    return Page(key=f"{request.id}/overdue", title=heading, body="\n".join(text), urgency="high")
+    key = f"{request.id}/overdue/{times + 1}" if times else f"{request.id}/overdue"
+    return Page(key=key, title=heading, body="\n".join(text), urgency="high")
+
+
+def listing(policy: str, at: datetime, *, most: int) -> Page:
+    """One page an hour for all requests beyond the ceiling. It is quiet, and decides nothing."""
+    text = [
+        f"More than {most} requests were paged within an hour, so those that follow are listed here as comments.",
+        "Each of them is decided by itself, on its own card in Slack. A comment here decides nothing.",
+    ]
+    key = f"listing/{policy or 'service'}/{at:%Y-%m-%dT%H}"
+    heading = "More access requests wait than are paged one by one"
+    return Page(key=key, title=heading, body="\n".join(text), urgency="low", escalation_policy=policy or None)
+
+
+def listed(request: Request, waiting: int, *, card: str | None) -> str:
+    """One request on the page for all."""
+    count = "1 request waits" if waiting == 1 else f"{waiting} requests wait"
+    where = f" Card: {card}" if card else ""
+    return f"{count} here, decided one by one. {title(request)}.{where}"
 
 
 def _own(request: Request) -> bool:

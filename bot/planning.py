@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.core.lifecycle import Event
-from bot.core.request import Answer, Plan, Request, Ruling
+from bot.core.lifecycle import Event, State
+from bot.core.request import Answer, Extension, Plan, Request, Ruling
 from bot.errors import Refused
 from bot.follows import BOT, CLOSED_JOBS
 from bot.ledger import Audit, Ledger
@@ -60,12 +60,23 @@ class Planning:
         That holds also for access that is due to be taken back: it may be gone at any moment. What seems to be held
         already by nobody's grant is read again, because the reading may be older than a removal of ours.
         """
+        if request.extends is not None:
+            await self._check_lasts(request.extends)
         actor = self.actors[request.entitlement.action]
         plan = await actor.plan(request, max_age=max_age)
         if not plan.already:
             return plan
         ours = await self.ledger.other_grant(plan.target, besides=request.id) is not None
         return await actor.plan(request, max_age=max_age if ours else 0, ours=ours)
+
+    async def _check_lasts(self, extension: Extension) -> None:
+        """What is to be extended must still be there, until when it was when the extension was asked for."""
+        extended = await self.ledger.request(extension.of)
+        ends_at = extended.grant.ends_at if extended.grant else None
+        if extended.state is not State.ACTIVE or ends_at != extension.ends_at:
+            raise Refused(
+                f"{extension.of} has ended, so there is nothing to extend; ask for it anew.", rule="extension#ended"
+            )
 
     async def refuse(self, request: Request, ruling: Ruling) -> None:
         """Policy, or an actor, said no: nobody decides it any more."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +31,20 @@ class Message:
 
     text: str
     blocks: Blocks
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of what it says, carried along so that reading back tells whether it still says that."""
+        return hashlib.sha256(json.dumps([self.text, self.blocks], sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A message of ours as it was read back: its key, and the fingerprint of what it was last made to say."""
+
+    ts: str
+    key: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +78,18 @@ class Chat(Protocol):
         ...
 
     async def find(self, channel: str, *, key: str, since: datetime) -> Sent | None:
-        """The message of ours that carries `key`, posted after `since`, if it is there."""
+        """The first message of ours that carries `key`, posted after `since`, if it is there."""
         ...
 
-    async def update(self, sent: Sent, message: Message) -> None: ...
+    async def marks(self, channel: str, *, since: datetime) -> tuple[Sequence[Mark], datetime]:
+        """Our messages in a channel, and how far back they were read: to `since`, or less far in a busy one."""
+        ...
+
+    async def update(self, sent: Sent, message: Message, *, key: str) -> None:
+        """Make a message say something else; `key` is the one it was posted with."""
+        ...
+
+    async def delete(self, sent: Sent) -> None: ...
 
     async def whisper(self, channel: str, user: str, text: str) -> None:
         """Show `text` to one person only: in the channel, if there is one and they are in it; else directly."""
@@ -169,8 +193,8 @@ class Pager(Protocol):
         """Resolve; an incident that is resolved already is fine."""
         ...
 
-    async def escalate(self, incident_id: str, level: int) -> None:
-        """Page the people of an escalation level (1 is first)."""
+    async def escalate(self, incident_id: str, level: int, *, look_first: bool = False) -> None:
+        """Page the people of an escalation level (1 is first). A repeat looks first whether they have it already."""
         ...
 
     async def user(self, user_id: str) -> PagerUser: ...
@@ -235,7 +259,11 @@ class Actor(Protocol):
         ...
 
     async def apply(self, plan: Plan) -> None:
-        """Carry the plan out. Idempotent; a `Fault` with `unknown` may have done it."""
+        """Carry the plan out. Idempotent; a `Fault` with `unknown` may have done it.
+
+        Where the vendor can end the access by itself, that is set too, `plan.minutes` and a margin from now: it ends
+        even if nobody takes it back. Okta's group membership has no such field.
+        """
         ...
 
     async def verify(self, plan: Plan) -> bool:

@@ -9,13 +9,19 @@ from datetime import datetime
 from bot.asides import Asides
 from bot.authority import Press
 from bot.core.request import Person, Request
+from bot.emergency import stop_pressed
 from bot.errors import Fault, Refused
 from bot.journey import UNREADABLE
 from bot.ledger import Audit, Job
 from bot.slack import cards
 
 Step = Callable[[Asides, Request, Person, Press], Awaitable[None]]
-RESPONDERS: dict[str, Step] = {cards.NOT_ME: Asides.pass_on, cards.RETRY: Asides.retry, cards.TAKE: Asides.take}
+RESPONDERS: dict[str, Step] = {
+    cards.NOT_ME: Asides.pass_on,
+    cards.RETRY: Asides.retry,
+    cards.TAKE: Asides.take,
+    cards.STOP: stop_pressed,
+}
 REQUESTERS: dict[str, Step] = {cards.WITHDRAW: Asides.withdraw, cards.GIVE_BACK: Asides.give_back}
 STEPS = RESPONDERS | REQUESTERS
 

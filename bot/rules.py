@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from bot.core.request import Answer, Draft, Entitlement, Person, Place, Request, Ruling, Standing
+from bot.calendar import next_morning, working
+from bot.core.patience import Patience
+from bot.core.request import Answer, Draft, Entitlement, Person, Place, Request, Ruling, Standing, Wake
 from bot.core.verdict import granted_minutes
-from policies.rules import Guard, rule_decision, rule_execution, rule_submission
+from policies.rules import Guard, as_decided_by, rule_decision, rule_execution, rule_submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Rules:
             requester=requester,
             beneficiary=beneficiary,
             minutes=asked.minutes,
+            before=_before(asked),
             ticket=asked.ticket,
             guard=self.guard,
             protected=self.protected,
@@ -48,7 +51,7 @@ class Rules:
     ) -> Ruling:
         """Whether this person may give this answer there and now."""
         return rule_decision(
-            request.entitlement,
+            as_decided_by(request.entitlement, approver, fallback=_fallback(request)),
             approver=approver,
             approver_person=person,
             requester_id=request.requester.id,
@@ -69,11 +72,21 @@ class Rules:
             requester=requester,
             beneficiary=beneficiary,
             minutes=granted_minutes(request.decisions, minutes=request.minutes),
+            before=_before(request),
             ticket=request.ticket,
             approvers=approvers,
             guard=self.guard,
             protected=self.protected,
+            fallback=_fallback(request),
         )
+
+
+def _before(asked: Draft | Request) -> int:
+    return asked.extends.minutes_before if asked.extends else 0
+
+
+def _fallback(request: Request) -> str:
+    return request.ruling.fallback_group if request.ruling else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +97,25 @@ class Limits:
     evidence_seconds: float = 4.0
     request_lifetime: timedelta = timedelta(hours=8)
     morning: str = "09:00 UTC"
+    evening: str = "17:00"
+    patience: Patience = field(default_factory=Patience)
+
+    def asked_from(self, asked: Draft | Request, entitlement: Entitlement, at: datetime) -> datetime:
+        """When people are asked beyond Slack, and its time runs: at once, or for what waits in the morning.
+
+        What is to wake nobody is paged in working hours, and only if nobody answers in Slack.
+        """
+        if asked.can_wait:
+            return next_morning(at, self.morning)
+        silent = at + self.patience.escalate_after(entitlement)
+        return self.working(silent) if entitlement.wake is Wake.NEVER else at
+
+    def working(self, at: datetime) -> datetime:
+        """The same moment, or when working hours begin again."""
+        return working(at, self.morning, self.evening)
+
+    def on_silence(self, asked: Draft | Request, entitlement: Entitlement, at: datetime) -> Mapping[str, datetime]:
+        """What is due when if nobody answers; what can wait until morning is not asked about before."""
+        paged = self.asked_from(asked, entitlement, at)
+        first = paged if asked.can_wait else at
+        return self.patience.on_silence(entitlement, asked=first, paged=paged, working=self.working)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
+from datetime import timedelta
 
 from bot.core.request import Request
 from bot.errors import Fault
-from bot.ledger import Job, Ledger, Shown
-from bot.ports import Chat, Message, Sent
+from bot.ledger import Due, Job, Ledger, Shown
+from bot.ports import Chat, Clock, Message, Sent
+
+LATE_POST = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Showing:
     ledger: Ledger
     chat: Chat
     responder_channel: str
+    clock: Clock
 
     async def to_responders(self, job: Job, request: Request, kind: str, message: Message, shown: Shown | None) -> None:
         """In the channel of those who decide it."""
@@ -31,8 +33,17 @@ class Showing:
     async def to_requester(self, job: Job, request: Request, kind: str, message: Message, shown: Shown | None) -> None:
         """As a direct message to whoever asked, if they are in Slack."""
         if request.requester.slack_user is not None:
-            channel = await self.chat.dm_channel(request.requester.slack_user)
-            await self._show(job, request, kind, channel, message, shown)
+            await self.to_person(job, request, kind, message, shown, user=request.requester.slack_user)
+
+    async def to_person(
+        self, job: Job, request: Request, kind: str, message: Message, shown: Shown | None = None, *, user: str
+    ) -> None:
+        """As a direct message."""
+        await self._show(job, request, kind, await self.chat.dm_channel(user), message, shown)
+
+    async def look_later(self, channel: str) -> None:
+        """An earlier attempt may still arrive, after it was looked for in vain: then there are two, until we look."""
+        await self.ledger.schedule(channel, [Due("compare", at=self.clock.now() + LATE_POST)])
 
     def link(self, shown: Shown | None) -> str | None:
         """Where a message stands, for people."""
@@ -42,13 +53,15 @@ class Showing:
         self, job: Job, request: Request, kind: str, channel: str, message: Message, shown: Shown | None
     ) -> None:
         """Post it, find it again after a lost answer, or draw it anew; nothing to do if it says that already."""
-        fingerprint = _fingerprint(message)
+        fingerprint = message.fingerprint
         if shown is not None and shown.fingerprint == fingerprint:
             return
         key = f"{request.id}/{kind}"
         sent = shown.sent if shown else await self._find(job, request, channel, key)
         if sent is None:
             sent = await self.chat.post(channel, message, key=key)
+            if job.attempts > 1:
+                await self.look_later(channel)
         else:
             await self._redraw(request, kind, sent, message)
         await self.ledger.show(request.id, kind, sent, digest=request.decidable_digest, fingerprint=fingerprint)
@@ -60,7 +73,7 @@ class Showing:
     async def _redraw(self, request: Request, kind: str, sent: Sent, message: Message) -> None:
         """A message that somebody deleted is forgotten, so that the next attempt posts it again."""
         try:
-            await self.chat.update(sent, message)
+            await self.chat.update(sent, message, key=f"{request.id}/{kind}")
         except Fault as fault:
             if fault.what == "message_not_found":
                 await self.ledger.forget_message(request.id, kind)
@@ -78,8 +91,3 @@ def occasion(request: Request, kind: str) -> str:
             return f"{kind}:{request.round}:{len(request.decisions)}"
         case _:
             return kind
-
-
-def _fingerprint(message: Message) -> str:
-    text = json.dumps([message.text, message.blocks], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -69,7 +69,7 @@ async def connect(
     `patient` starts without a vendor that is merely down: a restart during an outage must still take requests, and
     every job waits for its vendor by itself. Slack is needed in any case.
     """
-    voices = _voices(settings) if FRONT in roles else None
+    voices = _voices(settings, clock) if FRONT in roles else None
     reader = OktaReader(OktaApi(settings.okta_org_url, settings.okta_api_token.get_secret_value()), clock)
     stack.push_async_callback(reader.close)
     wanted = [_Wanted("OKTA_API_TOKEN", "OKTA_ORG_URL", _connect_reader(reader), needed=not patient)]
@@ -86,13 +86,15 @@ async def connect(
 
 
 def _writer(settings: Settings) -> OktaApi:
-    return OktaApi(settings.okta_org_url, settings.okta_write_token.get_secret_value(), before_write=still_ours)
+    """Every write asks first whether its job is still ours."""
+    token = settings.okta_write_token.get_secret_value()
+    return OktaApi(settings.okta_org_url, token, before_write=still_ours)
 
 
-def _voices(settings: Settings) -> Voices:
+def _voices(settings: Settings, clock: Clock) -> Voices:
     pager, adviser = new_pager(settings), new_adviser(settings)
     client = new_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value())
-    return Voices(client, Slack(client), pager, adviser)
+    return Voices(client, Slack(client, clock), pager, adviser)
 
 
 def _speak(voices: Voices, stack: AsyncExitStack, *, patient: bool) -> list[_Wanted]:

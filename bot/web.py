@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -11,11 +13,14 @@ from aiohttp import web
 from bot.errors import SettingsError
 from bot.hints import Hints
 from bot.ledger import Ledger
-from connectors.pagerduty_webhook import parse_event, verify_signature
+from bot.webhooks import PATH, REFUSED
+from connectors.pagerduty_webhook import WebhookEvent, parse_event, verify_signature
 
 log = logging.getLogger(__name__)
 
-BODY_LIMIT = 256 * 1024
+BODY_LIMIT = 512 * 1024  # PagerDuty sends up to 256 KB
+STORE_SECONDS = 3.0  # of the five that PagerDuty waits
+REFUSED_EVERY = 5.0
 Metrics = Callable[[], Awaitable[str]]
 
 
@@ -27,11 +32,14 @@ class Front:
     secrets: tuple[str, ...]
     ready: Callable[[], dict[str, bool]]
     metrics: Metrics
+    lives: Callable[[], dict[str, str]] = dict
     _runner: web.AppRunner | None = field(default=None)
+    _refused: int = 0
+    _refused_at: float = -REFUSED_EVERY
     _hints: Hints = field(init=False)
 
     def __post_init__(self) -> None:
-        self._hints = Hints(self.ledger, "pagerduty.event")
+        self._hints = Hints(self.ledger)
 
     async def start(self, host: str, port: int) -> str:
         """Listen; `SettingsError` when the address is taken. Returns the base address."""
@@ -41,7 +49,7 @@ class Front:
                 web.get("/healthz", self._health),
                 web.get("/readyz", self._readiness),
                 web.get("/metrics", self._metrics),
-                web.post("/webhooks/pagerduty", self._pagerduty),
+                web.post(PATH, self._pagerduty),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
@@ -65,9 +73,13 @@ class Front:
         return web.json_response({"alive": True})
 
     async def _readiness(self, _request: web.Request) -> web.Response:
-        """Ready: everything is connected and warm; says what is not."""
+        """Ready: everything is connected and warm; says what is not.
+
+        It also tells which role lives. That is not asked of us here: requests, pages and answers must come in while
+        the executor is away.
+        """
         parts = self.ready()
-        return web.json_response(parts, status=200 if all(parts.values()) else 503)
+        return web.json_response({**parts, **self.lives()}, status=200 if all(parts.values()) else 503)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(text=await self.metrics(), content_type="text/plain")
@@ -76,16 +88,33 @@ class Front:
         """A signed hint that something happened on an incident: stored once, then read back through the API."""
         if not self.secrets:
             return web.Response(status=503, text="PAGERDUTY_WEBHOOK_SECRETS is not set")
+        if self.ledger.crowded:
+            return web.Response(status=503, headers={"Retry-After": "30"}, text="busy, come again")
         body = await request.read()
         if not verify_signature(self.secrets, body, request.headers.get("X-PagerDuty-Signature")):
-            log.warning(
-                "a webhook with a wrong signature was refused", extra={"step": "webhook", "vendor": "pagerduty"}
-            )
+            await self._forged()
             return web.Response(status=401, text="wrong signature")
         try:
             event = parse_event(body)
         except ValueError:
             return web.Response(status=202, text="not an event of ours")
-        if event.incident_id:
-            await self._hints.take(event.id, event.incident_id)
+        return await self._take(event)
+
+    async def _take(self, event: WebhookEvent) -> web.Response:
+        """One commit, then the answer; what cannot be stored in time is asked for again, and taken once."""
+        try:
+            async with asyncio.timeout(STORE_SECONDS):
+                await self._hints.take(event.id, event.incident_id)
+        except Exception as problem:  # noqa: BLE001 - whatever holds the database up, PagerDuty keeps the event
+            log.warning("an event could not be stored: %s", problem, extra={"step": "webhook", "vendor": "pagerduty"})
+            return web.Response(status=503, text="try again")
         return web.Response(status=202)
+
+    async def _forged(self) -> None:
+        """Counted, but whoever sends many of them makes us write no oftener than every few seconds."""
+        self._refused += 1
+        if time.monotonic() - self._refused_at < REFUSED_EVERY:
+            return
+        log.warning("a webhook with a wrong signature was refused", extra={"step": "webhook", "vendor": "pagerduty"})
+        count, self._refused, self._refused_at = self._refused, 0, time.monotonic()
+        await self.ledger.see(REFUSED, count=count)

@@ -177,7 +177,7 @@ class OktaGroupActor:
             beneficiary=request.beneficiary.id,
             minutes=request.minutes,
             changes={"group": group.id, "user": standing.person_id},
-            lines=_lines(standing.email, name, request.minutes, already=already),
+            lines=_lines(standing.email, name, request, already=already),
             already=already,
         )
 
@@ -263,7 +263,10 @@ def _editable(named: Sequence[Group], name: str) -> Group:
     )
 
 
-def _lines(email: str, group: str, minutes: int, *, already: bool) -> tuple[str, ...]:
+def _lines(email: str, group: str, request: Request, *, already: bool) -> tuple[str, ...]:
+    minutes, extension = request.minutes, request.extends
+    if extension is not None and not already:
+        return f"keeps {email} in Okta group {group}", f"removes {span(minutes)} after the end of {extension.of}"
     if already:
         return (f"{email} is in Okta group {group} already: nothing is added, and nothing is removed at the end",)
     added = f"adds {email} to Okta group {group}"

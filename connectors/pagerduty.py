@@ -25,6 +25,7 @@ from bot.ports import Incident, Note, OnCall, Page, PagerUser
 from connectors.addresses import is_loopback
 
 VENDOR = "pagerduty"
+DESCRIPTION = "TinyApprover"
 MAX_TITLE = 255
 MAX_BODY = 20_000
 USER_CACHE_SECONDS = 300.0
@@ -138,8 +139,22 @@ class PagerDuty:
             if not (fault.unknown or fault.status == 400) or (await self.incident(incident_id)).status != "resolved":
                 raise
 
-    async def escalate(self, incident_id: str, level: int) -> None:
-        await self._update(incident_id, {"escalation_level": level})
+    async def escalate(self, incident_id: str, level: int, *, look_first: bool = False) -> None:
+        """Page a level. Told twice it would ring twice, so a repeat looks who has it already."""
+        if look_first and await self._is_at(incident_id, level):
+            return
+        try:
+            await self._update(incident_id, {"escalation_level": level})
+        except Fault as fault:
+            if not fault.unknown or not await self._is_at(incident_id, level):
+                raise
+
+    async def _is_at(self, incident_id: str, level: int) -> bool:
+        """Whether an incident is assigned to just those who are on call at a level of its policy."""
+        incident = _field(await self._call("GET", f"/incidents/{_id(incident_id)}"), "incident")
+        assigned = {str(_field(one, "assignee", "id")) for one in _list(incident, "assignments")}
+        on_call = await self.on_call(str(_field(incident, "escalation_policy", "id")))
+        return bool(assigned) and assigned == {one.user for one in on_call if one.level == level}
 
     async def _update(self, incident_id: str, changes: Mapping[str, Any]) -> None:
         body = {"incident": {"type": "incident_reference", **changes}}
@@ -212,11 +227,30 @@ class PagerDuty:
             "delivery_method": {"type": "http_delivery_method", "url": url},
             "events": list(WEBHOOK_EVENTS),
             "filter": {"type": "service_reference", "id": self._service_id},
-            "description": "TinyApprover",
+            "description": DESCRIPTION,
         }
         made = await self._call("POST", "/webhook_subscriptions", {"webhook_subscription": wanted})
         subscription = _field(made, "webhook_subscription")
         return str(_field(subscription, "id")), str(_field(subscription, "delivery_method", "secret"))
+
+    async def own_subscriptions(self) -> list[Mapping[str, Any]]:
+        """Those that `subscribe` made for this service."""
+        return [
+            one for one in await self.subscriptions() if one.get("description") == DESCRIPTION and self._for_us(one)
+        ]
+
+    def _for_us(self, subscription: Mapping[str, Any]) -> bool:
+        chosen = subscription.get("filter") or {}
+        return (chosen.get("type"), chosen.get("id")) == ("service_reference", self._service_id)
+
+    async def revive(self, subscription: str) -> None:
+        """Have it deliver, and everything that we want: also after it was switched off, by us or by PagerDuty."""
+        wanted = {"active": True, "events": list(WEBHOOK_EVENTS)}
+        await self._call("PUT", f"/webhook_subscriptions/{_id(subscription)}", {"webhook_subscription": wanted})
+        await self._call("POST", f"/webhook_subscriptions/{_id(subscription)}/enable")
+
+    async def unsubscribe(self, subscription: str) -> None:
+        await self._call("DELETE", f"/webhook_subscriptions/{_id(subscription)}")
 
     # --- the wire
 
@@ -296,6 +330,8 @@ def _answer(response: Any, *, writes: bool) -> dict[str, Any]:
         body = response.json() if response.content else None
     except ValueError:
         body = None
+    if status == 204:
+        return {}
     if 200 <= status < 300 and isinstance(body, dict):
         return body
     if status < 400:

@@ -8,14 +8,13 @@ as anybody else, never unfurls, never reads files.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Mapping
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import Fault
-from bot.ports import Member, Message, Sent
+from bot.ports import Clock, Mark, Member, Message, Sent
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 EVENT_TYPE = "tinyapprover"
 TIMEOUT_SECONDS = 10
 DM_CACHE = 10_000
+PAGE, MOST_PAGES = 200, 10
 OUT_OF_SIGHT = frozenset(["user_not_in_channel", "not_in_channel", "channel_not_found", "is_archived"])
 UNREACHABLE = frozenset(["cannot_dm_bot", "user_disabled", "user_not_found", "user_not_visible"])
 LOST_FOR_GOOD = frozenset(
@@ -41,9 +41,10 @@ LOST_FOR_GOOD = frozenset(
 class Slack:
     """One workspace, one bot user. `connect` must be awaited before anything else."""
 
-    def __init__(self, client: AsyncWebClient) -> None:
+    def __init__(self, client: AsyncWebClient, clock: Clock) -> None:
         self._client = client
-        self._paused: dict[str, float] = {}
+        self._clock = clock
+        self._paused: dict[str, datetime] = {}
         self._dms: OrderedDict[str, str] = OrderedDict()
         self.team = ""
         self.user = ""
@@ -69,30 +70,56 @@ class Slack:
         return f"bot user {self.user} in {self.url}"
 
     async def post(self, channel: str, message: Message, *, key: str) -> Sent:
-        answer = await self._paced(channel, "post", message, metadata=_metadata(key))
+        answer = await self._paced(channel, "post", message, metadata=_metadata(key, message))
         return Sent(channel=answer["channel"], ts=answer["ts"])
 
     async def find(self, channel: str, *, key: str, since: datetime) -> Sent | None:
+        found = None
+        async for messages in self._history(channel, since):
+            found = next((one for one in reversed(messages) if self._mark(one).key == key), found)
+        return Sent(channel=channel, ts=found["ts"]) if found else None
+
+    async def marks(self, channel: str, *, since: datetime) -> tuple[Sequence[Mark], datetime]:
+        marks: list[Mark] = []
+        pages = 0
+        async for messages in self._history(channel, since):
+            marks += [mark for mark in map(self._mark, messages) if mark.key]
+            pages += 1
+            if pages == MOST_PAGES and messages:
+                return marks, datetime.fromtimestamp(float(messages[-1]["ts"]), UTC)
+        return marks, since
+
+    async def _history(self, channel: str, since: datetime) -> AsyncIterator[list[Any]]:
+        """What was written in a channel since then, page by page, newest first."""
         cursor = ""
         while True:
             answer = await self._call(
                 self._client.conversations_history(
                     channel=channel,
                     oldest=f"{since.timestamp():.6f}",
+                    inclusive=True,
                     include_all_metadata=True,
-                    limit=200,
+                    limit=PAGE,
                     cursor=cursor or None,
                 )
             )
-            for found in answer["messages"]:
-                if _key_of(found) == key and found.get("bot_id") == self.bot_id:
-                    return Sent(channel=channel, ts=found["ts"])
+            yield answer["messages"]
             cursor = (answer.get("response_metadata") or {}).get("next_cursor", "")
             if not cursor:
-                return None
+                return
 
-    async def update(self, sent: Sent, message: Message) -> None:
-        await self._paced(sent.channel, "update", message, ts=sent.ts)
+    def _mark(self, message: Mapping[str, Any]) -> Mark:
+        """What a message tells of itself; without a key when it is not ours."""
+        metadata = message.get("metadata") or {}
+        ours = metadata.get("event_type") == EVENT_TYPE and message.get("bot_id") == self.bot_id
+        payload = (metadata.get("event_payload") or {}) if ours else {}
+        return Mark(str(message["ts"]), str(payload.get("key") or ""), str(payload.get("fingerprint") or ""))
+
+    async def update(self, sent: Sent, message: Message, *, key: str) -> None:
+        await self._paced(sent.channel, "update", message, ts=sent.ts, metadata=_metadata(key, message))
+
+    async def delete(self, sent: Sent) -> None:
+        await self._call(self._client.chat_delete(channel=sent.channel, ts=sent.ts))
 
     async def whisper(self, channel: str, user: str, text: str) -> None:
         if not channel:  # they are at home, where nothing can be whispered
@@ -154,9 +181,9 @@ class Slack:
 
     async def _paced(self, channel: str, verb: str, message: Message, **extra: Any) -> Any:
         """One write into a channel; after a 429 the whole channel waits as long as Slack said."""
-        wait = self._paused.get(channel, 0.0) - time.monotonic()
-        if wait > 0:
-            raise Fault("slack", "ratelimited", status=429, retry_after=wait)
+        now = self._clock.now()
+        if (until := self._paused.get(channel, now)) > now:
+            raise Fault("slack", "ratelimited", status=429, retry_after=(until - now).total_seconds())
         call = self._client.chat_postMessage if verb == "post" else self._client.chat_update
         try:
             return await self._call(
@@ -172,7 +199,7 @@ class Slack:
             )
         except Fault as fault:
             if fault.retry_after:
-                self._paused[channel] = time.monotonic() + fault.retry_after
+                self._paused[channel] = now + timedelta(seconds=fault.retry_after)
             raise
 
     async def _call(self, call: Awaitable[Any]) -> Any:
@@ -204,19 +231,18 @@ def _fault(response: Any) -> Fault:
     data = response.data if isinstance(response.data, Mapping) else {}
     code = str(data.get("error") or f"http {response.status_code}")
     if response.status_code == 429 or code == "ratelimited":
-        seconds = float(response.headers.get("Retry-After", 1) or 1)
-        return Fault("slack", "ratelimited", status=429, retry_after=seconds)
+        return Fault("slack", "ratelimited", status=429, retry_after=_patience(response.headers.get("Retry-After")))
     unknown = not data or response.status_code >= 500
     return Fault("slack", code, status=response.status_code, unknown=unknown, permanent=code in LOST_FOR_GOOD)
 
 
-def _metadata(key: str) -> dict[str, Any]:
-    return {"event_type": EVENT_TYPE, "event_payload": {"key": key}}
+def _patience(seconds: Any) -> float:
+    """How long Slack asks to wait: a second when it does not say."""
+    return float(seconds) if str(seconds).isdigit() and int(seconds) > 0 else 1.0
 
 
-def _key_of(message: Mapping[str, Any]) -> str | None:
-    metadata = message.get("metadata") or {}
-    return (metadata.get("event_payload") or {}).get("key") if metadata.get("event_type") == EVENT_TYPE else None
+def _metadata(key: str, message: Message) -> dict[str, Any]:
+    return {"event_type": EVENT_TYPE, "event_payload": {"key": key, "fingerprint": message.fingerprint}}
 
 
 def _member(user: Mapping[str, Any]) -> Member:

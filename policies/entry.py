@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from bot.core.request import Approvers, Entitlement, Sensitivity, Wake
+from bot.core.request import Approvers, Entitlement, Fallback, Sensitivity, Wake
 from bot.errors import SettingsError
 from policies.marks import Marked
 
@@ -110,8 +110,11 @@ class WhoDecidesForm(Form):
 
 
 class TimeForm(Form):
+    """How long it may be asked for, and how long it may last `in_total` with extensions (no longer, if not said)."""
+
     default: Minutes
     longest: Minutes
+    in_total: Minutes | None = None
 
 
 class SomebodyForm(Form):
@@ -134,7 +137,7 @@ class ExampleForm(Form):
     """One line that reads as a sentence and runs as a test.
 
     With `decided_by` it asks whether that person may decide, with `approved_by` whether the request may be carried
-    out, otherwise whether it may be asked for.
+    out, otherwise whether it may be asked for. `after_silence` lets the fallback group decide, too.
     """
 
     who: SomebodyForm
@@ -144,9 +147,17 @@ class ExampleForm(Form):
     decided_by: DeciderForm | None = None
     answer: Literal["approve", "deny"] = "approve"
     place: Annotated[Literal["slack", "pagerduty"], Field(alias="in")] = "slack"
+    after_silence: bool = False
     approved_by: list[DeciderForm] | None = None
     then: Literal["allowed", "refused"]
     rule: Name | None = None
+
+
+class FallbackForm(Form):
+    """Who decides as well once nobody has answered for so long."""
+
+    group: Name
+    after: Minutes
 
 
 class EntryForm(Form):
@@ -166,6 +177,9 @@ class EntryForm(Form):
     ticket: Literal["required", "optional"] = "optional"
     page: Literal["never", "low", "high"] | None = None
     channel: Annotated[str, BeforeValidator(read_channel)] | None = None
+    remind_after: Minutes | None = None
+    escalate_after: Minutes | None = None
+    fallback: FallbackForm | None = None
     examples: list[ExampleForm] = []
 
     def entitlement(self, name: str, *, source: str) -> Entitlement:
@@ -193,6 +207,10 @@ class EntryForm(Form):
             ticket_required=self.ticket == "required",
             channel=self.channel,
             source=source,
+            total_minutes=self.time.in_total,
+            remind_minutes=self.remind_after,
+            escalate_minutes=self.escalate_after,
+            fallback=Fallback(self.fallback.group, self.fallback.after) if self.fallback else None,
         )
 
 

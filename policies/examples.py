@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from bot.core.request import Answer, Entitlement, Person, Place, Ruling, Standing
 from policies.entry import DeciderForm, ExampleForm, SomebodyForm
 from policies.load import Example, Policies
-from policies.rules import Guard, rule_decision, rule_execution, rule_submission, target_group
+from policies.rules import Guard, as_decided_by, rule_decision, rule_execution, rule_submission, target_group
 
 _READ_AT = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -39,7 +39,7 @@ def _decide(
 ) -> Ruling:
     approver = _approver(policies, form, decider, "approver")
     return rule_decision(
-        entitlement,
+        as_decided_by(entitlement, approver, fallback=_fallback(entitlement, form)),
         approver=approver,
         approver_person=Person(
             id=approver.person_id,
@@ -83,7 +83,12 @@ def _grant(policies: Policies, entitlement: Entitlement, form: ExampleForm, guar
         approvers=[_approver(policies, form, one, f"approver-{n}") for n, one in enumerate(form.approved_by)],
         guard=guard,
         protected=policies.protected,
+        fallback=_fallback(entitlement, form),
     )
+
+
+def _fallback(entitlement: Entitlement, form: ExampleForm) -> str:
+    return entitlement.fallback.group if form.after_silence and entitlement.fallback else ""
 
 
 def _beneficiary_id(form: ExampleForm) -> str:

@@ -145,6 +145,7 @@ def _with_symmetric_conflicts(entitlements: Mapping[str, Entitlement]) -> dict[s
 
 def _check(entry: _Entry, entitlements: Mapping[str, Entitlement], protected: frozenset[str]) -> None:
     _check_numbers(entry)
+    _check_fallback(entry)
     _check_target(entry, entitlements, protected)
     _check_conflicts(entry, entitlements)
     for index, example in enumerate(entry.form.examples):
@@ -160,10 +161,18 @@ def _check_numbers(entry: _Entry) -> None:
     form = entry.form
     if form.time.default > form.time.longest:
         raise entry.marked.error(("time", "default"), "is longer than time.longest; allowed: up to that")
+    if form.time.in_total is not None and form.time.in_total < form.time.longest:
+        raise entry.marked.error(("time", "in_total"), "is shorter than time.longest; allowed: that or more")
     if Sensitivity(form.sensitivity) is Sensitivity.CRITICAL and form.approvals < CRITICAL_APPROVALS:
         raise entry.marked.error(
             ("approvals",), f"{form.approvals} is too few for critical; allowed: {CRITICAL_APPROVALS} or more"
         )
+
+
+def _check_fallback(entry: _Entry) -> None:
+    fallback = entry.form.fallback
+    if fallback is not None and fallback.group == entry.form.who_decides.group:
+        raise entry.marked.error(("fallback", "group"), "decides already; allowed: another group")
 
 
 def _check_target(entry: _Entry, entitlements: Mapping[str, Entitlement], protected: frozenset[str]) -> None:

@@ -8,11 +8,11 @@ Three layers are asked in this order, and none can loosen the one before: invari
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
-from bot.core.request import Answer, Entitlement, Person, Place, Ruling, Sensitivity, Standing
+from bot.core.request import Answer, Approvers, Entitlement, Person, Place, Ruling, Sensitivity, Standing
 
 CRITICAL_APPROVALS = 2
 
@@ -74,18 +74,25 @@ class _Wish:
     minutes: int
     ticket: str
     protected: Collection[str]
+    before: int = 0
+
+    @property
+    def longest(self) -> int:
+        """At once, or with what it extends."""
+        return self.entitlement.longest_in_total if self.before else self.entitlement.max_minutes
 
     def inquiry(self, step: Step, *, principal: str | None, approvals: int = 0) -> Inquiry:
+        """Guardrails look at the whole time, so that no row of extensions passes them by."""
         one_person = self.requester.person_id == self.beneficiary.person_id
         return Inquiry(
             step=step,
-            entitlement=self.entitlement,
+            entitlement=replace(self.entitlement, max_minutes=self.longest),
             requester=self.requester.person_id,
             beneficiary=self.beneficiary.person_id,
             principal=principal,
             people=(self.beneficiary,) if one_person else (self.requester, self.beneficiary),
             conflicts=frozenset(conflict_groups(self.entitlements, self.entitlement)),
-            minutes=self.minutes,
+            minutes=self.before + self.minutes,
             ticket=bool(self.ticket.strip()),
             approvals=approvals,
         )
@@ -109,9 +116,13 @@ def rule_submission(
     ticket: str,
     guard: Guard,
     protected: Collection[str] = (),
+    before: int = 0,
 ) -> Ruling:
-    """Whether a request may be put before people to decide. `protected` are further groups nobody is added to."""
-    wish = _Wish(entitlements, entitlement, requester, beneficiary, minutes, ticket, protected)
+    """Whether a request may be put before people to decide. `protected` are further groups nobody is added to.
+
+    `before` is for how many minutes what it extends was granted already.
+    """
+    wish = _Wish(entitlements, entitlement, requester, beneficiary, minutes, ticket, protected, before)
     inquiry = wish.inquiry(Step.SUBMIT, principal=requester.person_id)
     held = held_conflicts(entitlements, entitlement, beneficiary)
     return _rule(inquiry, _wish_objections(wish), guard, conflicts=held)
@@ -156,16 +167,29 @@ def rule_execution(
     approvers: Sequence[Standing],
     guard: Guard,
     protected: Collection[str] = (),
+    fallback: str = "",
+    before: int = 0,
 ) -> Ruling:
     """Whether an approved request may be carried out now: everything is asked again, with fresh readings.
 
     `approvers` are the standings of those who approved, read just now; only those who could still approve count.
+    `fallback` is the group that may decide as well, since nobody had answered.
     """
-    wish = _Wish(entitlements, entitlement, requester, beneficiary, minutes, ticket, protected)
-    count = len(_valid_approvers(wish, approvers))
+    wish = _Wish(entitlements, entitlement, requester, beneficiary, minutes, ticket, protected, before)
+    count = len(_valid_approvers(wish, approvers, fallback))
     inquiry = wish.inquiry(Step.EXECUTE, principal=None, approvals=count)
     held = held_conflicts(entitlements, entitlement, beneficiary)
     return _rule(inquiry, _execution_objections(wish, count), guard, conflicts=held)
+
+
+def as_decided_by(entitlement: Entitlement, approver: Standing, *, fallback: str) -> Entitlement:
+    """The entitlement as it is decided by this person: after silence, members of the group that it names as its
+    `fallback` decide like its approvers, whether they are on call or not. A group that it does not name never does.
+    """
+    named = entitlement.fallback
+    if named is None or named.group != fallback or fallback not in approver.groups:
+        return entitlement
+    return replace(entitlement, approvers=Approvers(group=fallback))
 
 
 # --- facts derived from the catalogue --------------------------------------------------------------------------------
@@ -197,14 +221,19 @@ def held_conflicts(
     return tuple(other for group, other in groups.items() if group.casefold() in held)
 
 
+def deciding_groups(entitlement: Entitlement) -> tuple[str, ...]:
+    """The groups whose members decide it, at once or after silence."""
+    named = entitlement.fallback
+    return (entitlement.approvers.group, named.group) if named else (entitlement.approvers.group,)
+
+
 def gives_power(
     entitlements: Mapping[str, Entitlement], entitlement: Entitlement, protected: Collection[str] = ()
 ) -> bool:
     """Whether granting it would make somebody an approver, or a member of a protected group."""
     target = target_group(entitlement)
-    closed = {other.approvers.group.casefold() for other in entitlements.values()} | {
-        name.casefold() for name in protected
-    }
+    deciding = (group for other in entitlements.values() for group in deciding_groups(other))
+    closed = {name.casefold() for name in (*deciding, *protected)}
     return target is not None and target.strip().casefold() in closed
 
 
@@ -286,11 +315,10 @@ def _askers(entitlement: Entitlement) -> str:
 
 
 def _limit_objections(wish: _Wish) -> Iterator[Objection]:
-    if not 1 <= wish.minutes <= wish.entitlement.max_minutes:
-        yield (
-            _catalogue(wish.entitlement, "time"),
-            f"Ask for between 1 minute and {spell(wish.entitlement.max_minutes)}.",
-        )
+    room = wish.longest - wish.before
+    if not 1 <= wish.minutes <= room:
+        rule = _catalogue(wish.entitlement, "time")
+        yield rule, f"Ask for between 1 minute and {spell(room)}." if room > 0 else "It may not last any longer."
     if wish.entitlement.ticket_required and not wish.ticket.strip():
         yield _catalogue(wish.entitlement, "ticket"), "This needs a ticket; add the number of the change or incident."
 
@@ -378,8 +406,12 @@ def _execution_objections(wish: _Wish, approvals: int) -> Iterator[Objection]:
         )
 
 
-def _valid_approvers(wish: _Wish, approvers: Sequence[Standing]) -> set[str]:
+def _valid_approvers(wish: _Wish, approvers: Sequence[Standing], fallback: str) -> set[str]:
     """The distinct people among `approvers` who could still approve this."""
     concerned = {wish.requester.person_id, wish.beneficiary.person_id}
-    group = wish.entitlement.approvers.group
-    return {one.person_id for one in approvers if one.active and group in one.groups} - concerned
+    still = (one for one in approvers if one.active and _decides(wish.entitlement, one, fallback))
+    return {one.person_id for one in still} - concerned
+
+
+def _decides(entitlement: Entitlement, approver: Standing, fallback: str) -> bool:
+    return as_decided_by(entitlement, approver, fallback=fallback).approvers.group in approver.groups

@@ -96,7 +96,7 @@ class Story:
         """Whether the program, if it runs here, has the time that everybody has."""
         if self.running is None:
             return True
-        return self.sandbox.world.now() - self.running.journey.clock.now() < timedelta(milliseconds=50)
+        return abs(self.sandbox.world.now() - self.running.journey.clock.now()) < timedelta(milliseconds=50)
 
     @property
     def state(self) -> Json:
@@ -231,6 +231,13 @@ class Story:
         while rule not in await self.refusals():
             assert time.monotonic() < deadline, f"never refused by {rule}"
             await asyncio.sleep(0.02)
+
+    async def metrics(self) -> str:
+        """What monitoring reads."""
+        assert self.running is not None
+        assert self._http is not None
+        async with self._http.get(f"{self.running.url}/metrics") as response:
+            return await response.text()
 
     def home(self, who: str) -> Json:
         """Somebody's App Home as it stands."""

@@ -6,8 +6,9 @@ import asyncio
 import os
 import signal
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -65,11 +66,22 @@ class SupervisedStory(Story):
         both = {**environment(settings, FRONT, {}), **environment(settings, EXECUTOR, {})}
         return {name: value for name, value in both.items() if name != SUPERVISED}
 
-    async def start(self) -> None:
-        home = {"PATH": os.environ["PATH"], "HOME": str(self.data_dir), "NO_COLOR": "1"}
-        self.process = await asyncio.create_subprocess_exec(
-            str(PROGRAM), "run", cwd=self.data_dir, env={**home, **self.variables()}, stdout=PIPE
+    async def _begin(self, *words: str, **more: Any) -> Process:
+        home = {"PATH": os.environ["PATH"], "HOME": str(self.data_dir), "NO_COLOR": "1", "COLUMNS": "200"}
+        variables = {**home, **self.variables(), **more.pop("changed", {})}
+        return await asyncio.create_subprocess_exec(
+            str(PROGRAM), *words, cwd=self.data_dir, env=variables, stdin=DEVNULL, stdout=PIPE, **more
         )
+
+    async def command(self, *words: str, **changed: str) -> tuple[int, str]:
+        """Another command beside it, with settings changed: its exit code, and what it said."""
+        process = await self._begin(*words, changed=changed, stderr=STDOUT)
+        async with asyncio.timeout(PATIENCE):
+            said, _ = await process.communicate()
+        return process.returncode or 0, said.decode()
+
+    async def start(self) -> None:
+        self.process = await self._begin("run")
         assert self.process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             assert b"TinyApprover runs" in await self.process.stdout.readline()

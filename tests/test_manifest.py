@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bot.checks import MANIFEST
-from bot.slack import intake, socket
+from bot.slack import intake, line, socket
 from connectors import slack
 
 # What Slack's method pages name; of several scopes, one for each kind of conversation that we are in.
@@ -20,6 +20,7 @@ NEEDS = {
     "apps_connections_open": set(),  # the app-level token's connections:write
     "chat_postMessage": {"chat:write"},
     "chat_postEphemeral": {"chat:write"},
+    "chat_delete": {"chat:write"},
     "chat_update": {"chat:write"},
     "conversations_history": {"channels:history", "groups:history", "im:history"},
     "conversations_members": {"channels:read", "groups:read"},
@@ -40,7 +41,7 @@ def manifest() -> dict[str, Any]:
 
 def called() -> set[str]:
     """The Web API methods that the program's source calls."""
-    sources = [source(module) for module in (slack, socket, intake)]
+    sources = [source(module) for module in (slack, line, socket, intake)]
     return set(re.findall(rf"client\.((?:{FAMILIES})_\w+)", "\n".join(sources)))
 
 

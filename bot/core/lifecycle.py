@@ -35,6 +35,7 @@ class Event(StrEnum):
     CARRIED_OUT = "carried out"
     GAVE_UP = "could not be granted"
     RETRIED = "retried"
+    STOPPED = "stopped"
     TAKEN_BACK = "taken back"
 
 
@@ -54,12 +55,15 @@ MOVES: dict[tuple[State, Event], State] = {
     (State.APPROVED, Event.PLAN_CHANGED): State.PENDING,
     (State.APPROVED, Event.REFUSED): State.REFUSED,
     (State.APPROVED, Event.GAVE_UP): State.FAILED,
+    (State.APPROVED, Event.STOPPED): State.WITHDRAWN,
     (State.FAILED, Event.RETRIED): State.APPROVED,
+    (State.FAILED, Event.STOPPED): State.WITHDRAWN,
     (State.ACTIVE, Event.TAKEN_BACK): State.ENDED,
 }
 
 OPEN = frozenset({State.RECEIVED, State.PENDING})
 COVERING = frozenset({State.APPROVED, State.ACTIVE})  # with a grant: the access is there by right
+STOPPABLE = frozenset({State.APPROVED, State.ACTIVE, State.FAILED})
 FINAL = frozenset(State) - {state for state, _ in MOVES}
 
 

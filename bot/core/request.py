@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from bot.core.lifecycle import State
+from bot.core.lifecycle import STOPPABLE, State
 
 MAX_JUSTIFICATION = 2000
 
@@ -113,6 +113,14 @@ class Approvers:
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """Who decides as well once nobody has answered for so many minutes: members of `group`, on call or not."""
+
+    group: str
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Entitlement:
     """One thing that may be asked for, as its catalogue file says."""
 
@@ -133,6 +141,24 @@ class Entitlement:
     ticket_required: bool = False
     channel: str | None = None
     source: str = ""
+    remind_minutes: int | None = None
+    escalate_minutes: int | None = None
+    fallback: Fallback | None = None
+    total_minutes: int | None = None
+
+    @property
+    def longest_in_total(self) -> int:
+        """Minutes that it may last with all its extensions: no more than at once, unless the catalogue says so."""
+        return self.max_minutes if self.total_minutes is None else self.total_minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """Makes the grant of another request (`of`) last longer: from its end on, beyond what was granted so far."""
+
+    of: str
+    ends_at: datetime
+    minutes_before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +177,7 @@ class Draft:
     ticket: str = ""
     can_wait: bool = False
     origin: str = "slack"
+    extends: Extension | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +210,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What policy says of a request: allowed to be decided at all, by whom, by how many, and which rule said so."""
+    """What policy says of a request: allowed to be decided at all, by whom, by how many, and which rule said so.
+
+    `fallback_group` decides as well, since nobody had answered for as long as the catalogue says.
+    """
 
     allowed: bool
     rule: str
@@ -191,6 +221,7 @@ class Ruling:
     approvals: int = 1
     approver_group: str = ""
     conflicts: tuple[str, ...] = ()
+    fallback_group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +331,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A stored request with all that is recorded about it: cards, pages and answers are drawn from this alone."""
+    """A stored request with all that is recorded about it: cards, pages and answers are drawn from this alone.
+
+    `frozen` says why nothing is granted at present, while it is approved and waits for that.
+    """
 
     id: str
     state: State
@@ -327,13 +361,42 @@ class Request:
     outcome: str = ""
     closed_at: datetime | None = None
     revoke_overdue: bool = False
+    frozen: str = ""
     round: int = 1
+    extends: Extension | None = None
     trouble: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def minutes_in_total(self) -> int:
+        """As granted (or asked for), with what it extends."""
+        own = self.grant.minutes if self.grant else self.minutes
+        return own + (self.extends.minutes_before if self.extends else 0)
+
+    @property
+    def room(self) -> int:
+        """For how many more minutes its grant may be extended."""
+        return max(0, self.entitlement.longest_in_total - self.minutes_in_total)
+
+    @property
+    def deciding_groups(self) -> tuple[str, ...]:
+        """Whose members may decide it now."""
+        fallback = self.ruling.fallback_group if self.ruling else ""
+        return (self.entitlement.approvers.group, fallback) if fallback else (self.entitlement.approvers.group,)
 
     @property
     def decidable(self) -> bool:
         """Plan and policy result are recorded and policy lets people decide: *Approve* may be drawn."""
         return self.state is State.PENDING and self.plan is not None and self.ruling is not None and self.ruling.allowed
+
+    @property
+    def halted(self) -> bool:
+        """A live grant that somebody stopped: it is being taken back, and `outcome` says who stopped it."""
+        return self.state is State.ACTIVE and self.outcome != ""
+
+    @property
+    def stoppable(self) -> bool:
+        """It may still be carried out, or is live and nobody has stopped it."""
+        return self.state in STOPPABLE and not self.halted
 
     @property
     def decidable_digest(self) -> str:

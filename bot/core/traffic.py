@@ -31,18 +31,24 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a person has asked for so far: `same` waits for the same thing, `last_hour` counts from an hour ago."""
+    """What a person has asked for so far: `same` waits for the same thing, `last_hour` counts from an hour ago.
+
+    `extended_by` is what extends the same grant already, if it is to be extended.
+    """
 
     same: str | None = None
     open: int = 0
     last_hour: int = 0
     oldest_of_hour: datetime | None = None
     denied: Denied | None = None
+    extended_by: str | None = None
 
 
 def rule_traffic(traffic: Traffic, allowance: Allowance, *, now: datetime, group: str) -> Ruling:
     """Whether one more request may be stored; the reason says until when not, or whom to talk to. `group` decides."""
     denied = traffic.denied
+    if traffic.extended_by is not None:
+        return _refused("extended", f"{traffic.extended_by} extends it already; extend that one once it is granted.")
     if traffic.same is not None:
         return _refused("same", f"{traffic.same} already waits for exactly this, so nothing was sent.")
     if denied is not None and now < (until := denied.at + allowance.cool_down):

@@ -19,11 +19,17 @@ from bot.core.traffic import Traffic
 from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
 from bot.ledger.grants import Grants
-from bot.ledger.hints import Hints
+from bot.ledger.halting import Freeze, Halting
+from bot.ledger.inbox import Inbox
+from bot.ledger.kept import Keeping, Kept
 from bot.ledger.links import Links
+from bot.ledger.pages import Pages
 from bot.ledger.places import Paged, Places, Shown
-from bot.ledger.queue import Figures, Job, Queue
+from bot.ledger.presence import Presence
+from bot.ledger.queue import Figures, Job
+from bot.ledger.stepping import Stepping
 from bot.ledger.targets import Targets
+from bot.ledger.waiting import Waiting
 
 FIRST = "card"
 
@@ -32,7 +38,7 @@ class _Undone(Exception):
     """A rehearsal is over."""
 
 
-class Ledger(Decisions, Grants, Targets, Places, Links, Hints, Queue):
+class Ledger(Decisions, Grants, Targets, Halting, Waiting, Pages, Stepping, Places, Keeping, Links, Presence, Inbox):
     """The story's memory, in one piece."""
 
     _first_to: Callable[[Job], None] | None = None
@@ -107,4 +113,4 @@ class Ledger(Decisions, Grants, Targets, Places, Links, Hints, Queue):
         await self.claim(("nobody",), most=1, lease=0.0)
 
 
-__all__ = ["Audit", "Due", "Figures", "Job", "Ledger", "Paged", "Shown"]
+__all__ = ["Audit", "Due", "Figures", "Freeze", "Job", "Kept", "Ledger", "Paged", "Shown"]

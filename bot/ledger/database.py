@@ -50,6 +50,7 @@ TRIES, FIRST_WAIT = 6, 0.05
 WORTH_A_RING = 15.0  # seconds: who sleeps looks by itself before a job that is due later
 FOLLOWING = "tinyapprover"
 PASSING = frozenset({"40P01", "40001", "57P01", "57P02", "57P03", None})  # deadlocks; a server that goes or comes
+LONGEST_QUEUE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,11 @@ class Database:
     def heard(self, roles: Sequence[str], wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
         """Meanwhile `wake` is called when another process has committed something to do for one of these roles."""
         return heard(self._bell, roles, wake)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more waits to be written than should: whoever can come again is asked to."""
+        return len(self._waiting) >= LONGEST_QUEUE
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
         """One piece of work, whole or not at all. What waits meanwhile is committed together with it, once."""

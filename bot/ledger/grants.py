@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.core.lifecycle import COVERING, Event, State
+from bot.core.lifecycle import COVERING, OPEN, Event, State
 from bot.core.request import (
     Grant,
     Plan,
@@ -29,6 +29,18 @@ from bot.ledger.database import Audit, Due
 from bot.ledger.requests import ID, Requests, grant_of, number_of
 
 _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
+_EXTENDED_BY = select(t.requests.c.number).where(
+    t.requests.c.extends_id == bindparam("r"), t.requests.c.state == State.ACTIVE.value
+)
+_MAY_BEGIN = (
+    select(t.requests.c.number)
+    .where(
+        t.requests.c.number == bindparam("n"),
+        t.requests.c.state == State.APPROVED.value,
+        ~exists().where(t.freezes.c.thawed_at.is_(None)),
+    )
+    .with_for_update()
+)  # a stop at the same moment comes wholly before it, or wholly after
 _COVERS = exists().where(t.grants.c.request_id == ID, or_(*(t.requests.c.state == one.value for one in COVERING)))
 
 
@@ -51,10 +63,15 @@ def _live(target: str, besides: str, now: datetime) -> Select[Any]:
 class Grants(Requests):
     """Access as given, and as taken back."""
 
-    async def start_grant(self, plan: Plan, minutes: int, *, actor: str) -> Grant:
-        """Record that an action begins, before anything is written outside; a second start finds the first."""
+    async def start_grant(self, plan: Plan, minutes: int, *, actor: str) -> Grant | None:
+        """Record that an action begins, before anything is written outside; a second start finds the first.
 
-        def work(c: Connection) -> Grant:
+        None when it must not begin: it was stopped meanwhile, or everything is frozen. Asked before every write.
+        """
+
+        def work(c: Connection) -> Grant | None:
+            if c.execute(_MAY_BEGIN, {"n": number_of(plan.request_id)}).one_or_none() is None:
+                return None
             row = c.execute(_GRANT, {"r": plan.request_id}).one_or_none()
             if row is None:
                 values = {
@@ -81,7 +98,8 @@ class Grants(Requests):
 
         def work(c: Connection) -> bool:
             grant = grant_of(c.execute(_GRANT, {"r": request.id}).one())
-            ends_at = now + timedelta(minutes=grant.minutes)
+            begins = max(now, request.extends.ends_at) if request.extends else now
+            ends_at = begins + timedelta(minutes=grant.minutes)
             row = t.grants.c.request_id == request.id
             told = Audit(audit.actor, audit.what, {**audit.detail, "ends_at": ends_at.isoformat()})
             moved = self._move(c, request.id, Event.GRANTED, told, {}, jobs(ends_at))
@@ -92,21 +110,30 @@ class Grants(Requests):
         return await self._change(work)
 
     async def taken_back(self, request: str, *, outcome: str, audit: Audit, jobs: Sequence[Due]) -> bool:
-        """The access was read to be gone (or was never ours to remove): active becomes ended, failed says so."""
+        """The access was read to be gone (or was never ours to remove): active becomes ended, others say so."""
         now = self._now()
 
         def work(c: Connection) -> bool:
             row = t.grants.c.request_id == request
             c.execute(update(t.grants).where(row).values(revoked_at=now, overdue=False))
+            self._schedule(
+                c, request, [Due("expire", subject=f"TA-{number}") for number in self._undecided_extensions(c, request)]
+            )
             if self._move(c, request, Event.TAKEN_BACK, audit, {"outcome": outcome, "closed_at": now}, jobs):
                 return True
-            failed = (t.requests.c.number == number_of(request)) & (t.requests.c.state == State.FAILED.value)
-            c.execute(update(t.requests).where(failed).values(outcome=outcome))
+            states = (State.FAILED.value, State.WITHDRAWN.value)
+            undone = (t.requests.c.number == number_of(request)) & t.requests.c.state.in_(states)
+            c.execute(update(t.requests).where(undone).values(outcome=outcome))
             self._append(c, request, audit)
             self._schedule(c, request, jobs)
             return False
 
         return await self._change(work)
+
+    def _undecided_extensions(self, c: Connection, request: str) -> Sequence[int]:
+        """Extensions that nobody decided in time."""
+        states = or_(*(t.requests.c.state == state.value for state in OPEN))
+        return c.execute(select(t.requests.c.number).where(t.requests.c.extends_id == request, states)).scalars().all()
 
     async def retry(self, request: str, *, audit: Audit, jobs: Sequence[Due]) -> bool:
         """A failed grant is tried again from nothing; false while what it wrote is still being taken away."""
@@ -161,12 +188,16 @@ class Grants(Requests):
         return await self._run(work)
 
     async def end_now(self, request: str, *, audit: Audit, jobs: Sequence[Due]) -> None:
-        """An active grant ends earlier than planned: it covers nothing from now on."""
-        row = (t.grants.c.request_id == request) & t.grants.c.revoked_at.is_(None)
+        """An active grant ends earlier than planned, with what extends it: they cover nothing from now on."""
 
         def work(c: Connection) -> None:
-            c.execute(update(t.grants).where(row).values(ends_at=self._now()))
-            self._append(c, request, audit)
-            self._schedule(c, request, jobs)
+            ending: str | None = request
+            while ending is not None:
+                row = (t.grants.c.request_id == ending) & t.grants.c.revoked_at.is_(None)
+                c.execute(update(t.grants).where(row).values(ends_at=self._now()))
+                self._append(c, ending, audit)
+                self._schedule(c, ending, jobs)
+                number = c.execute(_EXTENDED_BY, {"r": ending}).scalar()
+                ending = f"TA-{number}" if number else None
 
         await self._change(work)

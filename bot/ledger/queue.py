@@ -90,12 +90,12 @@ def _next_due(roles: tuple[str, ...], full: tuple[str, ...]) -> Select[Any]:
 
 @cache
 def _claimable(roles: tuple[str, ...], full: tuple[str, ...]) -> Select[Any]:
-    """Due jobs of these roles; cards first, because somebody is looking at them."""
+    """Due jobs of these roles: access whose time is up first, then cards, because somebody is looking at them."""
     return (
         select(t.jobs)
         .where(_of(roles), _besides(full))
         .where(t.jobs.c.due <= bindparam("now"), t.jobs.c.leased_until <= database_clock())
-        .order_by(case((t.jobs.c.kind == "card", 0), else_=1), t.jobs.c.due)
+        .order_by(case((t.jobs.c.kind == "revoke", 0), (t.jobs.c.kind == "card", 1), else_=2), t.jobs.c.due)
         .limit(bindparam("most"))
         .with_for_update(skip_locked=True)
     )

@@ -57,11 +57,16 @@ _ROWS = select(  # with a row comes what else there is about it, so that only th
     exists().where(t.jobs.c.subject == ID, t.jobs.c.trouble != "").label("troubled"),
 )
 _REQUEST = _ROWS.where(t.requests.c.number == bindparam("n"))
+_UNSETTLED = _ROWS.where(
+    t.requests.c.state.in_([State.APPROVED.value, State.FAILED.value])
+    | exists().where(t.grants.c.request_id == ID, t.grants.c.revoked_at.is_(None))
+).order_by(t.requests.c.number)
 _DECISIONS = select(t.decisions).where(t.decisions.c.request_id == bindparam("r")).order_by(t.decisions.c.at)
 _QUESTIONS = select(t.questions).where(t.questions.c.request_id == bindparam("r")).order_by(t.questions.c.id)
 _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
 _INCIDENT = select(t.incidents).where(t.incidents.c.request_id == bindparam("r"))
 _TROUBLE = select(t.jobs.c.kind, t.jobs.c.trouble).where(t.jobs.c.subject == bindparam("r"), t.jobs.c.trouble != "")
+_FROZEN = select(t.freezes.c.by.concat(": ").concat(t.freezes.c.why)).where(t.freezes.c.thawed_at.is_(None))
 
 _KNOWN = select(t.requests.c.number).where(t.requests.c.key == bindparam("k"))
 _STORE = insert(t.requests)
@@ -93,6 +98,8 @@ class Requests(Asked):
             "justification_sha256": text_hash(draft.justification),
             "ticket_sha256": text_hash(draft.ticket),
         }
+        if draft.extends is not None:
+            detail["extends"] = draft.extends.of
         self._append(c, request, Audit(draft.requester.id, "request.received", detail))
         self._schedule(c, request, [Due("expire", at=deadline), *jobs])
         return _received(request, draft, entitlement, now=now, deadline=deadline)
@@ -122,10 +129,12 @@ class Requests(Asked):
         decisions = c.execute(_DECISIONS, about).all() if row.decided else ()
         questions = c.execute(_QUESTIONS, about).all() if row.questioned else ()
         trouble = c.execute(_TROUBLE, about).all() if row.troubled else ()
+        frozen = c.execute(_FROZEN).scalar() if row.state == State.APPROVED.value else None
         return Request(
             id=request,
             state=State(row.state),
             round=row.round,
+            extends=row.extends,
             entitlement=row.entitlement,
             requester=row.requester,
             beneficiary=row.beneficiary,
@@ -150,6 +159,7 @@ class Requests(Asked):
             closed_at=row.closed_at,
             revoke_overdue=bool(grant and grant.overdue),
             trouble={one.kind: one.trouble for one in trouble},
+            frozen=frozen or "",
         )
 
     async def requests(
@@ -162,6 +172,10 @@ class Requests(Asked):
         if person is not None:
             query = query.where((t.requests.c.requester_id == person) | (t.requests.c.beneficiary_id == person))
         return await self._run(lambda c: [self._assemble(c, row) for row in c.execute(query).all()])
+
+    async def unsettled(self) -> list[Request]:
+        """Everything of which access is there, or may still come, oldest first."""
+        return await self._run(lambda c: [self._assemble(c, row) for row in c.execute(_UNSETTLED).all()])
 
     async def precedents(self, entitlement: str, *, before: str, limit: int = 3) -> list[Precedent]:
         """The latest closed or granted requests for the same thing, before this one."""
@@ -251,6 +265,8 @@ def _row_of(draft: Draft, entitlement: Entitlement, *, now: datetime, deadline: 
         "origin": draft.origin,
         "created_at": now,
         "deadline": deadline,
+        "extends_id": draft.extends.of if draft.extends else "",
+        "extends": draft.extends,
     }
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from bot.core.request import Advice, Entitlement, Evidence, Person, Plan, Ruling
+from bot.core.request import Advice, Entitlement, Evidence, Extension, Person, Plan, Ruling
 
 metadata = MetaData()
 
@@ -100,6 +100,8 @@ requests = Table(
     Column("advice", Value(Advice)),
     Column("outcome", Text, nullable=False, default=""),
     Column("closed_at", Instant),
+    Column("extends_id", String, nullable=False, default="", index=True),
+    Column("extends", Value(Extension)),
     sqlite_autoincrement=True,
 )
 
@@ -152,6 +154,24 @@ targets = Table(
     Column("job", Integer, nullable=False),
 )
 
+freezes = Table(
+    "freezes",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("why", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("thawed_at", Instant),
+    Column("thawed_by", String, nullable=False, default=""),
+)
+
+presence = Table(
+    "presence",
+    metadata,
+    Column("role", String, primary_key=True),
+    Column("seen_at", Instant, nullable=False),
+)
+
 messages = Table(
     "messages",
     metadata,
@@ -162,6 +182,7 @@ messages = Table(
     Column("digest", String, nullable=False, default=""),
     Column("fingerprint", String, nullable=False, default=""),
     Column("shown_at", Instant, nullable=False),
+    Index("messages_place", "channel", "ts"),
 )
 
 incidents = Table(
@@ -173,6 +194,15 @@ incidents = Table(
     Column("digest", String, nullable=False, default=""),
     Column("shown_at", Instant, nullable=False),
     Column("resolved_at", Instant),
+)
+
+pages = Table(
+    "pages",
+    metadata,
+    Column("request_id", String, primary_key=True),
+    Column("policy", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("listed_on", String, nullable=False, default="", index=True),
 )
 
 codes = Table(
@@ -239,6 +269,15 @@ inbox = Table(
     Column("source", String, primary_key=True),
     Column("delivery_id", String, primary_key=True),
     Column("at", Instant, nullable=False),
+)
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("times", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("words", String, nullable=False, default=""),
 )
 
 stamp = Table("stamp", metadata, Column("name", String, primary_key=True), Column("value", String, nullable=False))

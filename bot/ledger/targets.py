@@ -27,11 +27,11 @@ class Targets(Requests):
 
         def work(c: Connection) -> Request | None:
             request = self._load(c, job.subject)
-            return request if self._hold_target(c, request, job) else None
+            return request if self._take_target(c, request, job) else None
 
         return await self._run(work)
 
-    def _hold_target(self, c: Connection, request: Request, job: Job) -> bool:
+    def _take_target(self, c: Connection, request: Request, job: Job) -> bool:
         if request.plan is None:
             return True
         return c.execute(_HOLD, {"target": request.plan.target, "job": job.id}).rowcount == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, or_, select
 
-from bot.core.lifecycle import OPEN, State
+from bot.core.lifecycle import COVERING, OPEN, State
 from bot.core.request import Answer, Draft
 from bot.core.traffic import HOUR, Denied, Traffic
 from bot.ledger import tables as t
@@ -35,6 +35,7 @@ _DENIED = (
     .order_by(t.requests.c.closed_at.desc())
     .limit(1)
 )
+_EXTENDED = select(t.requests.c.number).where(t.requests.c.extends_id == bindparam("of"), _is(OPEN | COVERING)).limit(1)
 _DENIER = select(t.decisions.c.name).where(
     t.decisions.c.request_id == bindparam("r"), t.decisions.c.answer == Answer.DENY.value
 )
@@ -56,7 +57,12 @@ class Asked(Database):
             last_hour=lately,
             oldest_of_hour=oldest,
             denied=self._denied(c, denied) if denied else None,
+            extended_by=self._extended_by(c, draft),
         )
+
+    def _extended_by(self, c: Connection, draft: Draft) -> str | None:
+        number = c.execute(_EXTENDED, {"of": draft.extends.of}).scalar() if draft.extends else None
+        return f"TA-{number}" if number else None
 
     def _denied(self, c: Connection, row: Row[Any, Any]) -> Denied:
         request = f"TA-{row.number}"

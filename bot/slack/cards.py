@@ -38,7 +38,8 @@ from bot.slack.blocks import (
 
 APPROVE, APPROVE_LESS, DENY, ASK = "approve", "approve_less", "deny", "ask"
 NOT_ME, DETAILS, SHOW_ADVICE, RETRY, TAKE = "not_me", "details", "show_advice", "retry", "take"
-WITHDRAW, GIVE_BACK, REPLY = "withdraw", "give_back", "reply"
+WITHDRAW, GIVE_BACK, REPLY, EXTEND = "withdraw", "give_back", "reply", "extend"
+STOP = "stop"
 SHORTER = (15, 30, 60, 120, 240, 480, 1440)
 PASSAGE_LIMIT = 280
 BUDGET = 12_000  # Slack refuses a message of more than about 13,200 characters, though each block be within its limit
@@ -54,11 +55,13 @@ STANDING = {
     State.ENDED: "⚪ Ended",
     State.DENIED: "🔴 Denied",
     State.EXPIRED: "⚪ Expired",
-    State.WITHDRAWN: "⚪ Withdrawn by the requester",
+    State.WITHDRAWN: "⚪ Withdrawn",
     State.FAILED: "🔴 Could not be granted",
     State.REFUSED: "⚪ Refused by policy",
 }
 OVERDUE = "🔴 Overdue: the access should be gone and could not be removed yet"
+HALTED = "🟠 Stopped: the access is being taken back"
+FROZEN = "❄️ Approved, and it waits: everything is frozen, nothing is granted until it is thawed"
 LEFT_BEHIND = "🔴 Could not be granted, and what was written could not be removed yet"
 TELLS_WHY = FINAL | {State.FAILED}
 
@@ -90,9 +93,11 @@ def sentence(request: Request) -> str:
 
 
 def _standing(request: Request) -> str:
-    if not request.revoke_overdue:
-        return STANDING[request.state]
-    return LEFT_BEHIND if request.state is State.FAILED else OVERDUE
+    if request.revoke_overdue:
+        return OVERDUE if request.state is State.ACTIVE else LEFT_BEHIND
+    if request.halted:
+        return HALTED
+    return FROZEN if request.frozen else STANDING[request.state]
 
 
 def _bare(words: str) -> str:
@@ -105,6 +110,8 @@ def _what(request: Request) -> Iterator[Block]:
     if not _own(request):
         pairs.append(("For", _who(request.beneficiary.name, request.beneficiary.email)))
     pairs += [("How long", span(_minutes(request))), ("Sensitivity", request.entitlement.sensitivity.value)]
+    if request.extends:
+        pairs.append(("Extends", page.extends(request)))
     if request.ticket:
         pairs.append(("Ticket", request.ticket))
     if request.can_wait:
@@ -119,7 +126,9 @@ def _status(request: Request) -> Iterator[Block]:
     if request.revoke_overdue:
         words += ". It is tried until it is gone."
     yield section(f"{words}{_status_detail(request)}")
-    if request.outcome and request.state in TELLS_WHY:
+    if request.frozen:
+        yield rich(quote(request.frozen, limit=500))
+    if request.outcome and (request.halted or request.state in TELLS_WHY):
         yield rich(quote(request.outcome, limit=500))
 
 
@@ -170,7 +179,8 @@ def _plan_title(request: Request) -> str:
 
 
 def _if_now(request: Request) -> datetime:
-    return (request.planned_at or request.created_at) + timedelta(minutes=request.minutes)
+    begins = request.extends.ends_at if request.extends else request.planned_at or request.created_at
+    return begins + timedelta(minutes=request.minutes)
 
 
 def _evidence(request: Request, room: int) -> Iterator[Block]:
@@ -233,7 +243,7 @@ def _questions(request: Request, room: int) -> Iterator[Block]:
 def _footer(request: Request, page_url: str | None) -> Iterator[Block]:
     entitlement = request.entitlement
     rule = request.ruling.rule if request.ruling else f"catalogue/{entitlement.id}"
-    parts = [f"Decided by members of {said(entitlement.approvers.group)} · rule {said(rule)}"]
+    parts = [f"Decided by members of {_deciding(request)} · rule {said(rule)}"]
     if request.state in OPEN:
         parts.append(f"expires {when(request.deadline)}")
     if page_url:
@@ -249,10 +259,26 @@ def _footer(request: Request, page_url: str | None) -> Iterator[Block]:
 
 def _buttons(request: Request) -> Iterator[Block]:
     if request.state is State.FAILED and (request.grant is None or request.grant.revoked_at):
-        yield actions("retry", button("Try again", RETRY, request.id), button("Details", DETAILS, request.id))
+        yield actions(
+            "retry",
+            button("Try again", RETRY, request.id),
+            stop_button(request),
+            button("Details", DETAILS, request.id),
+        )
+    elif request.stoppable:
+        yield actions("live", stop_button(request), button("Details", DETAILS, request.id))
     if request.state in OPEN:
         yield actions("decide", *_decide_buttons(request))
         yield actions("more", *_more_buttons(request))
+
+
+def stop_button(request: Request) -> Block:
+    """*Stop*, with its question: for whoever may decide it, alone."""
+    what = "is taken back now" if request.state is State.ACTIVE else "is not granted"
+    ask = confirm(
+        f"Stop {request.id}?", f"{request.entitlement.title} {what}. Everybody is told that it was you.", "Stop"
+    )
+    return button("Stop", STOP, request.id, style="danger", confirm=ask)
 
 
 def _decide_buttons(request: Request) -> Iterator[Block]:
@@ -289,7 +315,8 @@ def requester_card(request: Request) -> Message:
     """The direct message that follows the request to its end."""
     blocks = [header(f"{request.id} · {request.entitlement.title}"), *_status(request)]
     whom = [] if _own(request) else [("For", _who(request.beneficiary.name, request.beneficiary.email))]
-    blocks.append(fields([("How long", span(_minutes(request))), *whom]))
+    more = [("Extends", page.extends(request))] if request.extends else []
+    blocks.append(fields([("How long", span(_minutes(request))), *more, *whom]))
     blocks.append(rich(quote(request.justification)))
     if request.state in OPEN:
         blocks.append(context(f"{_who_decides(request)} · expires {when(request.deadline)}"))
@@ -306,8 +333,18 @@ def give_back_button(request: Request) -> Block:
     return button("Give back", GIVE_BACK, request.id, confirm=ask)
 
 
+def extend_button(request: Request) -> Block:
+    """*Extend* opens a form."""
+    return button("Extend", EXTEND, request.id)
+
+
 def _who_decides(request: Request) -> str:
-    return f"Members of {said(request.entitlement.approvers.group)} decide"
+    return f"Members of {_deciding(request)} decide"
+
+
+def _deciding(request: Request) -> str:
+    first, *fallback = (said(group) for group in request.deciding_groups)
+    return f"{first} and, as nobody had answered, of {fallback[0]}" if fallback else first
 
 
 def told(request: Request, what: str) -> Message | None:
@@ -321,10 +358,8 @@ def told(request: Request, what: str) -> Message | None:
 
 def _notice(request: Request, what: str) -> str | None:
     match what.partition(":")[0]:
-        case "outcome" if request.state is State.ENDED:
-            return None  # that it ended is told in its own words
-        case "outcome" | "ended":
-            return said(page.outcome(request), 2000)
+        case "outcome" | "ended" | "stopped" | "frozen" as how:
+            return said(page.outcome(request), 2000) if _is_news(request, how) else None
         case "progress":
             return f"{_count(request)} so far." if request.state is State.PENDING else None
         case "again":
@@ -340,6 +375,13 @@ def _notice(request: Request, what: str) -> str | None:
             return None
 
 
+def _is_news(request: Request, how: str) -> bool:
+    """That it ended is told in its own words, and that it is frozen only while it is."""
+    if how == "frozen":
+        return request.frozen != ""
+    return how == "ended" or request.state is not State.ENDED
+
+
 def _notice_buttons(request: Request, what: str) -> list[Block]:
     kind, _, number = what.partition(":")
     if kind != "question" or request.state not in OPEN:
@@ -347,8 +389,31 @@ def _notice_buttons(request: Request, what: str) -> list[Block]:
     return [actions("answer", button("Answer", REPLY, f"{request.id}:{number}", style="primary"))]
 
 
-def page_closed(request: Request) -> Message:
-    """For the responder channel: closing the page decided nothing."""
+def announced(request: Request, what: str) -> Message | None:
+    """For everybody in the responder channel; None when there is nothing to say (any more)."""
+    if what == "stopped":
+        words = f"*{request.id}*: {said(page.outcome(request), 2000)}"
+        return Message(text=words, blocks=[section(words)])
+    return _page_closed(request) if request.state in OPEN else None
+
+
+def frozen_notice(by: str, why: str) -> Message:
+    """For the channels in which requests are decided."""
+    words = (
+        f"❄️ *Everything is frozen* by {said(by, 100)}: {said(why, 1000)}\n"
+        "Requests can be made and decided; nothing is granted until it is thawed. Access still ends on time."
+    )
+    return Message(text=words, blocks=[section(words)])
+
+
+def thawed_notice(by: str) -> Message:
+    """The same channels, afterwards."""
+    words = f"*Thawed* by {said(by, 100)}: what was approved meanwhile is granted now, after one more check."
+    return Message(text=words, blocks=[section(words)])
+
+
+def _page_closed(request: Request) -> Message:
+    """Closing the page decided nothing."""
     words = (
         f"*{request.id}*: the page was closed without a decision, so nothing is decided. "
         "It is paged once more in ten minutes unless somebody takes it or decides it."

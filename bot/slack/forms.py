@@ -29,9 +29,11 @@ from bot.slack.blocks import (
 )
 
 REQUEST, DENY_REASON, QUESTION, ANSWER = "request_access", "deny_reason", "question", "answer"
+EXTENSION = "extension"
 ACCESS, FOR, DURATION, JUSTIFICATION, TICKET, TIMING = "access", "for", "duration", "justification", "ticket", "timing"
 REASON = "reason"
 CAN_WAIT = "can_wait"
+MAX_TEXT, MAX_TYPED = 1000, 100
 DURATIONS = (15, 30, 60, 120, 240, 480, 720, 1440, 2880, 7200, 10080, 20160, 43200)
 USUAL_LONGEST, USUAL = 480, 60
 
@@ -89,7 +91,7 @@ def access_option(entitlement: Entitlement) -> Block:
 
 def access_options(entitlements: Sequence[Entitlement], typed: str) -> list[Block]:
     """What the typeahead offers: every word typed must be in the title, id or description."""
-    words = typed.casefold().split()
+    words = typed[:MAX_TYPED].casefold().split()
     offered = [one for one in entitlements if all(word in _searchable(one) for word in words)]
     return [access_option(one) for one in offered[:100]]
 
@@ -149,11 +151,7 @@ def read_request(view: Mapping[str, Any], requester: str) -> Filled:
     access = _selected(values, ACCESS)
     if not access:
         raise Refused("Choose what you need from the list.", field=ACCESS)
-    justification = (_typed(values, JUSTIFICATION) or "").strip()
-    if not justification:
-        raise Refused("Say what you need it for; whoever decides reads exactly this.", field=JUSTIFICATION)
-    if len(justification) > MAX_JUSTIFICATION:
-        raise Refused(f"Please say it in {MAX_JUSTIFICATION} characters.", field=JUSTIFICATION)
+    justification = _why(values)
     return Filled(
         access=access,
         beneficiary=_element(values, FOR).get("selected_user") or requester,
@@ -162,6 +160,15 @@ def read_request(view: Mapping[str, Any], requester: str) -> Filled:
         ticket=_link(_typed(values, TICKET) or ""),
         can_wait=bool(_element(values, TIMING).get("selected_options")),
     )
+
+
+def _why(values: Mapping[str, Any]) -> str:
+    words = (_typed(values, JUSTIFICATION) or "").strip()
+    if not words:
+        raise Refused("Say what you need it for; whoever decides reads exactly this.", field=JUSTIFICATION)
+    if len(words) > MAX_JUSTIFICATION:
+        raise Refused(f"Please say it in {MAX_JUSTIFICATION} characters.", field=JUSTIFICATION)
+    return words
 
 
 def field_of(rule: str) -> str:
@@ -248,8 +255,35 @@ def answer_form(request_id: str, question: int, words: str) -> Block:
     return {**form, "blocks": [rich(quote(words)), *form["blocks"]]}
 
 
+def extend_form(request: Request) -> Block:
+    """*Extend*: how much longer, within what is left, and why."""
+    minutes = [n for n in DURATIONS if n <= request.room] or [request.room]
+    usual = max((n for n in minutes if n <= request.entitlement.default_minutes), default=minutes[0])
+    element = {
+        "type": "static_select",
+        "action_id": DURATION,
+        "options": [option(span(n), str(n)) for n in minutes],
+        "initial_option": option(span(usual), str(usual)),
+    }
+    blocks = [
+        section(
+            f"{said(request.entitlement.title, 100)}. It goes on without a gap if somebody approves before its end."
+        ),
+        input_block(DURATION, "How much longer", element),
+        _justification(""),
+    ]
+    about = json.dumps({"request": request.id})
+    return modal(EXTENSION, f"Extend {request.id}", blocks, submit=plain("Request", 24), private_metadata=about)
+
+
+def read_extension(view: Mapping[str, Any]) -> tuple[int, str]:
+    """How much longer, in minutes, and why."""
+    values = view["state"]["values"]
+    return _minutes(_selected(values, DURATION)), _why(values)
+
+
 def _one_text(callback: str, title: str, *, label: str, hint: str, submit: str, about: Mapping[str, Any]) -> Block:
-    element = {"type": "plain_text_input", "action_id": REASON, "multiline": True, "max_length": 1000}
+    element = {"type": "plain_text_input", "action_id": REASON, "multiline": True, "max_length": MAX_TEXT}
     blocks = [input_block(REASON, label, element, hint=plain(hint))]
     return modal(callback, title, blocks, submit=plain(submit, 24), private_metadata=json.dumps(about))
 
@@ -259,7 +293,9 @@ def read_text(view: Mapping[str, Any]) -> str:
     words = (_typed(view["state"]["values"], REASON) or "").strip()
     if not words:
         raise Refused("Please write something here.", field=REASON)
-    return words[:1000]
+    if len(words) > MAX_TEXT:
+        raise Refused(f"Please say it in {MAX_TEXT} characters.", field=REASON)
+    return words
 
 
 def about(view: Mapping[str, Any]) -> dict[str, Any]:

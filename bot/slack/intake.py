@@ -7,12 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 from bot.asides import Asides
+from bot.errors import Refused
 from bot.journey import Journey
 from bot.ledger import Due
 from bot.presses import STEPS
 from bot.slack import cards, forms, home
 from bot.slack.asking import Asking
 from bot.slack.beside import Beside
+from bot.slack.extending import Extending
 from bot.slack.payload import Body, user_of
 from bot.slack.pressing import Pressing
 
@@ -29,9 +31,10 @@ class Intake:
 
     def __init__(self, journey: Journey, asides: Asides, *, domains: tuple[str, ...]) -> None:
         self._journey = journey
-        self._beside = Beside()
-        self._asking = Asking(journey, asides, self._beside, domains=domains)
-        self._pressing = Pressing(journey, asides, self._beside)
+        self.beside = Beside()
+        self._asking = Asking(journey, asides, self.beside, domains=domains)
+        self._pressing = Pressing(journey, asides, self.beside)
+        self._extending = Extending(journey, self.beside)
 
     def register(self, app: AsyncApp) -> None:
         """Every name that the manifest and the cards use, in one place.
@@ -61,6 +64,8 @@ class Intake:
         app.view(forms.DENY_REASON)(pressing.on_deny)
         app.view(forms.QUESTION)(pressing.on_question)
         app.view(forms.ANSWER)(pressing.on_answer)
+        app.view(forms.EXTENSION)(self._extending.on_extension)
+        app.action(cards.EXTEND)(pressing.handler(self._extending.press))
         for action_id in STEPS:
             app.action(action_id)(pressing.on_change)
         for action_id, do in pressing.looks().items():
@@ -68,17 +73,23 @@ class Intake:
 
     async def _on_home(self, event: Body) -> None:
         if event.get("tab") == "home":
-            self._beside.run(self._journey.ledger.schedule(str(event["user"]), [Due("home")]))
+            self.beside.run(self._journey.ledger.schedule(str(event["user"]), [Due("home")]))
 
     async def _on_error(self, error: Exception, body: Body) -> None:
-        """A mistake of ours: logged with a reference, and the person is told it."""
+        """A mistake of ours: logged with a reference, and the person is told it. A refusal is told as it is."""
+        if isinstance(error, Refused):
+            self._tell(body, error.sentence)
+            return
         reference = f"{time.time_ns() // 1_000_000:x}"
         log.error("reference %s", reference, exc_info=error, extra={"step": str(body.get("type", ""))})
+        words = f"Something went wrong on our side (reference {reference}). Nothing was decided; please try again."
+        self._tell(body, words)
+
+    def _tell(self, body: Body, words: str) -> None:
         user, channel = user_of(body), (body.get("channel") or {}).get("id")
         if user and channel:
-            words = f"Something went wrong on our side (reference {reference}). Nothing was decided; please try again."
-            self._beside.run(self._journey.chat.whisper(channel, user, words))
+            self.beside.tell(self._journey.chat.whisper(channel, user, words))
 
     async def drain(self) -> None:
         """Let what runs beside the acknowledgements finish."""
-        await self._beside.drain()
+        await self.beside.drain()

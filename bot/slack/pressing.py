@@ -19,7 +19,7 @@ from bot.journey import Journey
 from bot.ledger import Audit, Due
 from bot.screen import looks_secret
 from bot.slack import cards, forms
-from bot.slack.beside import ACK_SECONDS, Beside
+from bot.slack.beside import ACK_SECONDS, BUSY, Beside
 from bot.slack.blocks import escape
 from bot.slack.payload import Body, place_of, team_of, user_of
 
@@ -92,6 +92,8 @@ class Pressing:
     async def _take(self, request: str, attempt: Attempt, channel: str, ts: str) -> None:
         """Only a press on the card that stands for the request is taken; another one is answered and audited."""
         journey = self._journey
+        if journey.ledger.crowded:
+            raise Refused(BUSY, rule="limits#busy")
         found, shown = await asyncio.gather(journey.ledger.find(request), journey.ledger.shown(request, "card"))
         if found is None or shown is None or (shown.sent.channel, shown.sent.ts) != (channel, ts):
             self._beside.run(self._stray(attempt.who, channel, request=found.id if found else ""))

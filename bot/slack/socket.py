@@ -1,23 +1,29 @@
-"""The connection to Slack: Bolt over Socket Mode, where nothing but our own commit delays an acknowledgement."""
+"""The connection to Slack: Bolt over Socket Mode, where nothing but our own commit delays an acknowledgement.
+
+A watchdog replaces a connection that stays unwell: slack_sdk alone tries a spent address for ever, and does not notice
+every socket that is open on one side only. https://docs.slack.dev/apis/events-api/using-socket-mode/
+"""
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
+from collections.abc import Callable
 from typing import Any
 
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import SettingsError
+from bot.errors import Fault, SettingsError
 from bot.slack.intake import Intake
+from bot.slack.line import Line
 
 log = logging.getLogger(__name__)
 
-START_SECONDS = 15.0
+UNWELL_SECONDS = 20.0  # slack_sdk gets one try of its own
+TRIES = 3
+MANY_CONNECTIONS = 5  # two replicas, each replacing its connection, are four; Slack allows ten
 
 
 def new_app(client: AsyncWebClient, *, token: str, team: str, user: str, bot_id: str) -> AsyncApp:
@@ -45,30 +51,100 @@ def new_app(client: AsyncWebClient, *, token: str, team: str, user: str, bot_id:
 
 
 class Socket:
-    """One Socket Mode connection, and its orderly end."""
+    """The connection that stands, its replacement when it stays unwell, and its orderly end.
 
-    def __init__(self, app: AsyncApp, intake: Intake, app_token: str) -> None:
+    `on_back` is told after every hello for how many seconds Slack could not reach us before it (0: not noticed).
+    """
+
+    def __init__(
+        self,
+        app: AsyncApp,
+        intake: Intake,
+        app_token: str,
+        *,
+        on_back: Callable[[float], None] = lambda _away: None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._app = app
         self._intake = intake
         self._token = app_token
-        self._handler: AsyncSocketModeHandler | None = None
+        self._on_back = on_back
+        self.now = now
+        self._line: Line | None = None
+        self._unwell_since: float | None = None
+        self._tried_at = 0.0
+        self._failures = 0
+        self.connections = 0
+        """How many connections Slack counts for this app, as it last told."""
+        self.replaced = 0
 
     async def start(self) -> None:
-        """Connect; a wrong app token is a `SettingsError` here, because the client would retry it for ever."""
-        try:
-            await asyncio.wait_for(self._app.client.apps_connections_open(app_token=self._token), START_SECONDS)
-        except SlackApiError as error:
-            code = error.response.get("error")
-            raise SettingsError(f"SLACK_APP_TOKEN: Slack refused it ({code}); it needs connections:write") from None
+        """Connect; a wrong app token is a `SettingsError` here, and a Slack that cannot be reached as well."""
         self._intake.register(self._app)
-        self._handler = AsyncSocketModeHandler(self._app, self._token, web_client=self._app.client, ping_interval=5)
-        await asyncio.wait_for(self._handler.connect_async(), START_SECONDS)  # type: ignore[no-untyped-call]
+        try:
+            self._line = await self._open()
+        except Fault as fault:
+            raise SettingsError(f"SLACK_API_URL: {fault}; check the address, and that it is up") from fault
 
-    async def is_connected(self) -> bool:
-        return self._handler is not None and await self._handler.client.is_connected()
+    async def _open(self) -> Line:
+        line = Line(self._app, self._token, self._greeted)
+        try:
+            await line.open()
+        except BaseException:
+            await line.close()
+            raise
+        return line
+
+    def _greeted(self, connections: int) -> None:
+        """Connections that nobody holds any more take their share of the clicks: many of them are a warning."""
+        self.connections = connections
+        if connections > MANY_CONNECTIONS:
+            log.warning("Slack counts %d connections of this app; stop all its processes for a minute", connections)
+        away = self.now() - self._unwell_since if self._unwell_since is not None else 0.0
+        self._unwell_since = None
+        self._on_back(away)
+
+    def gauges(self) -> dict[str, float]:
+        """For the metrics."""
+        return {"slack_connections": self.connections, "slack_connections_replaced": self.replaced}
+
+    async def look(self) -> bool:
+        """Whether Slack reaches us. What stays unwell is replaced; call it every second or so.
+
+        Raises a `Fault` when Slack gives addresses and none of several leads anywhere: a supervisor should start us
+        anew. While Slack gives no address a restart would not help, and the rest of the program goes on.
+        """
+        now = self.now()
+        if self._line is not None and await self._line.is_well(now):
+            self._unwell_since, self._failures = None, 0
+            return True
+        if self._unwell_since is None:
+            self._unwell_since = self._tried_at = now
+        if now - self._tried_at >= UNWELL_SECONDS:
+            self._tried_at = now
+            await self._replace()
+        return False
+
+    async def _replace(self) -> None:
+        """A new connection on a new address, then the old one is let go."""
+        log.warning("the connection to Slack stays unwell: replacing it", extra={"step": "socket", "vendor": "slack"})
+        try:
+            fresh = await self._open()
+        except SettingsError as problem:
+            log.error("%s", problem)
+        except Fault as fault:
+            self._failures += fault.unknown
+            log.warning("%s", fault, extra={"step": "socket", "vendor": "slack"})
+            if self._failures >= TRIES:
+                raise
+        else:
+            self.replaced += 1
+            old, self._line = self._line, fresh
+            if old is not None:
+                await old.close()
 
     async def stop(self) -> None:
         """Take nothing more, and finish what was taken."""
-        if self._handler is not None:
-            await self._handler.close_async()  # type: ignore[no-untyped-call]
+        if self._line is not None:
+            await self._line.finish()
         await self._intake.drain()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from bot.ledger.kinds import kind_of
 from bot.ports import Message
 from bot.slack.blocks import escape, said, section
@@ -21,6 +24,10 @@ def gone(request: str) -> str:
     return f"*{escape(request)}*: the access that was given is not there any more. If it is needed, ask for it anew."
 
 
-def message(words: str) -> Message:
-    """Words of this file, as they are posted."""
+def message(subject: str, what: Mapping[str, Any]) -> Message:
+    """The news of `bot.stuck`, as they are posted."""
+    if "gone" in what:
+        words = gone(what["gone"])
+    else:
+        words = stuck(subject, what["kind"], trouble=what["trouble"], tries=what["tries"])
     return Message(text=words, blocks=[section(words)])

@@ -11,10 +11,11 @@ from connectors.sandbox.openai import OpenAI
 from connectors.sandbox.pagerduty import PagerDuty
 from connectors.sandbox.server import Sandbox
 from connectors.sandbox.slack import Slack
+from connectors.sandbox.watcher import Watcher
 from connectors.sandbox.world import World, new_world
 
 
 def new_sandbox(world: World | None = None) -> Sandbox:
     """A sandbox with every stand-in, freshly seeded from a world."""
     world = world or new_world()
-    return Sandbox([Slack(world), PagerDuty(world), Okta(world), OpenAI(world)], world)
+    return Sandbox([Slack(world), PagerDuty(world), Okta(world), OpenAI(world), Watcher(world)], world)

@@ -79,6 +79,7 @@ class PagerDuty:
             ("POST", "/incidents/{id}/notes", self._create_note),
             ("GET", "/webhook_subscriptions", self._list_subscriptions),
             ("POST", "/webhook_subscriptions", self._create_subscription),
+            ("PUT", "/webhook_subscriptions/{id}", self._update_subscription),
             ("DELETE", "/webhook_subscriptions/{id}", self._delete_subscription),
             ("POST", "/webhook_subscriptions/{id}/enable", self._enable_subscription),
             ("POST", "/webhook_subscriptions/{id}/ping", self._ping_subscription),
@@ -256,9 +257,7 @@ class PagerDuty:
     async def _create_subscription(self, request: web.Request) -> Any:
         asked = await _object(request, "webhook_subscription")
         method = asked.get("delivery_method") or {}
-        events = asked.get("events") or []
-        if not events or len(set(events)) < len(events) or not EVENTS.issuperset(events):
-            raise Problem(400, 2001, "Invalid Input Provided", "Events must be known, unique and at least one")
+        events = _events(asked.get("events"))
         if method.get("type") != "http_delivery_method" or not str(method.get("url", "")).startswith("http"):
             raise Problem(400, 2001, "Invalid Input Provided", "Delivery method needs a type and a url")
         subscription = Subscription(
@@ -273,6 +272,16 @@ class PagerDuty:
         self._account.webhooks.subscriptions[subscription.id] = subscription
         self._world.touch()
         return 200, {"webhook_subscription": subscription.json(self._world.now(), with_secret=True)}
+
+    async def _update_subscription(self, request: web.Request) -> Any:
+        """Everything but the delivery method can be changed."""
+        subscription = _known(self._account.webhooks.subscriptions, request)
+        asked = await _object(request, "webhook_subscription")
+        if "events" in asked:
+            subscription.events = tuple(_events(asked["events"]))
+        subscription.active = bool(asked.get("active", subscription.active))
+        self._world.touch()
+        return 200, {"webhook_subscription": subscription.json(self._world.now())}
 
     async def _delete_subscription(self, request: web.Request) -> Any:
         subscription = _known(self._account.webhooks.subscriptions, request)
@@ -334,6 +343,13 @@ class PagerDuty:
         if subscription is None:
             raise Refusal("there is no such webhook subscription")
         return {"secret": subscription.rotate()}
+
+
+def _events(asked: Any) -> list[str]:
+    events = list(asked or [])
+    if not events or len(set(events)) < len(events) or not EVENTS.issuperset(events):
+        raise Problem(400, 2001, "Invalid Input Provided", "Events must be known, unique and at least one")
+    return events
 
 
 def _known(records: Mapping[str, Any], request: web.Request) -> Any:

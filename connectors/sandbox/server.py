@@ -102,8 +102,8 @@ class Sandbox:
 
     async def _advance(self, request: web.Request) -> web.Response:
         seconds = (await request.json()).get("advance")
-        if not isinstance(seconds, int | float) or not 0 <= seconds <= 400 * 86400:
-            return _json({"error": "advance takes seconds from 0 to 34560000; time cannot go back"}, status=400)
+        if not isinstance(seconds, int | float) or not -86400 <= seconds <= 400 * 86400:
+            return _json({"error": "advance takes seconds from -86400 (a clock set back) to 34560000"}, status=400)
         self.world.advance(timedelta(seconds=seconds))
         return self._clock_now()
 
@@ -131,6 +131,7 @@ class Sandbox:
 
     async def _clear_faults(self, request: web.Request) -> web.Response:
         self.world.faults.clear()
+        self.world.touch()
         return await self._faults(request)
 
     async def _state(self, _request: web.Request) -> web.Response:
@@ -203,7 +204,7 @@ def _play_faults(world: World, vendor: str) -> Any:
         fault = world.pick_fault(vendor, route)
         call.fault = fault.kind if fault else ""
         try:
-            response = await _answer(request, handler, fault, call.started)
+            response = await _answer(request, handler, fault, call.started, world)
             call.status = response.status
             await world.watch(call, "after")
         finally:
@@ -229,8 +230,13 @@ async def _body(request: web.Request) -> Any:
         return text
 
 
-async def _answer(request: web.Request, handler: Handler, fault: Fault | None, began: float) -> web.StreamResponse:
+async def _answer(
+    request: web.Request, handler: Handler, fault: Fault | None, began: float, world: World
+) -> web.StreamResponse:
     if fault is None:
+        return await handler(request)
+    if fault.kind == "held":
+        await world.until_cleared(fault)
         return await handler(request)
     if fault.kind == "latency":
         response = await handler(request)

@@ -182,7 +182,12 @@ class AdminActs:
             "disconnect": self.disconnect,
             "drop": self.drop,
             "freeze": self.freeze,
+            "silence": self.silence,
+            "garble": self.garble,
+            "drop_in_a_frame": self.drop_in_a_frame,
+            "refuse": self.refuse,
             "repeat": self.repeat,
+            "delete": self.delete,
             "pace": self.pace,
             "remove_app": self.remove_app,
             "invite_app": self.invite_app,
@@ -200,10 +205,31 @@ class AdminActs:
     async def freeze(self, _key: str, args: Mapping[str, Any]) -> Json:
         return {"connections": self.socket.freeze(frozen=bool(args.get("on", True)))}
 
+    async def silence(self, _key: str, _args: Mapping[str, Any]) -> Json:
+        return {"connections": self.socket.silence()}
+
+    async def garble(self, _key: str, _args: Mapping[str, Any]) -> Json:
+        return {"connections": await self.socket.garble()}
+
+    async def drop_in_a_frame(self, _key: str, _args: Mapping[str, Any]) -> Json:
+        return {"connections": self.socket.drop_in_a_frame()}
+
+    async def refuse(self, _key: str, args: Mapping[str, Any]) -> Json:
+        """Refuse the next `times` handshakes, whatever address they come with."""
+        self.socket.refusals = int(args.get("times", 1))
+        return {"times": self.socket.refusals}
+
     async def repeat(self, _key: str, _args: Mapping[str, Any]) -> Json:
         """Deliver the latest interactive payload a second time."""
         ack = await self.socket.repeat()
         return {"acknowledged": not ack.error, "answer": ack.payload}
+
+    async def delete(self, _key: str, args: Mapping[str, Any]) -> Json:
+        """Delete somebody's message, as an administrator may."""
+        channel = self.workspace.channels.get(str(args.get("channel")))
+        if channel is None or channel.messages.pop(str(args.get("ts")), None) is None:
+            raise Refusal("there is no such message")
+        return self._changed()
 
     async def pace(self, _key: str, args: Mapping[str, Any]) -> Json:
         """Keep apps to one message a second and channel, or stop doing so."""

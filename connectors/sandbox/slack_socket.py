@@ -23,16 +23,36 @@ ACK_SECONDS = 3.0
 EVENT_PATIENCE = (ACK_SECONDS, 60.0, 300.0, ACK_SECONDS)  # until the next delivery; the last one ends it
 MOST_CONNECTIONS = 10
 CONNECTION_SECONDS = 18_060
+GARBAGE = ("", "not JSON", "{broken", "[]", "{}", '{"type": 7}', '{"envelope_id": "x"}', '{"type": "hello"')
 
 
 @dataclass(slots=True)
 class Connection:
-    """One open socket. A frozen one takes payloads and neither reads nor answers, like a half-open TCP connection."""
+    """One open socket. A frozen one is half-open: what is given to it is lost, and what comes from it is not read.
+
+    A `silent` one goes on with everything but answering pings.
+    """
 
     request: web.Request
     ws: web.WebSocketResponse
     leaving: bool = False
     frozen: bool = False
+    silent: bool = False
+
+    async def send(self, frame: Mapping[str, Any]) -> None:
+        if not self.frozen:
+            await self.ws.send_json(frame)
+
+    def cut(self) -> None:
+        """End it without a word."""
+        if self.request.transport is not None:
+            self.request.transport.abort()
+
+    def cut_in_a_frame(self) -> None:
+        """End it in the middle of a text frame that promises a hundred bytes."""
+        if self.request.transport is not None:
+            self.request.transport.write(b"\x81\x64" + b'{"envelope_id": "')
+            self.request.transport.close()
 
 
 @dataclass(slots=True)
@@ -70,6 +90,8 @@ class Socket:
         self.ack_seconds = ACK_SECONDS
         self.connections: list[Connection] = []
         self.latest: Envelope | None = None
+        self.refusals = 0
+        """How many handshakes are refused from now on, with a good address too."""
         self._tickets: set[str] = set()
         self._waiting: dict[str, Envelope] = {}
         self._turn = 0
@@ -87,6 +109,9 @@ class Socket:
         if ticket not in self._tickets:
             return web.Response(status=403, text="this address was used or never given")
         self._tickets.discard(ticket)
+        if self.refusals > 0:
+            self.refusals -= 1
+            return web.Response(status=503, text="no connection here just now")
         connection = Connection(request, web.WebSocketResponse(autoping=False))
         await connection.ws.prepare(request)
         if len(self.connections) >= MOST_CONNECTIONS:
@@ -128,7 +153,7 @@ class Socket:
         async for frame in connection.ws:
             if connection.frozen:
                 continue
-            if frame.type is WSMsgType.PING:
+            if frame.type is WSMsgType.PING and not connection.silent:
                 await connection.ws.pong(frame.data)
             elif frame.type is WSMsgType.TEXT:
                 self._acknowledged(frame.data)
@@ -150,7 +175,7 @@ class Socket:
         self._turn += 1
         self._waiting[envelope.id] = envelope
         try:
-            await candidates[self._turn % len(candidates)].ws.send_json(envelope.frame())
+            await candidates[self._turn % len(candidates)].send(envelope.frame())
         except (ConnectionError, RuntimeError):
             return False
         return True
@@ -200,21 +225,40 @@ class Socket:
         """Tell every connection that it will be closed, as Slack does when it recycles them."""
         for connection in list(self.connections):
             connection.leaving = reason != "warning"
-            await connection.ws.send_json(_disconnect(reason))
+            await connection.send(_disconnect(reason))
         return len(self.connections)
 
     def drop(self, *, count: int | None = None) -> int:
         """Cut connections without a word, all of them or the oldest few."""
         chosen = self.connections[:count]
         for connection in chosen:
-            if connection.request.transport is not None:
-                connection.request.transport.abort()
+            connection.cut()
         return len(chosen)
+
+    def drop_in_a_frame(self) -> int:
+        """Cut every connection in the middle of a frame."""
+        for connection in self.connections:
+            connection.cut_in_a_frame()
+        return len(self.connections)
+
+    async def garble(self) -> int:
+        """Send every connection frames that are no envelopes."""
+        for connection in self.connections:
+            for text in GARBAGE:
+                await connection.ws.send_str(text)
+            await connection.ws.send_bytes(b"\x00\xff")
+        return len(self.connections)
 
     def freeze(self, *, frozen: bool = True) -> int:
         """Make every present connection half-open: payloads vanish in it, pings stay without answer."""
         for connection in self.connections:
             connection.frozen = frozen
+        return len(self.connections)
+
+    def silence(self) -> int:
+        """Answer no ping of the present connections any more."""
+        for connection in self.connections:
+            connection.silent = True
         return len(self.connections)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-FAULT_KINDS = ("slow", "latency", "rate_limit", "rate_limit_bare", "error", "cut", "empty", "html", "lost_answer")
+SLOW_KINDS, BROKEN_KINDS = ("slow", "held", "latency"), ("error", "cut", "empty", "html", "lost_answer")
+FAULT_KINDS = (*SLOW_KINDS, "rate_limit", "rate_limit_bare", *BROKEN_KINDS)
 CALLS_KEPT = 20_000
 
 
@@ -42,7 +43,7 @@ class Fault:
     """A fault to play on matching calls: `times` runs down to 0 (None: until removed), `chance` is 0 to 1.
 
     `seconds` is the delay of `slow`, the whole time that a call takes with `latency`, and the Retry-After of
-    `rate_limit`; `status` is what `error` answers.
+    `rate_limit`; `status` is what `error` answers. What is `held` is done when the faults are cleared.
     """
 
     vendor: str
@@ -107,7 +108,7 @@ class World:
         return str(self.seed["tokens"][name])
 
     def advance(self, by: timedelta) -> None:
-        """Move the clock forward and tell everybody who waits for it."""
+        """Move the clock, mostly forward, and tell everybody who waits for it."""
         self.offset += by
         self.clock_version += 1
         self.touch()
@@ -139,6 +140,11 @@ class World:
                     fault.times -= 1
                 return fault
         return None
+
+    async def until_cleared(self, fault: Fault) -> None:
+        """Wait until the fault is taken away."""
+        while fault in self.faults:
+            await self.wait("version", self.version, 1.0)
 
     def record(self, call: Call) -> None:
         """Remember a call, the oldest forgotten beyond `CALLS_KEPT`."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.calendar import next_morning
+from bot.calendar import next_morning, working
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Auckland", "America/St_Johns"]
 
@@ -34,6 +34,23 @@ ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Au
 def test_the_next_working_morning(after: str, morning: str, expected: str) -> None:
     at = datetime.fromisoformat(after).replace(tzinfo=UTC)
     assert next_morning(at, morning) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        ("2026-03-02 08:00", "2026-03-02 08:00"),  # the morning itself, in Berlin
+        ("2026-03-02 15:59", "2026-03-02 15:59"),
+        ("2026-03-02 16:00", "2026-03-03 08:00"),  # the evening is over
+        ("2026-03-02 03:00", "2026-03-02 08:00"),
+        ("2026-03-06 20:00", "2026-03-09 08:00"),
+        ("2026-03-07 12:00", "2026-03-09 08:00"),  # a Saturday
+    ],
+)
+def test_working_hours_are_now_or_from_the_next_morning(at: str, expected: str) -> None:
+    asked = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    found = working(asked, "09:00 Europe/Berlin", "17:00")
+    assert found == datetime.fromisoformat(expected).replace(tzinfo=UTC)
 
 
 @given(

@@ -31,21 +31,21 @@ async def readings(ledger: Ledger) -> dict[str, int]:
 
 
 async def test_a_burst_is_taken_whole_and_wants_a_reading_of_each_incident(paged: Ledger) -> None:
-    hints = Hints(paged, SOURCE)
+    hints = Hints(paged)
     await asyncio.gather(*(hints.take(f"event-{n}", f"Q{1 + n % 2}") for n in range(50)))
     assert await paged.accepted(SOURCE, [f"event-{n}" for n in range(60)]) == {f"event-{n}" for n in range(50)}
     assert set(await readings(paged)) == {"TA-1", "TA-2"}
 
 
 async def test_a_delivery_that_comes_again_wants_nothing_more(paged: Ledger) -> None:
-    hints = Hints(paged, SOURCE)
+    hints = Hints(paged)
     await hints.take("event-1", "Q1")
     await asyncio.gather(*(hints.take("event-1", "Q1") for _ in range(5)))
     assert await readings(paged) == {"TA-1": 1}
 
 
 async def test_an_incident_of_somebody_else_is_not_kept(paged: Ledger) -> None:
-    await Hints(paged, SOURCE).take("event-1", "Q9")
+    await Hints(paged).take("event-1", "Q9")
     assert await paged.accepted(SOURCE, ["event-1"]) == set()
     assert await readings(paged) == {}
 
@@ -53,12 +53,12 @@ async def test_an_incident_of_somebody_else_is_not_kept(paged: Ledger) -> None:
 async def test_nobody_is_told_that_it_is_taken_when_it_cannot_be_committed(
     paged: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def full(_source: str, _told: object) -> None:
+    async def full(_told: object) -> None:
         raise OSError("no space left")
 
-    hints = Hints(paged, SOURCE)
+    hints = Hints(paged)
     with monkeypatch.context() as while_full:
-        while_full.setattr(paged, "hear", full)
+        while_full.setattr(paged, "take_hints", full)
         told = await asyncio.gather(*(hints.take(f"event-{n}", "Q1") for n in range(3)), return_exceptions=True)
     assert [type(one) for one in told] == [OSError] * 3
     await hints.take("event-0", "Q1")

@@ -6,7 +6,6 @@ The model is a line: what was not held by hand is there exactly while a grant co
 from __future__ import annotations
 
 import asyncio
-import itertools
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -84,8 +83,12 @@ def test_access_lasts_exactly_as_long_as_somebody_may_hold_it(wanted: list[tuple
 
 
 async def test_a_target_is_in_one_hand_until_that_job_lets_go(tmp_path: Path) -> None:
-    ledger = await Ledger.open(f"sqlite:///{tmp_path / 'x.db'}", kind="sandbox", now=lambda: NOW)
-    for key in itertools.islice("ab", 2):
+    """Also in another process on the same database, and whatever the clock does meanwhile."""
+    clock = [NOW]
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    ledger = await Ledger.open(url, kind="sandbox", now=lambda: clock[0])
+    elsewhere = await Ledger.open(url, kind="sandbox", now=lambda: clock[0])
+    for key in "ab":
         request = await ledger.receive(a_draft(key), an_entitlement(), deadline=NOW + timedelta(days=1), jobs=())
         plan = a_plan(await ledger.request(request))
         await ledger.move(request, Event.PLANNED, audit=SOMEBODY, values={"plan": plan, "ruling": a_ruling()})
@@ -94,6 +97,11 @@ async def test_a_target_is_in_one_hand_until_that_job_lets_go(tmp_path: Path) ->
     assert await ledger.with_target(first) is not None
     assert await ledger.with_target(first) is not None
     assert await ledger.with_target(second) is None
-    await ledger.finish(first, again_at=NOW + timedelta(minutes=1), retry=True)
-    assert await ledger.with_target(second) is not None
+    assert await elsewhere.with_target(second) is None
+    clock[0] += timedelta(days=1)
+    assert await elsewhere.with_target(second) is None
+    await ledger.finish(first, again_at=NOW + timedelta(days=2), retry=True)
+    assert await elsewhere.with_target(second) is not None
+    assert await ledger.with_target(first) is None
+    await elsewhere.close()
     await ledger.close()

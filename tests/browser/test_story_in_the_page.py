@@ -106,3 +106,32 @@ async def test_bob_answers_the_page_with_a_comment(browser: Browser, story: Stor
     await expect(bob.get_by_text("granted and read back").first).to_be_visible()
     await picture(bob, "5-page")
     assert complaints == []
+
+
+async def test_alice_is_warned_and_extends_her_access(browser: Browser, story: Story) -> None:
+    complaints: list[str] = []
+    first = await story.asks()
+    await story.presses("bob", "approve")
+    await story.until(lambda: "Granted" in story.card()["text"])
+    await story.advance(46 * 60)
+    await story.until(lambda: "extend" in str(story.dms("alice")))
+
+    alice = await open_as(browser, story, "alice", "channel:D0ALICE", complaints)
+    await alice.get_by_role("button", name="Extend", exact=True).last.click()
+    form = alice.get_by_role("dialog")
+    await form.get_by_label("Justification").fill("The incident goes on")
+    await picture(alice, "6-extend")
+    await form.get_by_role("button", name="Request", exact=True).click()
+    await expect(alice.get_by_role("dialog")).to_have_count(0)
+
+    bob = await open_as(browser, story, "bob", "channel:C0ACCESS", complaints)
+    await expect(bob.get_by_text(f"Extends: {first}, 2 hours in total").first).to_be_visible(timeout=15_000)
+    await picture(bob, "7-extension")
+    await bob.get_by_role("button", name="Approve", exact=True).last.click()
+    await bob.get_by_role("dialog").get_by_role("button", name="Approve", exact=True).click()
+    await story.until(lambda: "Granted" in story.card()["text"])
+    await story.advance(20 * 60)
+    await story.until(lambda: "Ended" in story.card(request=first)["text"])
+    assert story.members(READONLY) == [ALICE]
+    await picture(alice, "8-extended")
+    assert complaints == []

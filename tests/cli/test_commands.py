@@ -35,6 +35,33 @@ async def test_check_ticks_everything_when_all_is_well(terminal: Terminal) -> No
     assert not {route for route in terminal.asked("okta") if not route.startswith("GET ")}
 
 
+async def test_setup_makes_the_webhook_once_and_check_tells_how_it_does(terminal: Terminal) -> None:
+    await link_bob(terminal)
+    made = await terminal.run("setup", "pagerduty", "--url", "https://bot.example.com")
+    assert (made.code, made.err) == (0, "")
+    assert "✓ PagerDuty delivers to https://bot.example.com/webhooks/pagerduty" in made.out
+    secret = made.out.partition("told this once: ")[2].split()[0]
+    again = await terminal.run("setup", "pagerduty", "--url", "https://bot.example.com")
+    assert secret not in again.out
+    assert "PAGERDUTY_WEBHOOK_SECRETS: is not set" in again.err
+    checked = await terminal.run("check", PAGERDUTY_WEBHOOK_SECRETS=secret)
+    assert "✓ PagerDuty webhook: active; no event yet" in checked.out
+
+
+async def test_check_says_that_a_webhook_is_missing(terminal: Terminal) -> None:
+    await link_bob(terminal)
+    answer = await terminal.run("check", PAGERDUTY_WEBHOOK_SECRETS="sandbox-webhook-secret")
+    assert "✗ PagerDuty webhook: missing: run `tinyapprover setup pagerduty" in answer.out
+
+
+@pytest.mark.parametrize("url", ["http://bot.example.com", "bot.example.com", ""])
+async def test_setup_wants_an_address_that_pagerduty_can_reach_safely(terminal: Terminal, url: str) -> None:
+    answer = await terminal.run("setup", "pagerduty", "--url", url)
+    assert answer.code == 2
+    assert "--url" in answer.err
+    assert not terminal.asked("pagerduty")
+
+
 BROKEN: list[dict[str, tuple[str, str]]] = [
     {
         "SLACK_APP_TOKEN": ("xapp-wrong", "✗ Slack app token: SLACK_APP_TOKEN: refused (invalid_auth)"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -90,3 +92,102 @@ async def test_when_the_supervisor_ends_so_do_both(supervised: SupervisedStory, 
 
 def test_a_child_is_begun_again_at_once_the_first_time_and_then_ever_more_slowly() -> None:
     assert [wait_before(deaths) for deaths in range(1, 9)] == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+
+
+# --- the commands for when something is wrong, beside the running program --------------------------------------------
+
+
+async def granted(story: SupervisedStory) -> None:
+    await story.asks()
+    await story.until(story.incidents, seconds=30)
+    await story.presses("bob", "approve")
+    await story.until(lambda: "Granted and read back" in story.card()["text"], seconds=30)
+
+
+async def test_an_admin_stops_live_access_with_a_reason_that_everybody_is_told(supervised: SupervisedStory) -> None:
+    await granted(supervised)
+    code, said = await supervised.command("stop", "ta-1", "--why", "wrong person")
+    assert code == 0, said
+    await supervised.until(lambda: "Ended" in supervised.card()["text"], seconds=30)
+    assert supervised.changes() == [ADDED, REMOVED]
+    assert "wrong person" in str(supervised.card()["blocks"])
+    await supervised.until(lambda: "wrong person" in supervised.told("alice"), seconds=30)
+    code, said = await supervised.command("stop", "TA-1")
+    assert (code, "nothing of TA-1 to stop" in said) == (3, True)
+
+
+async def test_a_freeze_holds_until_the_thaw_and_both_are_heard_by_the_running_processes(
+    supervised: SupervisedStory,
+) -> None:
+    code, said = await supervised.command("freeze", "--why", "break-in")
+    assert code == 0, said
+    await supervised.until(lambda: any("break-in" in one["text"] for one in supervised.messages()), seconds=30)
+    assert (await supervised.command("freeze", "--why", "again"))[0] == 3
+    await supervised.asks()
+    await supervised.presses("bob", "approve")
+    await supervised.until(lambda: "everything is frozen" in supervised.card()["text"], seconds=30)
+    assert supervised.changes() == []
+    assert (await supervised.command("thaw"))[0] == 0
+    await supervised.until(lambda: supervised.changes() == [ADDED], seconds=30)
+    assert (await supervised.command("thaw"))[0] == 3
+
+
+async def test_everything_of_one_person_is_shown_taken_back_and_read_back(supervised: SupervisedStory) -> None:
+    await granted(supervised)
+    code, said = await supervised.command("revoke", "--all-of", "Alice@example.com")
+    assert (code, "say --yes" in said) == (2, True)
+    assert supervised.members(READONLY) == [ALICE]
+    code, said = await supervised.command("revoke", "--all-of", ALICE, "--why", "left", "--yes")
+    assert code == 0, said
+    assert "TA-1" in said
+    assert "read back as gone" in said
+    assert supervised.members(READONLY) == []
+    code, said = await supervised.command("revoke", "--all-of", ALICE, "--yes")
+    assert (code, "holds nothing" in said) == (0, True)
+
+
+async def test_without_an_executor_the_commands_say_that_nobody_does_it_yet(supervised: SupervisedStory) -> None:
+    await supervised.stop()
+    with sqlite3.connect(supervised.data_dir / "tinyapprover.db") as disk:
+        disk.execute("UPDATE presence SET seen_at = '2026-01-01 00:00:00'")
+    code, said = await supervised.command("freeze", "--why", "nobody there")
+    assert code == 0
+    assert "No executor is at work (last seen 2026-01-01" in said
+
+
+async def test_in_a_wrong_directory_they_refuse_instead_of_freezing_an_empty_database(
+    supervised: SupervisedStory,
+) -> None:
+    code, said = await supervised.command("freeze", "--why", "x", TINYAPPROVER_DATA_DIR="/nowhere")
+    assert (code, "there is no database" in said) == (2, True)
+
+
+# --- watched from outside ---------------------------------------------------------------------------------------------
+
+
+async def test_the_heartbeat_stays_away_while_a_process_is_stuck(tmp_path: Path) -> None:
+    class Watched(SupervisedStory):
+        def variables(self) -> dict[str, str]:
+            watcher = {
+                "TINYAPPROVER_HEARTBEAT_URL": f"{self.base}/watcher/front",
+                "TINYAPPROVER_HEARTBEAT_SECONDS": "0.1",
+            }
+            return {**super().variables(), **watcher}
+
+    story = Watched(tmp_path / "data")
+    await story.open()
+    try:
+        await story.until(lambda: calls(story), seconds=30)
+        os.kill(story.pid(FRONT), signal.SIGSTOP)
+        await asyncio.sleep(0.3)  # what was on the wire arrives
+        silent = calls(story)
+        await asyncio.sleep(0.5)
+        assert calls(story) == silent
+        os.kill(story.pid(FRONT), signal.SIGCONT)
+        await story.until(lambda: calls(story) > silent, seconds=30)
+    finally:
+        await story.close()
+
+
+def calls(story: SupervisedStory) -> int:
+    return int(story.state["watcher"]["calls"].get("front", 0))

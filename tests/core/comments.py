@@ -36,6 +36,42 @@ APPROVALS: dict[str, tuple[str | None, str | None]] = {
     f"\n approve  TA-12\t{CODE} \n": ("TA-12", CODE),
 }
 
+STOPS = (
+    "stop TA-12",
+    "Stop TA-12",
+    "STOP ta-12.",
+    "stop \t TA-12 .",
+    "\n stop TA-12 \r\n",
+)
+
+STOPS_NOTHING = (
+    "stop",
+    "Stop.",
+    "stop!",
+    "stop TA-13",
+    "stop TA-12 now",
+    "stop TA-12!",
+    "stop: TA-12",
+    "stop\nTA-12",
+    "please stop TA-12",
+    "stop this TA-12",
+    "stop TA-12 TA-12",
+    "stop TA-012",
+    "stop TA-12 K7QF-2M9D",
+    "don't stop TA-12",
+    "ｓｔｏｐ TA-12",
+    "s\u200btop TA-12",
+)
+
+NO_STOP = (
+    "stopped the deploy",
+    "stop the deploy",
+    "it stops at 12",
+    "unstoppable",
+    "stop bothering me",
+    "TA-12 stopped",
+)
+
 DENIALS: dict[str, tuple[str | None, str]] = {
     "deny": (None, ""),
     "denied": (None, ""),

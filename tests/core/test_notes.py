@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.notes import MAX_REASON, Approve, Chatter, Comment, Deny, Unclear, read_comment
-from tests.core.comments import APPROVALS, CHATTER, DENIALS, UNCLEAR
+from bot.core.notes import MAX_REASON, Approve, Chatter, Comment, Deny, Stop, Unclear, read_comment
+from tests.core.comments import APPROVALS, CHATTER, DENIALS, NO_STOP, STOPS, STOPS_NOTHING, UNCLEAR
 
 SPACE = " \t\r\n\f\v"
 SAYS_YES, SAYS_NO = ("approve", "approved"), ("deny", "denied", "reject", "rejected")
@@ -43,6 +43,21 @@ def test_an_approval_in_the_written_form_counts(text: str) -> None:
 @pytest.mark.parametrize("text", DENIALS)
 def test_a_denial_in_the_written_form_counts_with_its_reason(text: str) -> None:
     assert read(text) == Deny(*DENIALS[text])
+
+
+@pytest.mark.parametrize("text", STOPS)
+def test_a_stop_in_the_written_form_counts(text: str) -> None:
+    assert read(text) == Stop("TA-12")
+
+
+@pytest.mark.parametrize("text", STOPS_NOTHING)
+def test_what_only_sounds_like_a_stop_stops_nothing_and_is_answered(text: str) -> None:
+    assert read(text) == Unclear()
+
+
+@pytest.mark.parametrize("text", NO_STOP)
+def test_other_words_with_stop_in_them_are_none_of_our_business(text: str) -> None:
+    assert read(text) == Chatter()
 
 
 @pytest.mark.parametrize("text", UNCLEAR)
@@ -81,6 +96,18 @@ def test_every_written_denial_is_read_as_written(
     assert denial == Deny(case, reason.strip(SPACE))
 
 
+@given(st.data(), cases, outer, inner)
+def test_every_written_stop_is_read_as_written(data: st.DataObject, case: str, edge: str, gap: str) -> None:
+    said = [data.draw(shouted(part)) for part in ("stop", case)]
+    stop = data.draw(st.sampled_from(["", ".", " ."]))
+    assert read_comment(f"{edge}{said[0]}{gap}{said[1]}{stop}{edge}", case=case) == Stop(case)
+
+
+@given(cases, cases)
+def test_another_case_is_never_stopped(mine: str, other: str) -> None:
+    assert read_comment(f"stop {other}", case=mine) == (Stop(mine) if mine == other else Unclear())
+
+
 @given(cases, cases, st.sampled_from([*SAYS_YES, *SAYS_NO]))
 def test_another_case_is_never_decided(mine: str, other: str, verb: str) -> None:
     comment = read_comment(f"{verb} {other}", case=mine)
@@ -105,8 +132,15 @@ def is_written_denial(text: str) -> bool:
     return any(body.startswith(verb) and (body[len(verb) :] + " ")[0] in f"{SPACE}.:,;!" for verb in SAYS_NO)
 
 
+def is_written_stop(text: str) -> bool:
+    words = text.strip(SPACE).removesuffix(".").replace("\t", " ").lower().split(" ")
+    return [word for word in words if word] == ["stop", "ta-12"]
+
+
 def decides_only_what_is_written(text: str) -> None:
     comment = read(text)
+    if isinstance(comment, Stop):
+        assert is_written_stop(text)
     if isinstance(comment, Approve):
         assert is_written_approval(text)
     if isinstance(comment, Deny):
@@ -119,7 +153,11 @@ def test_no_text_at_all_decides_unless_it_is_written_so(text: str) -> None:
     decides_only_what_is_written(text)
 
 
-@given(st.lists(st.sampled_from([*SAYS_YES, *SAYS_NO, "TA-12", "TA-13", "K7QF-2M9D", " ", " ", "\n", ".", *TRICKS])))
+@given(
+    st.lists(
+        st.sampled_from([*SAYS_YES, *SAYS_NO, "stop", "TA-12", "TA-13", "K7QF-2M9D", " ", " ", "\n", ".", *TRICKS])
+    )
+)
 def test_no_arrangement_of_the_grammars_own_words_decides_unless_it_is_written_so(pieces: list[str]) -> None:
     decides_only_what_is_written("".join(pieces))
 

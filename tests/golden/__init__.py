@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bot.core.lifecycle import State
-from bot.core.request import Answer, Evidence, Place, Question, Request, Sensitivity
+from bot.core.request import Answer, Evidence, Extension, Place, Question, Request, Sensitivity
 from bot.slack.cards import card, requester_card
 from tests.builders import (
     NOW,
@@ -45,6 +45,8 @@ def requests() -> dict[str, Request]:
             ruling=a_ruling(approvals=2),
             decisions=(a_decision(),),
         ),
+        "extension": replace(paged, id="TA-2", extends=Extension("TA-1", NOW + timedelta(minutes=15), 60)),
+        "after-silence": replace(paged, ruling=a_ruling(fallback_group="it-leads")),
         "silent-sources": replace(asked, evidence=Evidence(silent=("okta", "documents"), gathered_at=NOW)),
         "question": replace(
             asked,
@@ -69,7 +71,10 @@ def requests() -> dict[str, Request]:
             plan=a_plan(paged, lines=("adds alice@example.com to Okta group logs", "removes 1 hour after the grant")),
             grant=a_grant(paged, minutes=15),
         ),
-        "withdrawn": replace(paged, state=State.WITHDRAWN),
+        "withdrawn": replace(paged, state=State.WITHDRAWN, outcome="Withdrawn by the requester."),
+        "stopped": replace(approved, state=State.WITHDRAWN, outcome="Stopped by Carol Chen in Slack."),
+        "being-stopped": replace(active, outcome="Stopped by Carol Chen on the page."),
+        "frozen": replace(approved, frozen="admin root: We look into a break-in"),
         "refused": replace(paged, state=State.REFUSED, outcome="Alice Archer left the company meanwhile."),
         "left-behind": replace(
             active,

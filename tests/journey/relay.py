@@ -21,10 +21,14 @@ class Relay:
     story: Story
     url: str = ""
     kept: list[tuple[bytes, str]] = field(default_factory=list)
+    holding: bool = False
+    """Whether what comes in stays here, taken and not passed on."""
 
     async def take(self, request: web.Request) -> web.Response:
         body, signature = await request.read(), request.headers.get(SIGNATURE, "")
         self.kept.append((body, signature))
+        if self.holding:
+            return web.Response(status=202)
         return web.Response(status=await self.deliver(body, signature))
 
     async def deliver(self, body: bytes, signature: str) -> int:

@@ -122,6 +122,22 @@ async def test_killed_at_any_commit_the_end_is_the_same(share: int, commits: int
     assert sum(deaths) >= len(deaths) - 2
 
 
+async def test_a_press_survives_a_kill_right_after_its_acknowledgement(linked: Path, tmp_path: Path) -> None:
+    async with mortal(linked, tmp_path / "data") as story:
+        await story.asks()
+        await story.until(story.incidents)
+        message = await story.until(lambda: story.dms("alice")[0])
+        await story.settle()
+        await story.act("alice", "slack.click", ts=message["ts"], action_id="withdraw")
+        assert story.process is not None
+        story.process.kill()
+        await story.until(lambda: "Withdrawn" in story.card()["text"])
+        await story.until(lambda: story.incidents()[0]["status"] == "resolved")
+        await story.settle()
+        await story.stop()
+        assert [event.what for event in await story.events()].count("request.withdrawn") == 1
+
+
 async def test_sigterm_lets_a_grant_that_runs_come_to_its_end_and_exits_with_0(linked: Path, tmp_path: Path) -> None:
     async with mortal(linked, tmp_path / "data") as story:
         await story.asks()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 from tests.story import Story
 
 READONLY, ALICE = "prod-readonly", "alice@example.com"
@@ -101,3 +104,21 @@ async def test_who_found_the_access_held_still_keeps_it_when_another_adds_it_ane
     await story.advance(3601)
     await ended(story, first)
     assert story.members(READONLY) == []
+
+
+async def test_a_removal_of_somebody_who_should_have_let_go_long_ago_is_put_right(story: Story) -> None:
+    """As if the process that removes had been frozen until another one took its job over: its write comes late."""
+    first = await granted(story)
+    second = await decidable(story, Duration="2 hours")
+    await story.fault("okta", "DELETE /groups/*", "slow", seconds=2.0)
+    await gives_back(story, first)
+    await story.until(lambda: story.calls("okta", "DELETE /groups/") == 1)
+    with closing(sqlite3.connect(story.data_dir / "tinyapprover.db", timeout=10)) as database, database:
+        database.execute("UPDATE jobs SET leased_until = 0 WHERE kind = 'revoke' AND subject = ?", (first,))
+    await story.presses("bob", "approve", card=story.card(request=second))
+    await story.until(lambda: "Granted" in story.card(request=second)["text"])
+    assert TAKEN not in story.changes()
+    await story.until(lambda: TAKEN in story.changes())
+    await story.until(lambda: story.members(READONLY) == [ALICE])
+    await story.settle()
+    assert "grant.restored" in await story.trail(second)

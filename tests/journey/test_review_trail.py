@@ -176,4 +176,4 @@ async def test_whoever_pressed_is_told_when_we_fail_ourselves(story: Story) -> N
     disk.commit()
     disk.close()
     await story.act("alice", "slack.click", ts=message["ts"], action_id="withdraw")
-    await story.until(lambda: "did not work just now" in story.told("alice"))
+    await story.until(lambda: "your press is taken. It cannot be carried out" in story.told("alice"))

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from bot.core.request import Sensitivity, Wake
 from bot.errors import SettingsError
-from policies.entry import LONGEST_MINUTES, read_minutes
+from policies.entry import LONGEST_MINUTES, EntryForm, read_minutes
 from policies.load import Policies, load
 from policies.rules import gives_power
 from tests.policies.conftest import Folder
@@ -49,6 +49,7 @@ def test_paging_follows_sensitivity_unless_the_file_says_otherwise(shipped: Poli
             "sensitvity: medium",
             "6: sensitvity: is not a known key; did you mean sensitivity? allowed here: id, title, description, "
             "why, action, sensitivity, who_may_ask, who_decides, approvals, time, conflicts, ticket, page, channel, "
+            "remind_after, escalate_after, fallback, "
             "examples",
         ),
         ("page: high", "page: no", "11: page: false is not one of never, low, high"),
@@ -58,6 +59,11 @@ def test_paging_follows_sensitivity_unless_the_file_says_otherwise(shipped: Poli
             "page: high",
             "channel: general",
             '11: channel: "general" is not a channel id like C0123ABCD',
+        ),
+        (
+            "page: high",
+            "fallback: {group: iam-approvers, after: 2h}",
+            "11: fallback.group: decides already; allowed: another group",
         ),
         ("page: high", "id: prod-root", '11: id: "prod-root" differs from the file name; allowed: prod-readonly'),
         ("page: high", "conflicts: [nothing]", '11: conflicts.1: "nothing" is not another entitlement; allowed: '),
@@ -259,3 +265,8 @@ def test_nothing_else_is_a_duration(value: object) -> None:
     assert isinstance(value, str)
     assert value[:-1].isascii()
     assert 1 <= minutes <= LONGEST_MINUTES
+
+
+def test_every_key_of_the_catalogue_is_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text("utf-8")
+    assert [key for key in EntryForm.model_fields if f"`{key}`" not in page] == []

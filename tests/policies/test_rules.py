@@ -9,19 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.request import Answer, Approvers, Entitlement, Place, Ruling, Sensitivity, Standing, Wake
+from bot.core.request import Answer, Approvers, Entitlement, Fallback, Place, Ruling, Sensitivity, Standing, Wake
 from policies.load import Policies
 from policies.rules import (
     Inquiry,
     Opinion,
     approvals_needed,
+    as_decided_by,
+    gives_power,
     may_ask,
     rule_decision,
     rule_execution,
     rule_submission,
     spell,
 )
-from tests.builders import a_person, a_standing
+from tests.builders import a_person, a_standing, an_entitlement
 from tests.policies.people import ALICE, BOB, CAROL, DAVE, MALLORY
 
 
@@ -363,3 +365,34 @@ def test_critical_access_takes_two_people_whatever_a_file_says(shipped: Policies
 def test_durations_are_spelt_without_losing_a_minute(minutes: int) -> None:
     number, unit = spell(minutes).split()
     assert int(number) * {"minute": 1, "hour": 60, "day": 1440}[unit.removesuffix("s")] == minutes
+
+
+# --- after silence ---------------------------------------------------------------------------------------------------
+
+BACKED = an_entitlement(
+    approvers=Approvers("iam-approvers", escalation_policy="PPOL001"), fallback=Fallback("it-leads", 120)
+)
+
+
+@pytest.mark.parametrize(
+    ("groups", "fallback", "group"),
+    [
+        (("it-leads",), "it-leads", "it-leads"),
+        (("it-leads",), "", "iam-approvers"),  # somebody may answer still
+        (("finance",), "it-leads", "iam-approvers"),
+        (("finance",), "finance", "iam-approvers"),  # a group that the catalogue does not name
+    ],
+)
+def test_after_silence_the_named_group_decides_and_no_other(groups: tuple[str, ...], fallback: str, group: str) -> None:
+    decided = as_decided_by(BACKED, a_standing("carol", *groups), fallback=fallback)
+    assert decided.approvers.group == group
+
+
+def test_being_on_call_still_narrows_the_approvers_after_silence() -> None:
+    decided = as_decided_by(BACKED, a_standing("bob", "iam-approvers"), fallback="it-leads")
+    assert decided.approvers == BACKED.approvers
+
+
+def test_nobody_is_granted_membership_of_a_fallback_group() -> None:
+    leads = an_entitlement("it-leads")
+    assert gives_power({"it-leads": leads, "backed": BACKED}, leads)

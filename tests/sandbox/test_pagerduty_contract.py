@@ -57,6 +57,13 @@ CALLS: list[tuple[str, str, str, Any]] = [
         },
     ),
     ("GET", "/webhook_subscriptions", "/webhook_subscriptions", None),
+    (
+        "PUT",
+        "/webhook_subscriptions/{id}",
+        "/webhook_subscriptions/{subscription}",
+        {"webhook_subscription": {"active": True, "events": ["incident.annotated", "incident.resolved"]}},
+    ),
+    ("POST", "/webhook_subscriptions/{id}/enable", "/webhook_subscriptions/{subscription}/enable", None),
 ]
 
 
@@ -93,11 +100,12 @@ async def test_all_answers_are_of_the_documented_shape():
     contract = Contract(DOCUMENT)
     found: dict[str, list[str]] = {}
     async with running() as wire:
-        incident = ""
+        incident = subscription = ""
         for method, documented, path, body in CALLS:
-            target = "/pagerduty" + path.replace("{incident}", incident)
+            target = "/pagerduty" + path.replace("{incident}", incident).replace("{subscription}", subscription)
             status, answer, _ = await wire.call(method, target, PAGERDUTY, body)
             if problems := contract.problems(method, documented, status, answer):
                 found[f"{method} {documented} {status}"] = problems
+            subscription = subscription or (answer.get("webhook_subscription") or {}).get("id", "")
             incident = incident or (answer.get("incident") or {}).get("id", "")
     assert found == {}

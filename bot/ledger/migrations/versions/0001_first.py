@@ -41,11 +41,14 @@ SQLITE = (
     advice TEXT,
     outcome TEXT NOT NULL,
     closed_at DATETIME,
+    extends_id VARCHAR NOT NULL,
+    extends TEXT,
     UNIQUE ("key")
 )""",
-    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
+    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
+    """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
@@ -90,6 +93,20 @@ SQLITE = (
     job INTEGER NOT NULL,
     PRIMARY KEY (target)
 )""",
+    """CREATE TABLE freezes (
+    number INTEGER NOT NULL,
+    why TEXT NOT NULL,
+    "by" VARCHAR NOT NULL,
+    at DATETIME NOT NULL,
+    thawed_at DATETIME,
+    thawed_by VARCHAR NOT NULL,
+    PRIMARY KEY (number)
+)""",
+    """CREATE TABLE presence (
+    role VARCHAR NOT NULL,
+    seen_at DATETIME NOT NULL,
+    PRIMARY KEY (role)
+)""",
     """CREATE TABLE messages (
     subject VARCHAR NOT NULL,
     kind VARCHAR NOT NULL,
@@ -100,6 +117,7 @@ SQLITE = (
     shown_at DATETIME NOT NULL,
     PRIMARY KEY (subject, kind)
 )""",
+    """CREATE INDEX messages_place ON messages (channel, ts)""",
     """CREATE TABLE incidents (
     request_id VARCHAR NOT NULL,
     incident_id VARCHAR NOT NULL,
@@ -110,6 +128,14 @@ SQLITE = (
     PRIMARY KEY (request_id),
     UNIQUE (incident_id)
 )""",
+    """CREATE TABLE pages (
+    request_id VARCHAR NOT NULL,
+    policy VARCHAR NOT NULL,
+    at DATETIME NOT NULL,
+    listed_on VARCHAR NOT NULL,
+    PRIMARY KEY (request_id)
+)""",
+    """CREATE INDEX ix_pages_listed_on ON pages (listed_on)""",
     """CREATE TABLE codes (
     request_id VARCHAR NOT NULL,
     person_id VARCHAR NOT NULL,
@@ -166,6 +192,13 @@ SQLITE = (
     at DATETIME NOT NULL,
     PRIMARY KEY (source, delivery_id)
 )""",
+    """CREATE TABLE seen (
+    name VARCHAR NOT NULL,
+    times INTEGER NOT NULL,
+    at DATETIME NOT NULL,
+    words VARCHAR NOT NULL,
+    PRIMARY KEY (name)
+)""",
     """CREATE TABLE stamp (
     name VARCHAR NOT NULL,
     value VARCHAR NOT NULL,
@@ -199,12 +232,15 @@ POSTGRESQL = (
     advice TEXT,
     outcome TEXT NOT NULL,
     closed_at TIMESTAMP WITH TIME ZONE,
+    extends_id VARCHAR NOT NULL,
+    extends TEXT,
     PRIMARY KEY (number),
     UNIQUE (key)
 )""",
-    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
+    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
+    """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
@@ -249,6 +285,20 @@ POSTGRESQL = (
     job INTEGER NOT NULL,
     PRIMARY KEY (target)
 )""",
+    """CREATE TABLE freezes (
+    number SERIAL NOT NULL,
+    why TEXT NOT NULL,
+    by VARCHAR NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    thawed_at TIMESTAMP WITH TIME ZONE,
+    thawed_by VARCHAR NOT NULL,
+    PRIMARY KEY (number)
+)""",
+    """CREATE TABLE presence (
+    role VARCHAR NOT NULL,
+    seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (role)
+)""",
     """CREATE TABLE messages (
     subject VARCHAR NOT NULL,
     kind VARCHAR NOT NULL,
@@ -259,6 +309,7 @@ POSTGRESQL = (
     shown_at TIMESTAMP WITH TIME ZONE NOT NULL,
     PRIMARY KEY (subject, kind)
 )""",
+    """CREATE INDEX messages_place ON messages (channel, ts)""",
     """CREATE TABLE incidents (
     request_id VARCHAR NOT NULL,
     incident_id VARCHAR NOT NULL,
@@ -269,6 +320,14 @@ POSTGRESQL = (
     PRIMARY KEY (request_id),
     UNIQUE (incident_id)
 )""",
+    """CREATE TABLE pages (
+    request_id VARCHAR NOT NULL,
+    policy VARCHAR NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    listed_on VARCHAR NOT NULL,
+    PRIMARY KEY (request_id)
+)""",
+    """CREATE INDEX ix_pages_listed_on ON pages (listed_on)""",
     """CREATE TABLE codes (
     request_id VARCHAR NOT NULL,
     person_id VARCHAR NOT NULL,
@@ -325,6 +384,13 @@ POSTGRESQL = (
     delivery_id VARCHAR NOT NULL,
     at TIMESTAMP WITH TIME ZONE NOT NULL,
     PRIMARY KEY (source, delivery_id)
+)""",
+    """CREATE TABLE seen (
+    name VARCHAR NOT NULL,
+    times INTEGER NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    words VARCHAR NOT NULL,
+    PRIMARY KEY (name)
 )""",
     """CREATE TABLE stamp (
     name VARCHAR NOT NULL,

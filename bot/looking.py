@@ -1,4 +1,4 @@
-"""What an overtaken step of the executor may have left behind is looked at, and put right."""
+"""A step that was overtaken is looked at: what it wrote last is read, and put right. A step of the executor's."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from bot.core.lifecycle import State
 from bot.core.request import Grant, Plan, Request
 from bot.errors import Fault
-from bot.follows import BOT, telling
+from bot.follows import BOT
 from bot.ledger import Audit, Job, Ledger
 from bot.ports import Actor, Clock
-from bot.slack import troubles
+from bot.stuck import news
 
 LOOK_AGAIN = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Overtaken:
-    """The executor's second look, and what it needs."""
+class Looking:
+    """Over the same ports as acting."""
 
     ledger: Ledger
     actors: Mapping[str, Actor]
@@ -27,9 +27,7 @@ class Overtaken:
 
     async def look(self, job: Job) -> datetime | None:
         """A step that was overtaken may have written last: read what stands there now, and put it right."""
-        request = await self.ledger.with_target(job)
-        if request is None:
-            return self.clock.now() + LOOK_AGAIN
+        request = await self.ledger.request(job.subject)
         if request.plan is None or request.grant is None or request.grant.held_before:
             return None
         if request.state is State.APPROVED:
@@ -57,5 +55,5 @@ class Overtaken:
 
     async def _tell_gone(self, job: Job, covered: str) -> None:
         """Nothing is given without somebody's decision: that it is gone is told."""
-        due = telling(job, covered, troubles.gone(covered), since=self.clock.now())
-        await self.ledger.note_event(Audit(BOT, "grant.found_gone"), request=covered, jobs=[due])
+        told = news(self.clock, job, covered, gone=covered)
+        await self.ledger.note_event(Audit(BOT, "grant.found_gone"), request=covered, jobs=[told])

@@ -1,0 +1,77 @@
+"""What webhooks brought: each event once, and what was last seen of each kind of delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from bot.ledger import tables as t
+from bot.ledger.database import Due
+from bot.ledger.queue import Queue
+
+EVENTS = "pagerduty.event"
+_CASES = select(t.incidents.c.incident_id, t.incidents.c.request_id).where(
+    t.incidents.c.incident_id.in_(bindparam("incidents", expanding=True))
+)
+_KNOWN = select(t.inbox.c.delivery_id).where(
+    t.inbox.c.source == EVENTS, t.inbox.c.delivery_id.in_(bindparam("ids", expanding=True))
+)
+_TAKE = insert(t.inbox)  # one that somebody else takes meanwhile has the whole done again
+_SEEN_AGAIN = (
+    update(t.seen)
+    .where(t.seen.c.name == bindparam("n"))
+    .values(times=t.seen.c.times + bindparam("more"), at=bindparam("now"), words=bindparam("said"))
+)
+_SEEN_FIRST = insert(t.seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How often something came, when last, and what was said of it then."""
+
+    times: int
+    at: datetime
+    words: str
+
+
+class Inbox(Queue):
+    """Deliveries from outside."""
+
+    async def take_hints(self, told: Mapping[str, str | None]) -> None:
+        """Take webhook events, each with the incident that it is about, in one commit: those of ours are read next.
+
+        What was `taken`, what came `repeated`, and what is about nothing of ours (`other`) is counted.
+        """
+        await self._change(lambda c: self._take_hints(c, told))
+
+    def _take_hints(self, c: Connection, told: Mapping[str, str | None]) -> None:
+        found = c.execute(_CASES, {"incidents": sorted({one for one in told.values() if one})})
+        cases = {row.incident_id: row.request_id for row in found}
+        ours = {event: cases[incident] for event, incident in told.items() if incident in cases}
+        known = set(c.execute(_KNOWN, {"ids": sorted(ours)}).scalars()) if ours else set()
+        new = {event: case for event, case in ours.items() if event not in known}
+        if new:
+            c.execute(_TAKE, [{"source": EVENTS, "delivery_id": event, "at": self._now()} for event in sorted(new)])
+        hinted = Due("poll", payload={"hinted": self._now().isoformat()})
+        for case in sorted(set(new.values())):
+            self._schedule(c, case, [hinted])
+        counts = {"taken": len(new), "repeated": len(ours) - len(new), "other": len(told) - len(ours)}
+        for outcome, count in counts.items():
+            if count:
+                self._see(c, f"webhook.{outcome}", count, "")
+
+    async def see(self, name: str, *, count: int = 1, words: str = "") -> None:
+        """Something was seen that `check` and the metrics should tell of."""
+        await self._run(lambda c: self._see(c, name, count, words))
+
+    def _see(self, c: Connection, name: str, count: int, words: str) -> None:
+        if c.execute(_SEEN_AGAIN, {"n": name, "more": count, "now": self._now(), "said": words}).rowcount == 0:
+            c.execute(_SEEN_FIRST, {"name": name, "times": count, "at": self._now(), "words": words})
+
+    async def seen(self) -> dict[str, Seen]:
+        """Everything that was seen, by name."""
+        query = select(t.seen)
+        return await self._run(lambda c: {row.name: Seen(row.times, row.at, row.words) for row in c.execute(query)})

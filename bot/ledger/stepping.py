@@ -1,0 +1,26 @@
+"""What waits for moments, when the clock steps back: a try that was due in a second is not to wait for an hour."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, update
+
+from bot.ledger import tables as t
+from bot.ledger.database import Database
+
+TIMERS = ("revoke", "expire", "remind", "silence", "fallback", "warn")
+SOON = timedelta(minutes=2)  # longer than any pause between two tries or two readings
+
+
+class Stepping(Database):
+    """Jobs under a clock that is set back."""
+
+    async def stepped_back(self, *, was: datetime, now: datetime) -> None:
+        """Shift with the clock what was due, or soon would have been. A time that was promised stays that time."""
+        promised = or_(*(t.jobs.c.kind == kind for kind in TIMERS)) & (t.jobs.c.attempts == 0)
+        waiting = (t.jobs.c.due > now.timestamp()) & (t.jobs.c.due <= (was + SOON).timestamp())
+        step = (was - now).total_seconds()
+        await self._change(
+            lambda c: c.execute(update(t.jobs).where(waiting, ~promised).values(due=t.jobs.c.due - step))
+        )

@@ -1,0 +1,116 @@
+"""Stop and freeze stand above every grant, in whatever order and process they come."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot import emergency
+from bot.core.lifecycle import State
+from bot.core.request import Request
+from bot.emergency import FROZEN, THAWED
+from bot.errors import Refused
+from bot.ledger import Audit, Ledger
+from tests.bot.conftest import HandClock
+from tests.bot.test_ledger import an_answer, decide, pending
+
+
+async def approved(ledger: Ledger) -> Request:
+    request = await pending(ledger)
+    await decide(ledger, an_answer(request))
+    return await ledger.request(request.id)
+
+
+async def begin(ledger: Ledger, request: Request) -> bool:
+    assert request.plan is not None
+    return await ledger.start_grant(request.plan, 60, actor="tinyapprover") is not None
+
+
+async def stop(ledger: Ledger, request: Request) -> None:
+    await emergency.stop(ledger, request, by="00ubob", who="Bob Baker in Slack", why="too much")
+
+
+async def due(ledger: Ledger) -> set[str]:
+    """What the executor is asked to do now."""
+    return {job.kind for job in await ledger.claim(["executor"], most=9, lease=60)}
+
+
+async def test_after_a_stop_no_write_begins(ledger: Ledger) -> None:
+    request = await approved(ledger)
+    await stop(ledger, request)
+    assert not await begin(ledger, request)
+    found = await ledger.request(request.id)
+    assert (found.state, found.outcome) == (State.WITHDRAWN, "Stopped by Bob Baker in Slack: too much")
+    assert "revoke" not in await due(ledger)
+
+
+async def test_a_write_that_began_before_a_stop_is_taken_back(ledger: Ledger) -> None:
+    request = await approved(ledger)
+    assert await begin(ledger, request)
+    await stop(ledger, request)
+    assert "revoke" in await due(ledger)
+    assert not await ledger.granted(request, audit=Audit("tinyapprover", "grant.verified"), jobs=lambda _: ())
+
+
+@pytest.mark.parametrize("turn", range(20))
+async def test_of_a_stop_and_a_beginning_at_once_nothing_is_left_behind(turn: int, ledger: Ledger) -> None:
+    request = await approved(ledger)
+    work = [begin(ledger, request), stop(ledger, request)]
+    await asyncio.gather(*(work if turn % 2 else reversed(work)))
+    began = (await ledger.request(request.id)).grant is not None
+    assert began == ("revoke" in await due(ledger))
+
+
+async def test_what_is_stopped_covers_nothing_any_more(ledger: Ledger) -> None:
+    request = await approved(ledger)
+    await begin(ledger, request)
+    assert request.plan is not None
+    assert await ledger.covered_by(request.plan.target, besides="TA-99") == request.id
+    await stop(ledger, request)
+    assert await ledger.covered_by(request.plan.target, besides="TA-99") is None
+
+
+async def test_there_is_nothing_to_stop_twice_or_before_it_is_decided(ledger: Ledger) -> None:
+    request = await pending(ledger)
+    with pytest.raises(Refused, match="deny it instead"):
+        await stop(ledger, request)
+    await decide(ledger, an_answer(request))
+    await stop(ledger, request)
+    with pytest.raises(Refused, match="nothing of TA-1 to stop"):
+        await stop(ledger, request)
+
+
+async def test_a_freeze_is_seen_by_every_process_at_the_next_write(
+    ledger: Ledger, database: str, clock: HandClock
+) -> None:
+    request = await approved(ledger)
+    other = await Ledger.open(database, kind="production", now=clock.now)
+    try:
+        assert await other.freeze("break-in", "admin root", told=FROZEN)
+        assert not await other.freeze("again", "admin root", told=FROZEN)
+        assert not await begin(ledger, request)
+        assert (await ledger.request(request.id)).frozen == "admin root: break-in"
+        assert await other.thaw("admin root", told=THAWED)
+        assert not await other.thaw("admin root", told=THAWED)
+        assert await begin(ledger, request)
+        assert (await ledger.request(request.id)).frozen == ""
+    finally:
+        await other.close()
+
+
+async def test_a_repeated_write_is_held_up_by_a_freeze_too(ledger: Ledger) -> None:
+    request = await approved(ledger)
+    assert await begin(ledger, request)
+    await ledger.freeze("break-in", "admin root", told=FROZEN)
+    assert not await begin(ledger, request)
+
+
+async def test_a_thaw_makes_what_waits_due_at_once(ledger: Ledger, clock: HandClock) -> None:
+    request = await approved(ledger)
+    await ledger.freeze("break-in", "admin root", told=FROZEN)
+    (job,) = await ledger.claim(["executor"], most=9, lease=60)
+    await ledger.thaw("admin root", told=THAWED)
+    await ledger.finish(job, again_at=clock.now().replace(year=2030))
+    assert [job.kind for job in await ledger.claim(["executor"], most=9, lease=60)] == ["grant"]
+    assert request.id == job.subject
