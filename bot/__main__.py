@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -142,6 +143,19 @@ def index(
     commands.index(data_dir, documents, rebuild=rebuild)
 
 
+@app.command()
+def evidence(
+    file: Annotated[Path, typer.Argument(help="The SQLite file to write.")],
+    since: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day (UTC).")],
+    until: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day (UTC), included.")],
+    with_text: Annotated[bool, typer.Option("--with-text", help="With people's words and names.")] = False,
+) -> None:
+    """Build one SQLite file for an auditor, and check that approval came before every grant."""
+    from bot import audit_commands
+
+    audit_commands.evidence(file, since, until, with_text=with_text)
+
+
 @policy.command("check")
 def policy_check(
     directory: Annotated[Path | None, typer.Argument(help="Instead of TINYAPPROVER_POLICIES.")] = None,
@@ -191,28 +205,51 @@ def setup_pagerduty(
 
 @audit.command("verify")
 def audit_verify() -> None:
-    """Check the whole chain: nothing changed, removed, inserted or reordered."""
-    from bot import commands
+    """Check the whole chain, the texts beside it, and the anchors: nothing changed, removed, inserted or cut off."""
+    from bot import audit_commands
 
-    commands.audit_verify()
+    audit_commands.verify()
 
 
 @audit.command("show")
 def audit_show(request: Annotated[str, typer.Argument(help="A request, such as TA-12.")]) -> None:
-    """Everything that happened to one request, in order."""
-    from bot import commands
+    """Everything that happened to one request, in order, with the words that were not erased."""
+    from bot import audit_commands
 
-    commands.audit_show(request)
+    audit_commands.show(request)
 
 
 @audit.command("export")
 def audit_export(
     form: Annotated[str, typer.Option("--format", help="jsonl, csv or ocsf.")] = "jsonl",
 ) -> None:
-    """The whole trail to standard output, a line each."""
-    from bot import commands
+    """The whole trail to standard output, a line each; no words of people."""
+    from bot import audit_commands
 
-    commands.audit_export(form)
+    audit_commands.export(form)
+
+
+Why = Annotated[str, typer.Option("--why", help="The reason, which is kept in the trail.")]
+
+
+@audit.command("abandon")
+def audit_abandon(why: Why) -> None:
+    """Declare that what the anchors tell of is lost, after an older backup was restored; an event for ever."""
+    from bot import audit_commands
+
+    audit_commands.abandon(why)
+
+
+@audit.command("erase")
+def audit_erase(
+    who: Annotated[str, typer.Argument(help="Their directory login or id.")],
+    why: Why,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it only says what it would erase.")] = False,
+) -> None:
+    """Erase somebody's words and name from closed requests; the chain stays whole and says that it was done."""
+    from bot import audit_commands
+
+    audit_commands.erase(who, why, really=yes)
 
 
 @jobs.callback()

@@ -16,7 +16,7 @@ from bot.core.request import Grant, Plan, Request, Ruling
 from bot.core.verdict import granted_minutes
 from bot.errors import Fault, Refused
 from bot.follows import BOT, CHANGED_JOBS, on_silence
-from bot.ledger import Audit, Due, Job, Ledger
+from bot.ledger import Audit, Due, Job, Ledger, written
 from bot.planning import Planning, refusal
 from bot.ports import Actor, Clock
 from bot.rules import Limits
@@ -84,7 +84,8 @@ class Acting:
 
     async def _ask_again(self, request: Request, plan: Plan, ruling: Ruling) -> None:
         """As at the beginning: with a page if there was none yet, and until the same deadline."""
-        audit = Audit(BOT, "plan.changed", {"digest": plan.digest})
+        policy = self.planning.rules.digest
+        audit = Audit(BOT, "plan.changed", {"digest": plan.digest, "rule": ruling.rule, "policy": policy})
         silence = self.limits.on_silence(request, request.entitlement, self.clock.now())
         jobs = (*CHANGED_JOBS, Due("expire", at=request.deadline), *on_silence(silence))
         await self.ledger.reopen(request.id, plan, ruling, audit=audit, jobs=jobs)
@@ -98,15 +99,16 @@ class Acting:
             return await self._halted(request, actor, plan)
         covered = await self.ledger.covered_by(plan.target, besides=request.id) and await actor.verify(plan)
         if not (grant.held_before or covered):
+            await self.ledger.note_event(Audit(BOT, "grant.writing", written(plan)), request=request.id)
             await _write(actor, plan)
         if not (covered or await actor.verify(plan)):
             raise Fault("okta", "the access is not there after it was written")
-        await self._verified(request, plan)
+        await self._verified(request, plan, held_before=grant.held_before)
         return None
 
-    async def _verified(self, request: Request, plan: Plan) -> None:
+    async def _verified(self, request: Request, plan: Plan, *, held_before: bool) -> None:
         minutes = granted_minutes(request.decisions, minutes=request.minutes)
-        audit = Audit(BOT, "grant.verified", {"digest": plan.digest})
+        audit = Audit(BOT, "grant.verified", {**written(plan), "held_before": held_before})
         await self.ledger.granted(request, audit=audit, jobs=partial(self._granted_jobs, minutes))
 
     def _granted_jobs(self, minutes: int, ends_at: datetime) -> Sequence[Due]:
@@ -122,7 +124,7 @@ class Acting:
         if freeze is None:
             return None
         if request.grant is not None and await actor.verify(plan):
-            await self._verified(request, plan)
+            await self._verified(request, plan, held_before=request.grant.held_before)
             return None
         once, audit = f"{request.id}/{freeze.number}", Audit(BOT, "grant.frozen", {"freeze": freeze.number})
         await self.ledger.accept("grant.frozen", once, request=request.id, audit=audit, jobs=FROZEN_JOBS)
@@ -153,7 +155,8 @@ class Acting:
         jobs = [Due("card"), Due("dm"), Due("tell:ended"), Due("end_note")]
         if request.revoke_overdue:
             jobs.append(Due("overdue_page"))
-        ended = Audit(BOT, "grant.revoked") if outcome == REMOVED else Audit(BOT, "grant.ended", {"why": outcome})
+        removed = Audit(BOT, "grant.revoked", written(request.plan))
+        ended = removed if outcome == REMOVED else Audit(BOT, "grant.ended", {"why": outcome})
         if request.state is State.FAILED:
             outcome = f"The access could not be granted, and nothing is left behind. {outcome} It can be tried again."
         elif request.outcome:  # who stopped it, and what came of that
@@ -171,6 +174,7 @@ class Acting:
         if other := await self.ledger.hand_over(request.id, actor=BOT):
             return f"{other} still covers the same access, so it stays until that ends."
         actor = self.actors[request.entitlement.action]
+        await self.ledger.note_event(Audit(BOT, "revoke.writing", written(plan)), request=request.id)
         await actor.revoke(replace(plan, already=False))  # the grant says whether it is ours to remove
         if await actor.verify(plan):
             raise Fault("okta", "the access is still there after it was removed")
@@ -190,6 +194,7 @@ class Acting:
             return None
         if await self.ledger.frozen():
             return self.clock.now() + UNTIL_THAWED
+        await self.ledger.note_event(Audit(BOT, "grant.writing", written(request.plan)), request=request.id)
         await _write(actor, request.plan)
         if not await actor.verify(request.plan):
             raise Fault("okta", "the access is not there after it was put back")

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from bot.app import PRODUCTION
-from bot.audit import AuditEvent
 from bot.clock import SystemClock
 from bot.config import FRONT, Settings
 from bot.core.request import Person
@@ -19,7 +18,7 @@ from bot.webhooks import SetUp, set_up
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Ledger]:
+async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
     """The ledger of a production run, beside the program that may be running."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     ledger = await Ledger.open(settings.ledger_url, kind=PRODUCTION, now=SystemClock().now)
@@ -31,7 +30,7 @@ async def opened(settings: Settings) -> AsyncIterator[Ledger]:
 
 async def link(settings: Settings, email: str, slack_user: str) -> Person:
     """Look the three accounts up, and keep their ids."""
-    async with AsyncExitStack() as stack, opened(settings) as ledger:
+    async with AsyncExitStack() as stack, open_ledger(settings) as ledger:
         vendors = await connect(settings, SystemClock(), stack, roles=[FRONT])
         return await link_responder(
             email,
@@ -47,13 +46,13 @@ async def link(settings: Settings, email: str, slack_user: str) -> Person:
 
 async def everybody(settings: Settings) -> Sequence[Person]:
     """All links."""
-    async with opened(settings) as ledger:
+    async with open_ledger(settings) as ledger:
         return await ledger.people()
 
 
 async def unlink(settings: Settings, email: str) -> bool:
     """Forget somebody's link; false when there was none."""
-    async with opened(settings) as ledger:
+    async with open_ledger(settings) as ledger:
         found = [person for person in await ledger.people() if person.email.casefold() == email.casefold()]
         return bool(found) and await ledger.unlink(found[0].id, by=f"admin {getpass.getuser()}")
 
@@ -67,9 +66,3 @@ async def set_up_pagerduty(settings: Settings, url: str) -> SetUp:
         return await set_up(pager, url)
     finally:
         await pager.close()
-
-
-async def trail(settings: Settings, request: str | None = None) -> Sequence[AuditEvent]:
-    """The audit trail, of one request or whole."""
-    async with opened(settings) as ledger:
-        return await ledger.events(request)

@@ -111,7 +111,14 @@ async def start(settings: Settings, *, kind: str = PRODUCTION, roles: Collection
 async def _base(settings: Settings, kind: str, roles: Collection[str], stack: AsyncExitStack) -> Base:
     check_settings(settings, kind)
     policies = load(policy_directory(settings, kind), actions=ACTIONS)
-    rules = Rules(policies.entitlements, policies.guardrails, policies.advice, policies.digest, policies.protected)
+    rules = Rules(
+        policies.entitlements,
+        policies.guardrails,
+        policies.advice,
+        policies.digest,
+        policies.protected,
+        policies.files,
+    )
     clock = await _clock(settings)
     ledger = await Ledger.open(settings.ledger_url, kind=kind, now=clock.now, roles=tuple(roles))
     stack.push_async_callback(ledger.close)

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot import page
-from bot.audit import text_hash
 from bot.authority import RESPONDER_SECONDS, Press, concerns, is_responder
 from bot.core.lifecycle import OPEN, Event, State
 from bot.core.request import Entitlement, Person, Request, Sensitivity, Standing
 from bot.core.words import one_line
 from bot.errors import Fault, Refused
-from bot.follows import CLOSED_JOBS
+from bot.follows import BOT, CLOSED_JOBS
 from bot.journey import Journey, plan_paged
 from bot.ledger import Audit, Due, Job
 from bot.slack import cards, home
@@ -42,7 +41,7 @@ class Asides:
         """A responder's question goes to the requester, and onto the page; once for each `receipt`."""
         if request.state not in OPEN:
             raise Refused(cards.too_late(request), rule="decision#too-late")
-        audit = Audit(person.id, "question.asked", {"text_sha256": text_hash(words)})
+        audit = Audit(person.id, "question.asked", texts={"question": words})
         await self.journey.ledger.ask(request.id, person.name, words, receipt=receipt, audit=audit, jobs=_question_jobs)
 
     async def answer(self, request: Request, person: Person, question: int, words: str) -> None:
@@ -50,7 +49,7 @@ class Asides:
         if person.id != request.requester.id:
             raise Refused(f"Only whoever asked for {request.id} can answer.", rule="invariant#requester")
         jobs = (Due("card"), Due("dm"), Due(f"question_note:{question}-answer"))
-        audit = Audit(person.id, "question.answered", {"question": question, "text_sha256": text_hash(words)})
+        audit = Audit(person.id, "question.answered", {"question": question}, {"answer": words})
         stored = await self.journey.ledger.answer(question, words, request=request.id, audit=audit, jobs=jobs)
         if not stored and not await self._is_answer(request.id, question, words):
             raise Refused("That question has been answered already.", rule="question#answered")
@@ -70,7 +69,7 @@ class Asides:
             who = request.requester.name if part else question.asked_by
             verb = "answers" if part else "asks the requester"
             note = f"{request.id}, question {number}: {who} {verb}: {one_line(words, 1000)}"
-            await pager.add_note(request.incident_id, note)
+            await self.journey.note(request.id, request.incident_id, note)
         return None
 
     async def pass_on(self, request: Request, person: Person, press: Press) -> None:
@@ -103,17 +102,18 @@ class Asides:
             if not fault.permanent:
                 raise
             words = f"nobody comes after level {level - 1}, so it stays with whoever has it."
-        await pager.add_note(request.incident_id, f"{request.id}: {words}")
+        await self.journey.note(request.id, request.incident_id, f"{request.id}: {words}")
         return None
 
     async def _passes(self, request: str, incident: str) -> int:
-        events = await self.journey.ledger.events(request)
-        return sum(event.what == PASSED_ON and event.detail["incident"] == incident for event in events)
+        events = await self.journey.ledger.events(request, what=PASSED_ON)
+        return sum(event.detail["incident"] == incident for event in events)
 
     async def look_at_advice(self, request: Request, person: Person) -> None:
         """That somebody looked is recorded before they see it."""
-        leaning = request.advice.leaning.value if request.advice else ""
-        await self.journey.ledger.note_event(Audit(person.id, "advice.shown", {"leaning": leaning}), request=request.id)
+        given = request.advice
+        detail = {"leaning": given.leaning.value, "digest": given.digest} if given else {}
+        await self.journey.ledger.note_event(Audit(person.id, "advice.shown", detail), request=request.id)
 
     async def retry(self, request: Request, person: Person, press: Press) -> None:
         """Try a failed grant again: the recorded decisions still stand and are checked again."""
@@ -176,9 +176,11 @@ class Asides:
         key = f"{request.id}/code/{person.id}/{request.round}/{request.plan.digest[:16]}"
         sent = await journey.chat.find(channel, key=key, since=request.created_at) if job.attempts > 1 else None
         if sent is None:
-            await journey.chat.post(channel, cards.code_message(request, code), key=key)
+            sent = await journey.chat.post(channel, cards.code_message(request, code), key=key)
             if job.attempts > 1:
                 await journey.showing.look_later(channel)
+        detail = {"to": person.id, "channel": sent.channel, "ts": sent.ts}
+        await journey.ledger.note_event(Audit(BOT, "code.sent", detail), request=request.id)
         return None
 
     async def repage(self, job: Job) -> datetime | None:

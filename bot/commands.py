@@ -302,45 +302,6 @@ def setup_pagerduty(url: str) -> None:
         )
 
 
-# --- audit -----------------------------------------------------------------------------------------------------------
-
-
-def audit_verify() -> None:
-    """The first broken link, or how long the whole chain is."""
-    from bot.admin import trail
-    from bot.audit import broken_link
-
-    events = asyncio.run(trail(read_settings()))
-    broken = broken_link(events)
-    if broken is not None:
-        raise Fault("audit", f"the chain breaks at event {broken}: it, or one before it, was changed or removed")
-    head = f", the last is {events[-1].hash}" if events else ""
-    out.print(f"✓ {len(events)} events, every link whole{head}", markup=False)
-
-
-def audit_show(request: str) -> None:
-    """One request's events, a line each."""
-    from bot.admin import trail
-
-    events = asyncio.run(trail(read_settings(), request.upper()))
-    if not events:
-        raise Refused(f"Nothing is known of {request}; a request's name looks like TA-12.")
-    for event in events:
-        detail = ", ".join(f"{key}={one_line(str(value), 120)}" for key, value in event.detail.items())
-        out.print(f"{event.seq:>6}  {event.at}  {event.actor}  {event.what}  {detail}", markup=False, soft_wrap=True)
-
-
-def audit_export(form: str) -> None:
-    """Lines for other systems."""
-    from bot.admin import trail
-    from bot.export import FORMATS, lines
-
-    if form not in FORMATS:
-        raise SettingsError(f"--format is one of {', '.join(FORMATS)}")
-    for line in lines(asyncio.run(trail(read_settings())), form):
-        sys.stdout.write(f"{line}\n")
-
-
 # --- when something is wrong -----------------------------------------------------------------------------------------
 
 FOLLOW_SECONDS = 60.0

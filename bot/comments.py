@@ -112,7 +112,7 @@ class Comments:
 
     async def _earlier(self, request: str, incident_id: str) -> list[str]:
         """The incidents that stood for the request before this one."""
-        opened = [event.detail["incident"] for event in await self.ledger.events(request) if event.what == OPENED]
+        opened = [event.detail["incident"] for event in await self.ledger.events(request, what=OPENED)]
         return [one for one in opened if one != incident_id]
 
     async def _read(self, request: Request, incident_id: str, *, why: str = "") -> None:

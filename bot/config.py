@@ -22,6 +22,7 @@ VENDOR_HOSTS = {
     "OPENAI_BASE_URL": ("api.openai.com", "openai.azure.com"),
     "TINYAPPROVER_HEARTBEAT_URL": ("hc-ping.com",),
     "TINYAPPROVER_EXECUTOR_HEARTBEAT_URL": ("hc-ping.com",),
+    "TINYAPPROVER_ANCHOR_URL": ("amazonaws.com",),
 }
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FRONT, EXECUTOR = "front", "executor"
@@ -92,7 +93,11 @@ class Settings(BaseSettings):
         "TINYAPPROVER_EMBEDDER", "auto, openai, local or none (words alone).", "auto"
     )
 
-    database_url: str = _setting("TINYAPPROVER_DATABASE_URL", "Database; empty means SQLite in the data directory.", "")
+    database_url: str = _setting(
+        "TINYAPPROVER_DATABASE_URL",
+        "postgresql://user:password@host/name, for several replicas; empty means SQLite in the data directory.",
+        "",
+    )
     data_dir: Path = _setting(
         "TINYAPPROVER_DATA_DIR", "Where the database and the search index are kept.", Path("data")
     )
@@ -100,6 +105,39 @@ class Settings(BaseSettings):
     documents: Path | None = _setting("TINYAPPROVER_DOCUMENTS", "Folder of Markdown documents to quote from.", None)
     documents_url: str = _setting(
         "TINYAPPROVER_DOCUMENTS_URL", "Address under which the documents are published, for links.", ""
+    )
+
+    anchor_bucket: str = _setting(
+        "TINYAPPROVER_ANCHOR_BUCKET",
+        "Object-lock bucket that is told the head of the audit trail. Empty: none, see docs/audit.md.",
+        "",
+    )
+    anchor_prefix: str = _setting(
+        "TINYAPPROVER_ANCHOR_PREFIX", "Where in the bucket; one prefix for each database.", "tinyapprover/"
+    )
+    anchor_url: str = _setting(
+        "TINYAPPROVER_ANCHOR_URL", "Address of a store that speaks S3's API; empty means Amazon's.", ""
+    )
+    anchor_days: int = _setting(
+        "TINYAPPROVER_ANCHOR_DAYS", "Days for which nobody can remove an anchor.", 400, ge=1, le=3650
+    )
+    anchor_key_id: str = _setting(
+        "TINYAPPROVER_ANCHOR_ACCESS_KEY_ID", "Write-only credential for anchors; empty means boto3's own chain.", ""
+    )
+    anchor_key: SecretStr | None = _setting(
+        "TINYAPPROVER_ANCHOR_SECRET_ACCESS_KEY", "Secret of the write-only credential.", None
+    )
+    anchor_reader_id: str = _setting(
+        "TINYAPPROVER_ANCHOR_READ_ACCESS_KEY_ID",
+        "Reading credential for `audit verify` and the check at the start; empty means boto3's own chain in `verify` "
+        "and no check of the bucket at the start.",
+        "",
+    )
+    anchor_reader_key: SecretStr | None = _setting(
+        "TINYAPPROVER_ANCHOR_READ_SECRET_ACCESS_KEY", "Secret of the reading credential.", None
+    )
+    anchor_channel: str = _setting(
+        "TINYAPPROVER_ANCHOR_CHANNEL", "Slack channel id (C...) that is told the same, for people to see.", ""
     )
 
     http_host: str = _setting("TINYAPPROVER_HTTP_HOST", "Address to listen on for webhooks and health.", "127.0.0.1")
@@ -263,8 +301,8 @@ def check_addresses(settings: Settings) -> None:
     """Vendor addresses are the vendors' own, loopback, or allowed; plain http only to loopback."""
     names = setting_names()
     for field, name in names.items():
-        if name in VENDOR_HOSTS and getattr(settings, field):
-            _check_address(name, str(getattr(settings, field)), settings.allowed_hosts)
+        if name in VENDOR_HOSTS and (url := str(getattr(settings, field))):
+            _check_address(name, url, settings.allowed_hosts)
 
 
 def _check_address(name: str, url: str, allowed: tuple[str, ...]) -> None:

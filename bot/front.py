@@ -12,6 +12,8 @@ from datetime import timedelta
 
 from bot import metrics
 from bot.abuse import Doorkeeper, Flood
+from bot.anchor_setup import anchoring
+from bot.anchors import Anchoring
 from bot.asides import Asides
 from bot.authority import Attempt, Authority, Press
 from bot.base import Base
@@ -22,6 +24,7 @@ from bot.core.traffic import Allowance
 from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
 from bot.evidence import Documents, Precedents
+from bot.follows import BOT
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job
@@ -56,6 +59,7 @@ class Front:
     asides: Asides
     socket: Socket
     knowledge: Knowledge
+    anchors: Anchoring
     webhooks: Watch | None
     warm: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
@@ -63,8 +67,14 @@ class Front:
     _connected: bool = True
 
     async def start(self, settings: Settings, stack: AsyncExitStack) -> None:
-        """Listen, then connect to Slack. What is taken from then on waits in the ledger for the worker."""
-        ledger = self.journey.ledger
+        """Not on a database that is older than its anchors: listen, then connect to Slack.
+
+        What is taken from then on waits in the ledger for the worker.
+        """
+        ledger, rules = self.journey.ledger, self.journey.rules
+        for trouble in await self.anchors.check_not_behind():
+            log.warning("starting without having compared the audit trail with its anchors: %s", trouble)
+        await self.anchors.begin()
         http = Http(
             ledger,
             settings.pagerduty_webhook_secrets,
@@ -75,6 +85,7 @@ class Front:
         self.url = await http.start(settings.http_host, settings.http_port)
         stack.push_async_callback(http.stop)
         await self.socket.start()
+        await ledger.know_policy(rules.digest, rules.files, actor=BOT)
         if self.webhooks is not None:
             await ledger.schedule("pagerduty", [Due("subscription")])
 
@@ -83,7 +94,7 @@ class Front:
         return self._connected
 
     async def watch_slack(self) -> None:
-        """Keep readiness true to the connection, and have it replaced when it stays unwell."""
+        """Keep readiness true to the connection, which is replaced when it stays unwell, and to the ledger."""
         while True:
             self._connected = await self.socket.look()
             await self.journey.ledger.is_well()
@@ -130,7 +141,8 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     journey = _journey(base, knowledge)
     asides = Asides(journey)
     intake = Intake(journey, asides, domains=base.settings.email_domains)
-    return Front(journey, asides, _socket(base, journey, intake), knowledge, _webhook_watch(base))
+    anchors = anchoring(base.settings, base.ledger, base.clock, base.vendors.front.slack)
+    return Front(journey, asides, _socket(base, journey, intake), knowledge, anchors, _webhook_watch(base))
 
 
 def _webhook_watch(base: Base) -> Watch | None:
@@ -178,6 +190,7 @@ def handlers(front: Front) -> Mapping[str, Handler]:
     journey, asides, emergency = front.journey, front.asides, Emergency(front.journey)
     timing, reconcile = Timing(journey, asides), Reconcile(journey)
     steps: list[Handler] = [
+        front.anchors.anchor,
         journey.plan,
         journey.gather,
         journey.advise,

@@ -10,7 +10,7 @@ from bot.ledger import Ledger
 
 @dataclass(slots=True)
 class Hints:
-    """Deliveries on their way into the ledger."""
+    """Events of PagerDuty's on their way into the ledger."""
 
     ledger: Ledger
     _told: dict[str, str | None] = field(default_factory=dict)
@@ -29,4 +29,4 @@ class Hints:
             await asyncio.wait({earlier})
         told, self._told = self._told, {}
         self._committing, self._next = self._next, None
-        await self.ledger.take_hints(told)
+        await self.ledger.hear(told)

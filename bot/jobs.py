@@ -30,7 +30,8 @@ RENEWED_EVERY = LEASE_SECONDS / 3
 LONGEST_STEP = 120.0
 LONGEST_WAIT = 10.0
 SHORTEST_BACK_OFF, LONGEST_BACK_OFF = 0.2, 60.0
-STUCK_TRIES, STUCK_BACK_OFF = 10, 300.0
+STUCK_TRIES = 10  # minutes of failing: people are told
+HOPELESS_TRIES, HOPELESS_BACK_OFF = 100, 300.0  # hours of it: tried more slowly
 DATABASE_AWAY_SECONDS = 1.0
 GRACE_SECONDS = 8.0  # less than what supervisors wait after SIGTERM
 AT_ONCE = 256
@@ -46,9 +47,9 @@ def back_off(attempts: int, *, retry_after: float | None = None, longest: float 
 
 
 def longest_back_off(job: Job) -> float:
-    """What is stuck is tried more slowly, except what gives access or takes it back."""
-    slow = job.attempts >= STUCK_TRIES and kind_of(job.kind).role != "executor"
-    return STUCK_BACK_OFF if slow else LONGEST_BACK_OFF
+    """What has failed for hours is tried more slowly, except what gives access or takes it back."""
+    slow = job.attempts >= HOPELESS_TRIES and kind_of(job.kind).role != "executor"
+    return HOPELESS_BACK_OFF if slow else LONGEST_BACK_OFF
 
 
 class Worker:

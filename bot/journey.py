@@ -114,7 +114,8 @@ class Journey:
             return None
         found = await evidence.gather(self.sources, request, seconds=self.limits.evidence_seconds)
         found = replace(found, gathered_at=self.clock.now())
-        audit = Audit(BOT, "evidence.gathered", {"facts": len(found.facts), "silent": list(found.silent)})
+        detail = {"digest": found.digest, "facts": len(found.facts), "silent": list(found.silent)}
+        audit = Audit(BOT, "evidence.gathered", detail)
         jobs = (Due("card"), Due("page"), Due("advise"))
         await self.ledger.record(request.id, audit=audit, values={"evidence": found}, jobs=jobs)
         return None
@@ -127,7 +128,8 @@ class Journey:
         if request.advice is not None or request.evidence is None:
             return None
         given = await advice.ask(self.adviser, request, request.evidence, self.rules.advice_prompt)
-        audit = Audit(BOT, "advice.given", {"leaning": given.leaning, "model": given.model, "note": given.note})
+        said = {"leaning": given.leaning, "model": given.model, "note": given.note}
+        audit = Audit(BOT, "advice.given", {**said, "digest": given.digest, "prompt": given.prompt_digest})
         jobs = (Due("card"), Due("advice_note"))
         await self.ledger.record(request.id, audit=audit, values={"advice": given}, jobs=jobs)
         return None
@@ -164,7 +166,9 @@ class Journey:
         jobs = [Due("card"), Due("poll", at=self.clock.now() + FIRST_READING), *PAGED_JOBS]
         if shown is None:
             jobs.append(Due("card_note"))
-        await self.ledger.record_incident(request.id, incident, digest=plan_paged(job, request), jobs=jobs)
+        evidence = request.evidence.digest if request.evidence else ""
+        digest = plan_paged(job, request)
+        await self.ledger.record_incident(request.id, incident, digest=digest, evidence=evidence, jobs=jobs)
         return None
 
     def _page_at(self, request: Request) -> datetime:
@@ -183,7 +187,7 @@ class Journey:
         request, paged = await self.ledger.request(job.subject), await self.ledger.paged(job.subject)
         if self.pager is None or paged is None or request.decidable_digest in ("", paged.digest):
             return None
-        await self.pager.add_note(paged.incident_id, page.plan_note(request))
+        await self.note(request.id, paged.incident_id, page.plan_note(request))
         await self.ledger.schedule(request.id, [Due("codes"), Due("poll")])
         await self.ledger.plan_on_incident(request.id, request.decidable_digest)
         return None
@@ -195,7 +199,7 @@ class Journey:
             return None
         if shown is None:
             return self.clock.now() + CARD_NOTE_EVERY
-        await self.pager.add_note(request.incident_id, page.card_note(request, self.chat.link(shown.sent)))
+        await self.note(request.id, request.incident_id, page.card_note(request, self.chat.link(shown.sent)))
         return None
 
     async def advice_note(self, job: Job) -> datetime | None:
@@ -206,8 +210,15 @@ class Journey:
         return None
 
     async def _note(self, request: Request, text: str) -> None:
-        if self.pager is not None and request.incident_id:
-            await self.pager.add_note(request.incident_id, text)
+        if request.incident_id:
+            await self.note(request.id, request.incident_id, text)
+
+    async def note(self, request: str, incident: str, text: str) -> None:
+        """Write a comment; that it stands there, and under which id, is in the trail once."""
+        if self.pager is not None:
+            receipt = (await self.pager.add_note(incident, text)).id
+            audit = Audit(BOT, "note.written", {"incident": incident, "note": receipt})
+            await self.ledger.accept("pagerduty.written", receipt, request=request, audit=audit)
 
     # --- 5. decide --------------------------------------------------------------------------------------------------
 
@@ -274,7 +285,7 @@ class Journey:
         request, paged = await self.ledger.request(job.subject), await self.ledger.paged(job.subject)
         if self.pager is None or paged is None or paged.resolved or request.state in UNDECIDED:
             return None
-        await self.pager.add_note(paged.incident_id, page.outcome_note(request))
+        await self.note(request.id, paged.incident_id, page.outcome_note(request))
         await self.pager.resolve(paged.incident_id)
         await self.ledger.incident_resolved(request.id, paged.incident_id)
         return None

@@ -10,7 +10,7 @@ from bot.core.lifecycle import State
 from bot.core.request import Grant, Plan, Request
 from bot.errors import Fault
 from bot.follows import BOT
-from bot.ledger import Audit, Job, Ledger
+from bot.ledger import Audit, Job, Ledger, written
 from bot.ports import Actor, Clock
 from bot.stuck import news
 
@@ -48,10 +48,11 @@ class Looking:
 
     async def _take_away(self, request: Request, plan: Plan) -> None:
         actor = self.actors[request.entitlement.action]
+        await self.ledger.note_event(Audit(BOT, "revoke.writing", written(plan)), request=request.id)
         await actor.revoke(plan)
         if await actor.verify(plan):
             raise Fault("okta", "what an overtaken step had written is still there after it was removed")
-        await self.ledger.note_event(Audit(BOT, "grant.put_right", {"digest": plan.digest}), request=request.id)
+        await self.ledger.note_event(Audit(BOT, "grant.put_right", written(plan)), request=request.id)
 
     async def _tell_gone(self, job: Job, covered: str) -> None:
         """Nothing is given without somebody's decision: that it is gone is told."""

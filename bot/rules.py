@@ -22,6 +22,7 @@ class Rules:
     advice_prompt: str
     digest: str = ""
     protected: frozenset[str] = frozenset()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def at_submission(
         self, asked: Draft | Request, entitlement: Entitlement, requester: Standing, beneficiary: Standing

@@ -64,7 +64,14 @@ class Showing:
                 await self.look_later(channel)
         else:
             await self._redraw(request, kind, sent, message)
-        await self.ledger.show(request.id, kind, sent, digest=request.decidable_digest, fingerprint=fingerprint)
+        await self.ledger.show(
+            request.id,
+            kind,
+            sent,
+            digest=request.decidable_digest,
+            fingerprint=fingerprint,
+            evidence=request.evidence.digest if request.evidence else "",
+        )
 
     async def _find(self, job: Job, request: Request, channel: str, key: str) -> Sent | None:
         """What an earlier attempt may have posted before its answer was lost."""

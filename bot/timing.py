@@ -6,6 +6,7 @@ only what is still true, and once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +17,7 @@ from bot.core.request import Request
 from bot.follows import BOT
 from bot.journey import Journey
 from bot.ledger import Audit, Due, Job
+from bot.ports import Pager
 from bot.slack import notices
 
 AGAIN_SOON = timedelta(minutes=1)
@@ -41,15 +43,22 @@ class Timing:
     async def silence(self, job: Job) -> datetime | None:
         """The next level is paged, and the channel is told, once."""
         request, journey = await self.journey.ledger.request(job.subject), self.journey
-        if not self._still_waits(request):
+        if journey.pager is None or not self._still_waits(request):
             return None
+        if (at := await self._heard_nothing(request)) > journey.clock.now():
+            return at
         await self._announce(job, request, "silence")
-        if journey.pager is not None and request.incident_id is None:
-            return journey.clock.now() + AGAIN_SOON
         audit = Audit(BOT, PASSED_ON, {"incident": request.incident_id, "why": "silence"})
         once = f"{request.id}/{request.round}"
         await journey.ledger.accept("silence", once, request=request.id, audit=audit, jobs=(Due("escalate"),))
         return None
+
+    async def _heard_nothing(self, request: Request) -> datetime:
+        """When those who were paged first have been silent for long enough, however late their page was."""
+        paged = await self.journey.ledger.paged(request.id)
+        if paged is None:
+            return self.journey.clock.now() + AGAIN_SOON
+        return paged.shown_at + self.journey.limits.patience.escalate_after(request.entitlement)
 
     async def fallback(self, job: Job) -> datetime | None:
         """From now on the fallback group that the catalogue names decides as well; each of them is told."""
@@ -61,8 +70,9 @@ class Timing:
             return journey.clock.now() + AGAIN_SOON  # there is no plan that they could decide
         audit = Audit(BOT, "request.fallback", {"group": named.group})
         jobs = (Due("card"), Due("dm"), Due("codes"), Due("fallback_people"))
-        await journey.ledger.open_to(request.id, named.group, audit=audit, jobs=jobs)
-        await self._announce(job, request, "fallback")
+        opened = await journey.ledger.open_to(request.id, named.group, audit=audit, jobs=jobs)
+        if opened or named.group in request.deciding_groups:
+            await self._announce(job, request, "fallback")
         return None
 
     async def fallback_people(self, job: Job) -> datetime | None:
@@ -100,8 +110,8 @@ class Timing:
 
     async def listing(self, job: Job) -> datetime | None:
         """The page that lists what is too many; the job's subject is the incident."""
-        journey = self.journey
-        return await journey.flood.close(job.subject, journey.pager) if journey.pager is not None else None
+        pager = self.journey.pager
+        return await self.journey.flood.close(job.subject, pager) if pager is not None else None
 
     # --- it ends soon -----------------------------------------------------------------------------------------------
 
@@ -132,15 +142,14 @@ class Timing:
         events = await journey.ledger.events(request.id)
         opened = [str(event.detail["incident"]) for event in events if event.what == OVERDUE_PAGED]
         if not request.revoke_overdue:
-            await self._close(request, opened)
+            await _close(request, opened, journey.pager)
             return None
         incident = await journey.pager.open_incident(page.overdue(request, len(opened)), look_first=job.attempts > 1)
         await journey.ledger.note_event(Audit(BOT, OVERDUE_PAGED, {"incident": incident.id}), request=request.id)
         return journey.clock.now() + journey.limits.patience.repage
 
-    async def _close(self, request: Request, incidents: list[str]) -> None:
-        pager = self.journey.pager
-        for incident in incidents if pager is not None else ():
-            assert pager is not None
-            await pager.add_note(incident, page.outcome_note(request))
-            await pager.resolve(incident)
+
+async def _close(request: Request, incidents: Sequence[str], pager: Pager) -> None:
+    for incident in incidents:
+        await pager.add_note(incident, page.outcome_note(request))
+        await pager.resolve(incident)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bot.admin import opened
+from bot.admin import open_ledger
 from bot.clock import SystemClock
 from bot.commands import bar, out
 from bot.config import read_settings
@@ -38,7 +38,7 @@ def jobs_list() -> None:
 
 
 async def _waiting() -> list[Waiting]:
-    async with opened(read_settings()) as ledger:
+    async with open_ledger(read_settings()) as ledger:
         return await ledger.waiting()
 
 
@@ -65,7 +65,7 @@ def jobs_retry(request: str, kind: str | None) -> None:
 
 
 async def _retry(request: str, kind: str | None) -> list[str]:
-    async with opened(read_settings()) as ledger:
+    async with open_ledger(read_settings()) as ledger:
         return await ledger.try_now(request, kind, by=f"admin {getpass.getuser()}")
 
 

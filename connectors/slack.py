@@ -38,6 +38,9 @@ LOST_FOR_GOOD = frozenset(
 )
 
 
+EPOCH = datetime.fromtimestamp(0, UTC)
+
+
 class Slack:
     """One workspace, one bot user. `connect` must be awaited before anything else."""
 
@@ -88,6 +91,15 @@ class Slack:
             if pages == MOST_PAGES and messages:
                 return marks, datetime.fromtimestamp(float(messages[-1]["ts"]), UTC)
         return marks, since
+
+    async def keys(self, channel: str) -> AsyncIterator[tuple[str, datetime]]:
+        """The keys of our own messages in a channel, newest first, and when each was posted."""
+        if not self.bot_id:
+            await self.connect()
+        async for messages in self._history(channel, EPOCH):
+            for one in map(self._mark, messages):
+                if one.key:
+                    yield one.key, datetime.fromtimestamp(float(one.ts), UTC)
 
     async def _history(self, channel: str, since: datetime) -> AsyncIterator[list[Any]]:
         """What was written in a channel since then, page by page, newest first."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -37,7 +37,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """A policy directory, checked. `digest` names exactly this version of its files, for the audit trail."""
+    """A policy directory, checked. `digest` names exactly this version of its `files`, for the audit trail."""
 
     entitlements: Mapping[str, Entitlement]
     examples: tuple[Example, ...]
@@ -45,6 +45,7 @@ class Policies:
     advice: str
     digest: str
     protected: frozenset[str] = frozenset()
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ def load(directory: Path, *, protected: Collection[str] = (), actions: Collectio
         advice=_read_advice(directory / "advice.md"),
         digest=digest,
         protected=frozenset(protected),
+        files={name: content.decode() for name, content in _contents(directory).items()},
     )
     if digest != _digest(directory):
         raise SettingsError(f"{directory}: was changed while it was read; load it again")
@@ -119,11 +121,15 @@ def _read_advice(path: Path) -> str:
 def _digest(directory: Path) -> str:
     """SHA-256 (hex) over the name, length and content of every file that decides something."""
     digest = hashlib.sha256()
-    names = ("guardrails.cedar", "guardrails.cedarschema", "advice.md")
-    for path in (*_catalogue_files(directory / "catalogue"), *(directory / name for name in names)):
-        content = read_bytes(path)
-        digest.update(f"{path.relative_to(directory).as_posix()}\0{len(content)}\0".encode() + content)
+    for name, content in _contents(directory).items():
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
+
+
+def _contents(directory: Path) -> dict[str, bytes]:
+    names = ("guardrails.cedar", "guardrails.cedarschema", "advice.md")
+    paths = (*_catalogue_files(directory / "catalogue"), *(directory / name for name in names))
+    return {path.relative_to(directory).as_posix(): read_bytes(path) for path in paths}
 
 
 def _examples(entry: _Entry) -> Iterator[Example]:

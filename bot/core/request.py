@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from bot.core.lifecycle import STOPPABLE, State
 
@@ -199,8 +200,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) over everything in the plan; a decision binds to it."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _digest(self)
 
     @property
     def target(self) -> str:
@@ -268,6 +268,11 @@ class Evidence:
     silent: tuple[str, ...] = ()
     gathered_at: datetime | None = None
 
+    @property
+    def digest(self) -> str:
+        """Names in the audit trail what was shown."""
+        return _digest_once(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -286,6 +291,11 @@ class Advice:
     model: str = ""
     note: str = ""
     prompt_digest: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Names in the audit trail what was shown."""
+        return _digest_once(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,3 +412,14 @@ class Request:
     def decidable_digest(self) -> str:
         """Of the plan that an approval counts for now; empty while it cannot be approved."""
         return self.plan.digest if self.plan is not None and self.decidable else ""
+
+
+@lru_cache(maxsize=256)
+def _digest_once(value: Evidence | Advice) -> str:
+    """Read for every message about a request; it never changes."""
+    return _digest(value)
+
+
+def _digest(value: Plan | Evidence | Advice) -> str:
+    text = json.dumps(asdict(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -18,7 +18,8 @@ from bot.core.request import Draft, Entitlement, Request
 from bot.core.traffic import Traffic
 from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
-from bot.ledger.grants import Grants
+from bot.ledger.erasing import Erasing, Erasure
+from bot.ledger.grants import Grants, written
 from bot.ledger.halting import Freeze, Halting
 from bot.ledger.inbox import Inbox
 from bot.ledger.kept import Keeping, Kept
@@ -29,6 +30,7 @@ from bot.ledger.presence import Presence
 from bot.ledger.queue import Figures, Job
 from bot.ledger.stepping import Stepping
 from bot.ledger.targets import Targets
+from bot.ledger.trail import Trail
 from bot.ledger.waiting import Waiting
 
 FIRST = "card"
@@ -38,7 +40,22 @@ class _Undone(Exception):
     """A rehearsal is over."""
 
 
-class Ledger(Decisions, Grants, Targets, Halting, Waiting, Pages, Stepping, Places, Keeping, Links, Presence, Inbox):
+class Ledger(
+    Decisions,
+    Grants,
+    Targets,
+    Halting,
+    Waiting,
+    Pages,
+    Stepping,
+    Places,
+    Keeping,
+    Links,
+    Presence,
+    Inbox,
+    Trail,
+    Erasing,
+):
     """The story's memory, in one piece."""
 
     _first_to: Callable[[Job], None] | None = None
@@ -104,7 +121,7 @@ class Ledger(Decisions, Grants, Targets, Halting, Waiting, Pages, Stepping, Plac
         """Store, read and claim a request that is undone again, so that nobody waits for what the first time takes."""
 
         def work(c: Connection) -> None:
-            request, _ = self._receive(c, draft, entitlement, self._now(), [Due(FIRST)], None)
+            request, _ = self._receive(c, draft, entitlement, self._now(), [Due(FIRST)], lambda _: None)
             self._to_show(c, request, FIRST)
             raise _Undone
 
@@ -113,4 +130,4 @@ class Ledger(Decisions, Grants, Targets, Halting, Waiting, Pages, Stepping, Plac
         await self.claim(("nobody",), most=1, lease=0.0)
 
 
-__all__ = ["Audit", "Due", "Figures", "Freeze", "Job", "Kept", "Ledger", "Paged", "Shown"]
+__all__ = ["Audit", "Due", "Erasure", "Figures", "Freeze", "Job", "Kept", "Ledger", "Paged", "Shown", "written"]

@@ -17,6 +17,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import (
@@ -32,9 +33,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
-from bot.audit import GENESIS, AuditEvent, event_hash
+from bot.audit import Audit as Audit
 from bot.errors import Fault, SettingsError
 from bot.ledger import tables as t
+from bot.ledger.chain import append
 from bot.ledger.engine import AT_ONCE, file_of, is_shared, new_bell, open_engine
 from bot.ledger.kinds import kind_of
 from bot.ledger.locks import RoleLock
@@ -63,20 +65,9 @@ class Due:
     subject: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """An event to append: who, what, and JSON details."""
-
-    actor: str
-    what: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-
 # Statements are built once: building them per call costs more than running them.
-_HEAD = select(t.events.c.seq, t.events.c.hash).order_by(t.events.c.seq.desc()).limit(1)
-_EVENT = insert(t.events)
-_TOUCH = update(t.stamp).values(value=t.stamp.c.value)
 _HOLD_THE_HEAD = text("SELECT pg_advisory_xact_lock(8241953)")  # any number, the same in every replica
+_TOUCH = update(t.stamp).values(value=t.stamp.c.value)
 _WANT = text(
     "INSERT INTO jobs (subject, kind, role, lane, due, wanted, attempts, claim, leased_until, payload, trouble) "
     "VALUES (:subject, :kind, :role, :lane, :due, 1, 0, 0, 0.0, :payload, '') "
@@ -109,7 +100,7 @@ class Database:
     """Transactions, and what every one of them may carry: events and jobs.
 
     `on_commit` is called (on the loop) after every transaction that scheduled jobs; `trouble` says why nothing can be
-    committed, and is empty while all is well.
+    committed, and is empty while all is well; `after_decision` are jobs that follow every decision.
     """
 
     def __init__(self, engine: Engine, now: Callable[[], datetime], bell: Bell) -> None:
@@ -123,6 +114,7 @@ class Database:
         self._locks: list[RoleLock] = []
         self.on_commit: Callable[[], None] = lambda: None
         self.trouble = ""
+        self.after_decision: Sequence[Due] = ()
 
     @classmethod
     async def open(cls, url: str, *, kind: str, now: Callable[[], datetime], roles: Sequence[str] = ()) -> Self:
@@ -233,41 +225,16 @@ class Database:
         self.on_commit()
         return result
 
-    async def events(self, request: str | None = None) -> list[AuditEvent]:
-        """The trail, oldest first."""
-        return await self._run(lambda c: trail(c, request))
-
-    async def has_counted(self, request: str, receipt: str) -> bool:
-        """Whether the trail tells already what came of a click or comment: it is written together with that."""
-        return any(event.detail.get("receipt") == receipt for event in await self.events(request))
-
     def _append(self, c: Connection, request: str, audit: Audit) -> None:
         """Tell the trail, at the end of this transaction."""
         _following(c).events.append((request, audit))
 
     def _chain(self, c: Connection, told: Sequence[tuple[str, Audit]]) -> None:
         """Append to the trail, last of all: from here to the commit nobody else can, or there would be two heads."""
-        if not told:
-            return
-        if self._shared:
-            c.execute(_HOLD_THE_HEAD)
-        head = c.execute(_HEAD).one_or_none()
-        last, prev = (head.seq, head.hash) if head else (0, GENESIS)
-        at = self._now().isoformat(timespec="milliseconds")
-        rows = []
-        for seq, (request, audit) in enumerate(told, start=last + 1):
-            body = {
-                "seq": seq,
-                "at": at,
-                "request_id": request,
-                "actor": audit.actor,
-                "what": audit.what,
-                "detail": dict(audit.detail),
-                "prev": prev,
-            }
-            prev = event_hash(body)
-            rows.append({**body, "hash": prev})
-        c.execute(_EVENT, rows)
+        if told:
+            if self._shared:
+                c.execute(_HOLD_THE_HEAD)
+            append(c, told, at=self._now())
 
     async def schedule(self, subject: str, jobs: Sequence[Due]) -> None:
         """Want jobs without changing anything else."""
@@ -292,14 +259,6 @@ class Database:
 def ring_for(c: Connection, kinds: Iterable[str]) -> None:
     """Jobs of these kinds are due now: whoever does them is told after the commit."""
     _following(c).roles.update(kind_of(kind).role for kind in kinds)
-
-
-def trail(c: Connection, request: str | None = None) -> list[AuditEvent]:
-    """The events of one request, or all of them."""
-    query = select(t.events).order_by(t.events.c.seq)
-    if request is not None:
-        query = query.where(t.events.c.request_id == request)
-    return [AuditEvent(**row._mapping) for row in c.execute(query)]
 
 
 def _following(c: Connection) -> _Following:
@@ -338,7 +297,7 @@ def _set_up(c: Connection, kind: str) -> None:
     prepare(c)
     stamped = c.execute(select(t.stamp.c.value).where(t.stamp.c.name == "kind")).scalar()
     if stamped is None:
-        c.execute(insert(t.stamp), {"name": "kind", "value": kind})
+        c.execute(insert(t.stamp), [{"name": "kind", "value": kind}, {"name": "id", "value": token_hex(8)}])
     elif stamped != kind:
         raise SettingsError(
             f"this database belongs to a {stamped} run and this is a {kind} run: "

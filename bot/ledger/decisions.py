@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -72,7 +71,7 @@ class Decisions(Requests):
             self._append(c, request.id, Audit(decision.person_id, "code.used", {"digest": decision.digest}))
         needed = request.ruling.approvals if request.ruling else 1
         counted = tally((*request.decisions, decision), needed=needed, minutes=request.minutes)
-        audit = Audit(decision.person_id, f"decision.{decision.answer}", _decision_detail(decision))
+        audit = _told(decision, request)
         if counted.outcome == "approved":
             self._move(c, request.id, Event.APPROVED, audit, {}, approved_jobs)
         elif counted.outcome == "denied":
@@ -81,6 +80,7 @@ class Decisions(Requests):
         else:
             self._append(c, request.id, audit)
             self._schedule(c, request.id, jobs)
+        self._schedule(c, request.id, self.after_decision)
         return counted
 
     def _record_decision(self, c: Connection, request: Request, decision: Decision) -> bool:
@@ -187,11 +187,16 @@ def _may_still_be_decided(request: Request, decision: Decision) -> bool:
     return request.decidable and request.plan is not None and request.plan.digest == decision.digest
 
 
-def _decision_detail(decision: Decision) -> dict[str, Any]:
-    return {
+def _told(decision: Decision, request: Request) -> Audit:
+    """The event of a decision: by what authority, for which plan, and in whose words."""
+    approvers = request.entitlement.approvers
+    detail = {
         "place": decision.place.value,
         "digest": decision.digest,
         "minutes": decision.minutes,
         "receipt": decision.receipt,
-        "reason": decision.reason,
+        "group": approvers.group,
+        "on_call": approvers.escalation_policy,
     }
+    texts = {"name": decision.name, "reason": decision.reason}
+    return Audit(decision.person_id, f"decision.{decision.answer}", detail, texts)

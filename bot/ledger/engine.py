@@ -25,7 +25,9 @@ def open_engine(url: str) -> Engine:
     if is_postgresql(url):
         address = make_url(url).set(drivername="postgresql+psycopg")
         connect = {"connect_timeout": 10, "options": SESSION, **TCP}
-        return create_engine(address, pool_size=AT_ONCE, max_overflow=0, hide_parameters=True, connect_args=connect)
+        engine = create_engine(address, pool_size=AT_ONCE, max_overflow=0, hide_parameters=True, connect_args=connect)
+        event.listen(engine, "connect", _any_text)
+        return engine
     engine = create_engine(url, poolclass=StaticPool, hide_parameters=True, connect_args={"check_same_thread": False})
     event.listen(engine, "connect", _lasting_sqlite)
     event.listen(engine, "begin", _begin_immediate)
@@ -58,6 +60,17 @@ def new_bell(url: str) -> Bell:
         return NotifyBell(address.render_as_string(hide_password=False))
     file = file_of(url)
     return PipeBell(file) if file else NoBell()
+
+
+def _any_text(connection: Any, _record: Any) -> None:
+    """PostgreSQL keeps no NUL; whatever people write must not make their request fail, so it becomes a mark."""
+    from psycopg.types.string import StrDumper
+
+    class Marking(StrDumper):
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.replace("\x00", "\ufffd"))
+
+    connection.adapters.register_dumper(str, Marking)
 
 
 def _lasting_sqlite(connection: Any, _record: Any) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Select,
     bindparam,
     delete,
     exists,
@@ -26,7 +26,7 @@ from bot.core.request import (
 )
 from bot.ledger import tables as t
 from bot.ledger.database import Audit, Due
-from bot.ledger.requests import ID, Requests, grant_of, number_of
+from bot.ledger.requests import Requests, grant_of, number_of, numbered
 
 _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
 _EXTENDED_BY = select(t.requests.c.number).where(
@@ -41,23 +41,27 @@ _MAY_BEGIN = (
     )
     .with_for_update()
 )  # a stop at the same moment comes wholly before it, or wholly after
-_COVERS = exists().where(t.grants.c.request_id == ID, or_(*(t.requests.c.state == one.value for one in COVERING)))
+_COVERS = exists().where(
+    t.requests.c.number == numbered(t.grants.c.request_id), or_(*(t.requests.c.state == one.value for one in COVERING))
+)
 
 
-def _others(target: str, besides: str) -> Select[Any]:
-    """Requests that hold a target and have not taken it back, whoever ends last first."""
-    return (
-        select(t.grants.c.request_id)
-        .where(t.grants.c.target == target, t.grants.c.request_id != besides, t.grants.c.revoked_at.is_(None))
-        .order_by(t.grants.c.ends_at.is_(None).desc(), t.grants.c.ends_at.desc())
-        .limit(1)
-    )
+# Requests that hold a target and have not taken it back, whoever ends last first; and those of them that are granted,
+# or being granted, and are not due to be taken back.
+_OTHERS = (
+    select(t.grants.c.request_id)
+    .where(t.grants.c.target == bindparam("at"), t.grants.c.request_id != bindparam("besides"))
+    .where(t.grants.c.revoked_at.is_(None))
+    .order_by(t.grants.c.ends_at.is_(None).desc(), t.grants.c.ends_at.desc())
+    .limit(1)
+)
+_OURS = _OTHERS.where(t.grants.c.held_before.is_(False))
+_LIVE = _OTHERS.where(t.grants.c.ends_at.is_(None) | (t.grants.c.ends_at > bindparam("now")), _COVERS)
 
 
-def _live(target: str, besides: str, now: datetime) -> Select[Any]:
-    """Those of them that are granted, or being granted, and are not due to be taken back."""
-    lasts = t.grants.c.ends_at.is_(None) | (t.grants.c.ends_at > now)
-    return _others(target, besides).where(lasts, _COVERS)
+def written(plan: Plan) -> dict[str, Any]:
+    """What an event says of a write outside: the plan, and the ids that it concerns."""
+    return {"digest": plan.digest, "action": plan.action, "changes": dict(plan.changes)}
 
 
 class Grants(Requests):
@@ -101,7 +105,7 @@ class Grants(Requests):
             begins = max(now, request.extends.ends_at) if request.extends else now
             ends_at = begins + timedelta(minutes=grant.minutes)
             row = t.grants.c.request_id == request.id
-            told = Audit(audit.actor, audit.what, {**audit.detail, "ends_at": ends_at.isoformat()})
+            told = replace(audit, detail={**audit.detail, "ends_at": ends_at.isoformat()})
             moved = self._move(c, request.id, Event.GRANTED, told, {}, jobs(ends_at))
             if moved:  # a second reading must not make it last longer
                 c.execute(update(t.grants).where(row).values(verified_at=now, ends_at=ends_at))
@@ -162,12 +166,14 @@ class Grants(Requests):
 
     async def other_grant(self, target: str, *, besides: str) -> str | None:
         """Another request that has to take the same access back and has not done so, though that may be due."""
-        query = _others(target, besides).where(t.grants.c.held_before.is_(False))
-        return await self._run(lambda c: c.execute(query).scalar())
+        return await self._run(lambda c: c.execute(_OURS, {"at": target, "besides": besides}).scalar())
 
     async def covered_by(self, target: str, *, besides: str) -> str | None:
         """Another request by which the same access lasts: the one that ends last."""
-        return await self._run(lambda c: c.execute(_live(target, besides, self._now())).scalar())
+        return await self._run(lambda c: self._covered_by(c, target, besides))
+
+    def _covered_by(self, c: Connection, target: str, besides: str) -> str | None:
+        return c.execute(_LIVE, {"at": target, "besides": besides, "now": self._now()}).scalar()
 
     async def hand_over(self, request: str, *, actor: str) -> str | None:
         """Whoever holds the same access for longest takes over; None when nobody does, and it has to be removed.
@@ -177,13 +183,13 @@ class Grants(Requests):
 
         def work(c: Connection) -> str | None:
             grant = c.execute(_GRANT, {"r": request}).one()
-            heir = c.execute(_live(grant.target, request, self._now())).scalar()
-            duty = (t.grants.c.request_id == heir) & t.grants.c.held_before.is_(True)
+            heir = self._covered_by(c, grant.target, request)
             if heir is None or grant.held_before:
                 return heir
+            duty = (t.grants.c.request_id == heir) & t.grants.c.held_before.is_(True)
             if c.execute(update(t.grants).where(duty).values(held_before=False)).rowcount == 1:
                 self._append(c, heir, Audit(actor, "grant.inherited", {"from": request}))
-            return str(heir)
+            return heir
 
         return await self._run(work)
 

@@ -16,10 +16,10 @@ EVENTS = "pagerduty.event"
 _CASES = select(t.incidents.c.incident_id, t.incidents.c.request_id).where(
     t.incidents.c.incident_id.in_(bindparam("incidents", expanding=True))
 )
-_KNOWN = select(t.inbox.c.delivery_id).where(
-    t.inbox.c.source == EVENTS, t.inbox.c.delivery_id.in_(bindparam("ids", expanding=True))
+_TAKEN = select(t.inbox.c.delivery_id).where(
+    t.inbox.c.source == bindparam("by"), t.inbox.c.delivery_id.in_(bindparam("ids", expanding=True))
 )
-_TAKE = insert(t.inbox)  # one that somebody else takes meanwhile has the whole done again
+_TAKE = insert(t.inbox)
 _SEEN_AGAIN = (
     update(t.seen)
     .where(t.seen.c.name == bindparam("n"))
@@ -40,26 +40,30 @@ class Seen:
 class Inbox(Queue):
     """Deliveries from outside."""
 
-    async def take_hints(self, told: Mapping[str, str | None]) -> None:
-        """Take webhook events, each with the incident that it is about, in one commit: those of ours are read next.
+    async def hear(self, told: Mapping[str, str | None]) -> None:
+        """Take webhook events (event id to incident id) in one commit: an incident of ours is read next.
 
-        What was `taken`, what came `repeated`, and what is about nothing of ours (`other`) is counted.
+        Each counts as `taken`, `repeated`, or `other` when it is about nothing of ours.
         """
-        await self._change(lambda c: self._take_hints(c, told))
+        if await self._run(lambda c: self._hear(c, told)):
+            self.on_commit()
 
-    def _take_hints(self, c: Connection, told: Mapping[str, str | None]) -> None:
-        found = c.execute(_CASES, {"incidents": sorted({one for one in told.values() if one})})
-        cases = {row.incident_id: row.request_id for row in found}
+    def _hear(self, c: Connection, told: Mapping[str, str | None]) -> bool:
+        found = c.execute(_CASES, {"incidents": sorted({one for one in told.values() if one})}).all()
+        cases: dict[str | None, str] = {row.incident_id: row.request_id for row in found}
         ours = {event: cases[incident] for event, incident in told.items() if incident in cases}
-        known = set(c.execute(_KNOWN, {"ids": sorted(ours)}).scalars()) if ours else set()
-        new = {event: case for event, case in ours.items() if event not in known}
+        taken = set(c.execute(_TAKEN, {"by": EVENTS, "ids": list(ours)}).scalars()) if ours else set()
+        new = {event: case for event, case in ours.items() if event not in taken}
         if new:
-            c.execute(_TAKE, [{"source": EVENTS, "delivery_id": event, "at": self._now()} for event in sorted(new)])
+            c.execute(_TAKE, [{"source": EVENTS, "delivery_id": one, "at": self._now()} for one in new])
         hinted = Due("poll", payload={"hinted": self._now().isoformat()})
         for case in sorted(set(new.values())):
             self._schedule(c, case, [hinted])
-        counts = {"taken": len(new), "repeated": len(ours) - len(new), "other": len(told) - len(ours)}
-        for outcome, count in counts.items():
+        self._count(c, taken=len(new), repeated=len(taken), other=len(told) - len(ours))
+        return bool(new)
+
+    def _count(self, c: Connection, **outcomes: int) -> None:
+        for outcome, count in outcomes.items():
             if count:
                 self._see(c, f"webhook.{outcome}", count, "")
 

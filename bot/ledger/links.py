@@ -71,7 +71,8 @@ class Links(Database):
             if c.execute(update(t.people).where(row).values(**values)).rowcount == 0:
                 c.execute(insert(t.people), {"id": person.id, **values})
             ids = {"slack": person.slack_user, "pagerduty": person.pagerduty_user, "decides": person.decides}
-            self._append(c, "", Audit(by, "person.linked", {"person": person.id, **ids}))
+            texts = {"email": person.email, "name": person.name}
+            self._append(c, "", Audit(by, "person.linked", {"person": person.id, **ids}, texts, of=person.id))
 
         await self._run(work)
 

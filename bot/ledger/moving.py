@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot.audit import broken_link
 from bot.errors import Fault, SettingsError
 from bot.ledger import tables as t
-from bot.ledger.database import trail
+from bot.ledger.chain import pages
 from bot.ledger.engine import file_of, is_postgresql, open_engine
 from bot.ledger.locks import RoleLock
 from bot.ledger.migrations import HEAD, prepare, upgrade, version_of
@@ -106,7 +106,7 @@ def _verify(counts: dict[str, int], ours: Connection, theirs: Connection) -> Non
     for table in t.metadata.sorted_tables:
         if not counts[table.name] == _count(table, ours) == _count(table, theirs):
             raise Fault("database", f"the copy of {table.name} is not complete; nothing was kept of it")
-    before, after = trail(ours), trail(theirs)
+    before, after = ([event for page in pages(c) for event in page] for c in (ours, theirs))
     if (broken := broken_link(before)) is not None:
         raise Fault("database", f"the audit trail is broken at event {broken} already; see `tinyapprover audit verify`")
     if before != after:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, insert, or_, select, text, u
 from bot.core.lifecycle import OPEN
 from bot.ledger import tables as t
 from bot.ledger.database import Audit
-from bot.ledger.requests import ID, Requests
+from bot.ledger.requests import Requests, numbered
 
 _PAGE = select(t.pages).where(t.pages.c.request_id == bindparam("r"))
 _LATELY = (
@@ -22,7 +22,7 @@ _LATELY = (
 _IS_OPEN = or_(*(t.requests.c.state == state.value for state in sorted(OPEN)))
 _LISTED = select(t.pages.c.request_id).where(
     t.pages.c.listed_on == bindparam("incident"),
-    select(t.requests.c.number).where(t.pages.c.request_id == ID, _IS_OPEN).exists(),
+    select(t.requests.c.number).where(t.requests.c.number == numbered(t.pages.c.request_id), _IS_OPEN).exists(),
 )
 
 

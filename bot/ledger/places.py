@@ -60,7 +60,9 @@ class Places(Database):
         row = c.execute(_MESSAGE, {"s": subject, "k": kind}).one_or_none()
         return _shown(row) if row else None
 
-    async def show(self, subject: str, kind: str, sent: Sent, *, digest: str, fingerprint: str) -> None:
+    async def show(
+        self, subject: str, kind: str, sent: Sent, *, digest: str, fingerprint: str, evidence: str = ""
+    ) -> None:
         """Record what a message of ours now shows; `shown_at` is kept while the plan on it stays the same.
 
         A page that went out before its card is told at once where the card is.
@@ -81,6 +83,9 @@ class Places(Database):
                 c.execute(_POSTED, {"subject": subject, "kind": kind, **values})
             else:
                 c.execute(_REDRAWN, {"s": subject, "k": kind, **values})
+            if row is None or kind == "card":
+                what = "message.posted" if row is None else "message.redrawn"
+                self._append(c, subject, _message_shown(what, kind, sent, fingerprint, evidence))
             if kind == "card" and digest and since == now:
                 self._append(c, subject, _plan_shown(digest, where="card"))
             late = kind == "card" and row is None and c.execute(_INCIDENT, {"r": subject}).one_or_none() is not None
@@ -104,7 +109,9 @@ class Places(Database):
 
         return await self._run(work)
 
-    async def record_incident(self, request: str, incident: Incident, *, digest: str, jobs: Sequence[Due]) -> None:
+    async def record_incident(
+        self, request: str, incident: Incident, *, digest: str, jobs: Sequence[Due], evidence: str = ""
+    ) -> None:
         """An incident stands for the request, showing the plan of `digest`."""
 
         def work(c: Connection) -> None:
@@ -118,7 +125,8 @@ class Places(Database):
             if c.execute(_INCIDENT, {"r": request}).one_or_none() is not None:
                 return
             c.execute(insert(t.incidents), row)
-            self._append(c, request, Audit("tinyapprover", "page.opened", {"incident": incident.id, "digest": digest}))
+            opened = {"incident": incident.id, "digest": digest, "evidence": evidence}
+            self._append(c, request, Audit("tinyapprover", "page.opened", opened))
             self._schedule(c, request, jobs)
 
         await self._change(work)
@@ -154,6 +162,11 @@ class Places(Database):
             self._append(c, request, Audit("tinyapprover", "page.resolved", {"incident": incident_id}))
 
         await self._run(work)
+
+
+def _message_shown(what: str, kind: str, sent: Sent, fingerprint: str, evidence: str) -> Audit:
+    detail = {"kind": kind, "channel": sent.channel, "ts": sent.ts, "shows": fingerprint, "evidence": evidence}
+    return Audit("tinyapprover", what, detail)
 
 
 def _plan_shown(digest: str, *, where: str) -> Audit:

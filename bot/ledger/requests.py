@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
+    Integer,
     Row,
     String,
     bindparam,
     cast,
     exists,
+    func,
     insert,
     literal,
     select,
     update,
 )
 
-from bot.audit import text_hash
 from bot.core.lifecycle import MOVES, Event, State, move
 from bot.core.request import (
     Answer,
@@ -47,19 +50,24 @@ def number_of(request: str) -> int:
     return int(request.removeprefix("TA-"))
 
 
-ID = literal("TA-").concat(cast(t.requests.c.number, String))
+def numbered(column: ColumnElement[str]) -> ColumnElement[int]:
+    """The number in a column of request ids, by which a request is found at once."""
+    return cast(func.substr(column, len("TA-") + 1), Integer)
+
+
+_ID = literal("TA-").concat(cast(t.requests.c.number, String))
 _ROWS = select(  # with a row comes what else there is about it, so that only that is read
     t.requests,
-    exists().where(t.grants.c.request_id == ID).label("granted"),
-    exists().where(t.incidents.c.request_id == ID).label("paged"),
-    exists().where(t.decisions.c.request_id == ID).label("decided"),
-    exists().where(t.questions.c.request_id == ID).label("questioned"),
-    exists().where(t.jobs.c.subject == ID, t.jobs.c.trouble != "").label("troubled"),
+    exists().where(t.grants.c.request_id == _ID).label("granted"),
+    exists().where(t.incidents.c.request_id == _ID).label("paged"),
+    exists().where(t.decisions.c.request_id == _ID).label("decided"),
+    exists().where(t.questions.c.request_id == _ID).label("questioned"),
+    exists().where(t.jobs.c.subject == _ID, t.jobs.c.trouble != "").label("troubled"),
 )
 _REQUEST = _ROWS.where(t.requests.c.number == bindparam("n"))
 _UNSETTLED = _ROWS.where(
     t.requests.c.state.in_([State.APPROVED.value, State.FAILED.value])
-    | exists().where(t.grants.c.request_id == ID, t.grants.c.revoked_at.is_(None))
+    | exists().where(t.requests.c.number == numbered(t.grants.c.request_id), t.grants.c.revoked_at.is_(None))
 ).order_by(t.requests.c.number)
 _DECISIONS = select(t.decisions).where(t.decisions.c.request_id == bindparam("r")).order_by(t.decisions.c.at)
 _QUESTIONS = select(t.questions).where(t.questions.c.request_id == bindparam("r")).order_by(t.questions.c.id)
@@ -95,12 +103,11 @@ class Requests(Asked):
             "for": draft.beneficiary.id,
             "minutes": draft.minutes,
             "origin": draft.origin,
-            "justification_sha256": text_hash(draft.justification),
-            "ticket_sha256": text_hash(draft.ticket),
         }
         if draft.extends is not None:
             detail["extends"] = draft.extends.of
-        self._append(c, request, Audit(draft.requester.id, "request.received", detail))
+        texts = {"justification": draft.justification, "ticket": draft.ticket}
+        self._append(c, request, Audit(draft.requester.id, "request.received", detail, texts))
         self._schedule(c, request, [Due("expire", at=deadline), *jobs])
         return _received(request, draft, entitlement, now=now, deadline=deadline)
 
@@ -215,7 +222,7 @@ class Requests(Asked):
             changes = {"n": number_of(request), "was": state.value, "state": after.value, **values}
             if c.execute(_MOVE, changes).rowcount == 1:
                 detail = {**audit.detail, "from": state.value, "to": after.value}
-                self._append(c, request, Audit(audit.actor, audit.what, detail))
+                self._append(c, request, replace(audit, detail=detail))
                 self._schedule(c, request, jobs)
                 return True
         return False

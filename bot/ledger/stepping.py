@@ -10,7 +10,7 @@ from bot.ledger import tables as t
 from bot.ledger.database import Database
 
 TIMERS = ("revoke", "expire", "remind", "silence", "fallback", "warn")
-SOON = timedelta(minutes=2)  # longer than any pause between two tries or two readings
+SOON = timedelta(minutes=6)  # longer than any pause between two tries or two readings
 
 
 class Stepping(Database):

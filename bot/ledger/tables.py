@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from bot.core.request import Advice, Entitlement, Evidence, Extension, Person, Plan, Ruling
+from bot.ledger.append_only import append_only
 
 metadata = MetaData()
 
@@ -201,7 +202,7 @@ pages = Table(
     metadata,
     Column("request_id", String, primary_key=True),
     Column("policy", String, nullable=False),
-    Column("at", Instant, nullable=False),
+    Column("at", Instant, nullable=False, index=True),
     Column("listed_on", String, nullable=False, default="", index=True),
 )
 
@@ -258,9 +259,29 @@ events = Table(
     Column("request_id", String, nullable=False, index=True),
     Column("actor", String, nullable=False),
     Column("what", String, nullable=False),
-    Column("detail", JSON, nullable=False),
+    Column("detail", Text, nullable=False),  # canonical JSON, byte for byte what is hashed
     Column("prev", String, nullable=False),
     Column("hash", String, nullable=False),
+)
+append_only(events, "UPDATE", "DELETE")
+
+texts = Table(
+    "texts",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("name", String, primary_key=True),
+    Column("person", String, nullable=False, index=True),
+    Column("salt", String, nullable=False),
+    Column("text", Text, nullable=False),
+)
+append_only(texts, "UPDATE")  # deleting is erasing, which is an event of its own
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("files", JSON, nullable=False),
+    Column("first_seen", Instant, nullable=False),
 )
 
 inbox = Table(

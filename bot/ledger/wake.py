@@ -76,9 +76,10 @@ class PipeBell:
             wake()
             await asyncio.Event().wait()
         finally:
-            for end in ends:
+            for role, end in zip(roles, ends, strict=True):
                 loop.remove_reader(end)
                 os.close(end)
+                self._pipe(role).unlink(missing_ok=True)  # a pipe is in the way of whoever copies the directory
 
     def _pipe(self, role: str) -> Path:
         return self._database.with_name(f"{self._database.name}.{role}.bell")

@@ -92,7 +92,7 @@ class Asking:
             async with asyncio.timeout(ACK_SECONDS):
                 await self._submit(user_of(body), view)
         except Refused as refused:
-            self._beside.run(self._audit_refusal(user_of(body), refused))
+            self._beside.tell(self._audit_refusal(user_of(body), refused))
             await ack(response_action="errors", errors={refused.field or forms.ACCESS: refused.sentence})
         except (Fault, TimeoutError):
             sentence = "Your request cannot be checked and stored right now. Press Request again in a minute."

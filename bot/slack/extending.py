@@ -40,7 +40,7 @@ class Extending:
                 await self._submit(body, view)
         except Refused as refused:
             audit = Audit(user_of(body), "request.refused", {"rule": refused.rule})
-            self._beside.run(self._journey.ledger.note_event(audit))
+            self._beside.tell(self._journey.ledger.note_event(audit))
             field = refused.field if refused.field in FIELDS else forms.JUSTIFICATION
             await ack(response_action="errors", errors={field: refused.sentence})
         except (Fault, TimeoutError):

@@ -83,6 +83,7 @@ class Pressing:
         try:
             reason = _clean(forms.read_text(view))
         except Refused as refused:
+            self._beside.run(self._audit_form(body, view, refused))
             await ack(response_action="errors", errors={forms.REASON: refused.sentence})
             return
         attempt = _attempt(body, Answer.DENY, reason=reason, receipt=str(view["id"]))
@@ -150,6 +151,12 @@ class Pressing:
         detail = {"rule": refused.rule, "press": look.action_id}
         await self._journey.ledger.note_event(Audit(look.user, "press.refused", detail), request=look.request.id)
 
+    async def _audit_form(self, body: Body, view: Body, refused: Refused) -> None:
+        found = await self._journey.ledger.find(str(forms.about(view).get("request")))
+        detail = {"rule": refused.rule, "press": str(view.get("callback_id", ""))}
+        audit = Audit(user_of(body), "press.refused", detail)
+        await self._journey.ledger.note_event(audit, request=found.id if found else "")
+
     async def _deny(self, look: Look) -> None:
         form = forms.deny_form(look.request.id, channel=look.channel, ts=look.ts)
         await self._journey.chat.open_modal(look.trigger, form)
@@ -170,6 +177,8 @@ class Pressing:
 
     async def _details(self, look: Look) -> None:
         await self._journey.chat.open_modal(look.trigger, forms.details_view(look.request))
+        seen = {"digest": look.request.evidence.digest if look.request.evidence else ""}
+        await self._journey.ledger.note_event(Audit(look.user, "evidence.shown", seen), request=look.request.id)
 
     async def _reply(self, look: Look) -> None:
         number = look.value.partition(":")[2]
@@ -201,6 +210,7 @@ class Pressing:
             async with asyncio.timeout(ACK_SECONDS):
                 await then(request, body, words, about)
         except Refused as refused:
+            self._beside.run(self._audit_form(body, view, refused))
             await ack(response_action="errors", errors={forms.REASON: refused.sentence})
         except (Fault, TimeoutError):
             await ack(response_action="errors", errors={forms.REASON: "That did not work just now. Please try again."})

@@ -14,7 +14,7 @@ def stuck(subject: str, kind: str, *, trouble: str, tries: int) -> str:
     """A job keeps failing. It goes on trying; somebody should look why."""
     return (
         f"*{escape(subject)}*: the step that {kind_of(kind).does} (`{escape(kind)}`) has failed {tries} times: "
-        f"{said(trouble, 300)}. It is tried again every few minutes. When the cause is gone, "
+        f"{said(trouble, 300)}. It goes on being tried. When the cause is gone, "
         f"`tinyapprover jobs retry {escape(subject)}` tries it at once."
     )
 

@@ -14,6 +14,7 @@ from bot.core.request import (
     Decision,
     Entitlement,
     Evidence,
+    Extension,
     Fact,
     Flag,
     Leaning,
@@ -111,7 +112,10 @@ def requests(draw: st.DrawFn) -> Request:
         justification=draw(texts)[:2000],
         ticket=draw(texts)[:500],
         plan=draw(st.sampled_from([plan, None])),
-        ruling=draw(st.none() | st.builds(a_ruling, rule=texts, reason=texts, approver_group=texts)),
+        ruling=draw(
+            st.none() | st.builds(a_ruling, rule=texts, reason=texts, approver_group=texts, fallback_group=texts)
+        ),
+        extends=draw(st.none() | st.builds(Extension, st.just("TA-1"), st.just(NOW), st.integers(1, 100_000))),
         evidence=draw(st.none() | evidence),
         advice=draw(st.none() | advice),
         decisions=tuple(draw(st.lists(decisions, max_size=3))),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.core.request import Request
-from bot.slack import blocks, cards, forms
+from bot.core.request import Fallback, Request
+from bot.slack import blocks, cards, forms, notices
 from bot.slack.home import home
 from tests.bot.hostile import entitlements, names, requests, texts
 from tests.bot.slack_limits import assert_message_fits, assert_view_fits
@@ -35,6 +37,16 @@ def test_the_requesters_messages_fit(request: Request) -> None:
         if message is not None:
             assert_message_fits(message)
     assert_message_fits(cards.code_message(request, "K7QF-2M9D"))
+    assert_message_fits(notices.ends_soon(request, request.deadline))
+
+
+@worst
+@given(requests(), texts)
+def test_what_is_said_of_a_request_that_waits_fits(request: Request, group: str) -> None:
+    named = replace(request, entitlement=replace(request.entitlement, fallback=Fallback(group, 60)))
+    for what in notices.SAYS:
+        assert_message_fits(notices.waits(named, what, card=PAGE))
+    assert_message_fits(notices.decide_as_fallback(named, card=None))
 
 
 @worst
@@ -45,6 +57,7 @@ def test_the_modals_fit(request: Request, words: str, entitlement: blocks.Any) -
     assert_view_fits(forms.deny_form(request.id, channel="C0ACCESS", ts="1.2"))
     assert_view_fits(forms.question_form(request.id))
     assert_view_fits(forms.answer_form(request.id, 7, words))
+    assert_view_fits(forms.extend_form(request))
     assert_view_fits(forms.advice_view(request))
     assert_view_fits(forms.details_view(request))
 
@@ -52,7 +65,7 @@ def test_the_modals_fit(request: Request, words: str, entitlement: blocks.Any) -
 @worst
 @given(st.lists(requests(), max_size=3, unique_by=lambda request: request.id))
 def test_the_home_fits(some: list[Request]) -> None:
-    assert_view_fits(home(some, [(request, PAGE) for request in some]))
+    assert_view_fits(home(some, [(request, PAGE) for request in some], some))
 
 
 @given(names, st.integers(20, 400))

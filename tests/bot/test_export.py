@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bot.audit import AuditEvent
 from bot.export import COLUMNS, lines
@@ -18,10 +21,11 @@ def an_event(what: str, *, actor: str = "tinyapprover", seq: int = 1, **detail: 
     return AuditEvent(seq, "2026-03-02T09:00:00.000+00:00", "TA-1", actor, what, detail, "0" * 64, "f" * 64)
 
 
+MEMBER = {"action": "okta.group", "changes": {"group": "00gprod", "user": "00ualice0000000001"}}
 TRAIL = [
     an_event("request.received", actor="00ualice0000000001", minutes=60),
     an_event("decision.deny", seq=2, reason="=1+1"),
-    an_event("grant.revoked", seq=3),
+    an_event("grant.revoked", seq=3, **MEMBER),
     an_event("grant.ended", seq=4, why="It was held before the request, so nothing was removed."),
 ]
 
@@ -58,6 +62,43 @@ def test_ocsf_names_what_happened_to_whom_and_when() -> None:
     assert told["unmapped"]["detail"] == {"minutes": 60}
 
 
-def test_ocsf_says_that_a_member_was_removed_only_when_one_was() -> None:
+def test_ocsf_says_that_a_member_was_added_or_removed_only_when_one_was() -> None:
+    assert ocsf(an_event("grant.verified", held_before=False, **MEMBER))["type_uid"] == 300603
+    assert ocsf(an_event("grant.verified", held_before=True, **MEMBER))["type_uid"] == 300403
     assert ocsf(TRAIL[2])["type_uid"] == 300604
     assert ocsf(TRAIL[3])["type_uid"] == 300403
+
+
+def test_ocsf_names_the_member_and_the_group() -> None:
+    told = ocsf(TRAIL[2])
+    assert (told["user"], told["group"]) == ({"uid": "00ualice0000000001"}, {"uid": "00gprod"})
+    assert told["unmapped"]["request"] == "TA-1"
+
+
+def test_ocsf_tells_another_kind_of_action_as_a_privilege_assigned_and_revoked() -> None:
+    account = {"action": "aws.permission_set", "changes": {"account": "111122223333", "user": "00ualice0000000001"}}
+    given = ocsf(an_event("grant.verified", held_before=False, **account))
+    assert (given["type_uid"], given["privileges"]) == (300501, ["account=111122223333"])
+    assert ocsf(an_event("grant.revoked", **account))["type_uid"] == 300502
+
+
+def test_ocsf_tells_a_refusal_as_a_failure() -> None:
+    assert ocsf(an_event("decision.refused", rule="invariant#linked-to-decide"))["status_id"] == 2
+    assert ocsf(TRAIL[1])["status_id"] == 1
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+DETAILS = st.dictionaries(TEXT, st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | TEXT, max_size=4)
+EVENTS = st.lists(st.builds(an_event, TEXT, actor=TEXT, seq=st.integers(1, 10**9)), max_size=4)
+
+
+@settings(deadline=None)
+@given(events=EVENTS, detail=DETAILS)
+def test_whatever_stands_in_events_every_format_parses_back(events: list[AuditEvent], detail: dict[str, Any]) -> None:
+    told = [replace(event, detail=detail) for event in events]
+    assert [json.loads(line) for line in lines(told, "jsonl")] == [asdict(event) for event in told]
+    assert [json.loads(line)["unmapped"]["detail"] for line in lines(told, "ocsf")] == [detail for _ in told]
+    table = io.StringIO("".join(f"{line}\n" for line in lines(told, "csv")), newline="")
+    rows = list(csv.DictReader(table))
+    assert [row["what"].removeprefix("'") for row in rows] == [event.what.removeprefix("'") for event in told]
+    assert [json.loads(row["detail"]) for row in rows] == [detail for _ in told]

@@ -425,8 +425,8 @@ def test_waiting_doubles_up_to_a_minute_and_never_less_than_asked() -> None:
         assert back_off(attempts, retry_after=300).total_seconds() == 300
 
 
-async def test_what_is_stuck_is_tried_more_slowly_but_never_access_that_must_go(ledger: Ledger) -> None:
+async def test_what_fails_for_hours_is_tried_more_slowly_but_never_access_that_must_go(ledger: Ledger) -> None:
     await ledger.schedule("TA-1", [Due("card"), Due("revoke")])
-    for _ in range(jobs.STUCK_TRIES):
+    for _ in range(jobs.HOPELESS_TRIES):
         claimed = {job.kind: longest_back_off(job) for job in await ledger.claim(ROLES, most=9, lease=0.0)}
     assert claimed == {"card": 300.0, "revoke": 60.0}

@@ -90,6 +90,14 @@ async def test_what_is_stored_comes_back_as_it_was(ledger: Ledger) -> None:
     )
 
 
+async def test_any_text_that_people_write_is_kept(ledger: Ledger) -> None:
+    words = "tab\tnul\x00 \ufffd \u202e 😀 'quoted' \\ % :x"
+    draft = a_draft("view-\x00", justification=words)
+    request = await ledger.receive(draft, an_entitlement(), deadline=NOW + HOUR, jobs=[])
+    assert (await ledger.request(request)).justification in (words, words.replace("\x00", "\ufffd"))
+    assert await ledger.receive(draft, an_entitlement(), deadline=NOW + HOUR, jobs=[]) == request
+
+
 @pytest.mark.parametrize("unknown", ["TA-2", "TA-", "", "x", "TA-0", "TA--1"])
 async def test_an_id_that_is_not_known_finds_nothing(ledger: Ledger, unknown: str) -> None:
     await received(ledger)
@@ -309,7 +317,7 @@ def removed(place: int) -> Spoil:
 async def test_a_trail_that_was_touched_shows_where(ledger: Ledger, spoil: Spoil, first_wrong: int) -> None:
     await granted(ledger)
     events = await ledger.events()
-    assert len(events) == 5
+    assert len(events) == 6
     assert broken_link(events) is None
     assert broken_link(spoil(events)) == first_wrong
 
@@ -337,5 +345,6 @@ async def test_the_trail_keeps_the_order_and_names_who_did_what(ledger: Ledger) 
         (2, "tinyapprover", "request.planned"),
         (3, a_person("bob").id, "decision.approve"),
         (4, "tinyapprover", "grant.started"),
-        (5, "tinyapprover", "grant.verified"),
+        (5, "tinyapprover", "grant.writing"),
+        (6, "tinyapprover", "grant.verified"),
     ]

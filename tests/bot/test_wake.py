@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +78,12 @@ async def test_rings_that_nobody_takes_block_nobody(on_sqlite: str, clock: HandC
     async with listening(ledger, "front"):
         ledger._bell.ring(["front"] * 100_000)
     await ledger.close()
+
+
+async def test_an_orderly_end_leaves_no_pipe_behind(ledger: Ledger, file: Path) -> None:
+    async with listening(ledger, "front"):
+        pass
+    assert not list(file.parent.glob("*.bell"))
 
 
 async def test_a_second_process_of_the_same_role_is_refused_until_the_first_is_gone(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import socket
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from bot.ledger import Ledger
-from tests.builders import NOW, a_draft, a_person, an_entitlement
+from tests.builders import NOW, a_person
 from tests.cli.conftest import ROOT, Terminal
 
 
@@ -209,30 +208,3 @@ async def test_a_slack_account_that_is_not_there_is_said_so(terminal: Terminal) 
 async def test_unlinking_a_stranger_is_refused(terminal: Terminal) -> None:
     answer = await terminal.run("people", "unlink", "nobody@example.com")
     assert (answer.code, answer.err) == (3, "tinyapprover: nobody@example.com is not linked.\n")
-
-
-# --- audit ------------------------------------------------------------------------------------------------------------
-
-
-async def test_the_trail_is_verified_shown_and_exported(terminal: Terminal) -> None:
-    terminal.data.mkdir(exist_ok=True)
-    file = terminal.data / "tinyapprover.db"
-    ledger = await Ledger.open(f"sqlite:///{file}", kind="production", now=lambda: NOW)
-    await ledger.receive(a_draft(), an_entitlement(), deadline=NOW, jobs=())
-    await ledger.link(a_person("bob"), by="a test")
-    await ledger.close()
-    verified = await terminal.run("audit", "verify")
-    assert verified.code == 0, verified.err
-    assert verified.out.startswith("✓ 2 events, every link whole, the last is ")
-    shown = await terminal.run("audit", "show", "ta-1")
-    assert "request.received" in shown.out
-    assert "person.linked" not in shown.out
-    exported = await terminal.run("audit", "export", "--format", "csv")
-    assert [line.partition(",")[0] for line in exported.out.splitlines()] == ["seq", "1", "2"]
-    disk = sqlite3.connect(file)
-    disk.execute("UPDATE events SET actor = 'somebody else' WHERE seq = 1")
-    disk.commit()
-    disk.close()
-    broken = await terminal.run("audit", "verify")
-    assert broken.code == 1
-    assert "the chain breaks at event 1" in broken.err

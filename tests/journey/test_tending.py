@@ -35,14 +35,27 @@ async def test_what_keeps_failing_is_told_in_the_channel_once_and_still_tried(st
     await story.asks()
     for _ in range(STUCK_TRIES + 2):
         await story.settle()
-        await story.advance(301)
+        await story.advance(61)
     await story.until(lambda: announced(story, "the step that opens the incident"))
     await story.settle()
     (told,) = announced(story, "has failed")
     assert "`tinyapprover jobs retry TA-1`" in told
     await story.mend()
-    await story.advance(301)
+    await story.advance(61)
     await story.until(story.incidents)
+
+
+async def test_what_was_mended_before_it_could_be_told_is_not_told(story: Story) -> None:
+    await story.fault("slack", "* /api/chat.*", "cut", times=None)
+    await story.submits()
+    for _ in range(STUCK_TRIES + 1):
+        await story.settle()
+        await story.advance(61)
+    await story.mend()
+    await story.advance(61)
+    await story.until(lambda: story.card(button="approve"))
+    await story.settle()
+    assert announced(story, "has failed") == []
 
 
 async def test_access_that_an_overtaken_step_wrote_after_the_end_is_taken_away(story: Story) -> None:

@@ -67,6 +67,20 @@ async def test_after_longer_silence_the_next_level_is_paged(story: Story) -> Non
     assert (await story.trail(request)).count("page.passed_on") == 1
 
 
+async def test_silence_counts_from_the_page_however_late_that_was(story: Story) -> None:
+    await story.fault("pagerduty", "POST /incidents", "error", times=None)
+    await story.asks()
+    await story.advance(40 * MINUTE)
+    await story.mend()
+    await story.advance(61)
+    await story.until(story.incidents)
+    await story.advance(2 * MINUTE)
+    await story.settle()
+    assert people_paged(story) == ["bob"]
+    await story.advance(30 * MINUTE)
+    await story.until(lambda: people_paged(story) == ["bob", "carol"])
+
+
 async def test_a_fallback_group_decides_once_nobody_has_answered_and_not_before(story: Story) -> None:
     """Carol is no approver any more, but leads IT, which the catalogue names."""
     await story.act("carol", "okta.remove_member", who="carol", group="iam-approvers")

@@ -71,6 +71,7 @@ def test_paging_follows_sensitivity_unless_the_file_says_otherwise(shipped: Poli
         ("page: high", "conflicts: prod-root", '11: conflicts: "prod-root" is not a list like [one, two]'),
         ("page: high", "on: high", "11: the key True is not plain text; put it in quotes"),
         ("default: 1h", "default: 9h", "10: time.default: is longer than time.longest; allowed: up to that"),
+        ("longest: 8h", "longest: 8h, in_total: 4h", "10: time.in_total: is shorter than time.longest; allowed: that"),
         ("default: 1h", "default: 90", "10: time.default: 90 is not a duration like 30m, 2h or 5d"),
         ("default: 1h", "default: 0m", '10: time.default: "0m" is not a duration like 30m, 2h or 5d'),
         ("longest: 8h", "longest: 31d", '10: time.longest: "31d" is longer than the 30 days that are allowed'),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bot.core.request import Answer, Approvers, Entitlement, Fallback, Place, Ruling, Sensitivity, Standing, Wake
 from policies.load import Policies
 from policies.rules import (
+    Guard,
     Inquiry,
     Opinion,
     approvals_needed,
@@ -396,3 +397,61 @@ def test_being_on_call_still_narrows_the_approvers_after_silence() -> None:
 def test_nobody_is_granted_membership_of_a_fallback_group() -> None:
     leads = an_entitlement("it-leads")
     assert gives_power({"it-leads": leads, "backed": BACKED}, leads)
+
+
+# --- extensions ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Listening:
+    """Guardrails that note what they are asked."""
+
+    asked: list[tuple[int, int]] = field(default_factory=list)
+
+    def decide(self, inquiry: Inquiry) -> Opinion:
+        self.asked.append((inquiry.minutes, inquiry.entitlement.max_minutes))
+        return Opinion(True, "guardrails#open")
+
+
+def extend(shipped: Policies, minutes: int, before: int, in_total: int | None, guard: Guard | None = None) -> Ruling:
+    """Alice, who was granted `before` minutes, asks for more of what may be asked for 8 hours at once."""
+    entitlement = replace(shipped.entitlements["prod-readonly"], total_minutes=in_total)
+    return rule_submission(
+        {"prod-readonly": entitlement},
+        entitlement,
+        requester=ALICE,
+        beneficiary=ALICE,
+        minutes=minutes,
+        ticket="",
+        guard=guard or shipped.guardrails,
+        before=before,
+    )
+
+
+@pytest.mark.parametrize(
+    ("minutes", "before", "in_total", "allowed"),
+    [
+        (420, 60, None, True),
+        (421, 60, None, False),
+        (1, 480, None, False),
+        (480, 480, 1440, True),
+        (961, 480, 1440, False),
+        (0, 60, 1440, False),
+    ],
+)
+def test_an_extension_lasts_in_total_no_longer_than_the_catalogue_says(
+    shipped: Policies, minutes: int, before: int, in_total: int | None, allowed: bool
+) -> None:
+    assert extend(shipped, minutes, before, in_total).allowed == allowed
+
+
+def test_an_extension_that_is_too_long_is_told_how_much_is_left(shipped: Policies) -> None:
+    assert "between 1 minute and 6 hours" in extend(shipped, 480, 120, None).reason
+    assert "may not last any longer" in extend(shipped, 60, 480, None).reason
+
+
+def test_guardrails_are_asked_about_the_whole_time_of_an_extension(shipped: Policies) -> None:
+    guard = Listening()
+    extend(shipped, 60, 120, 1440, guard)
+    extend(shipped, 60, 0, 1440, guard)
+    assert guard.asked == [(180, 1440), (60, 480)]

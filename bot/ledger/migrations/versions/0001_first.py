@@ -45,10 +45,10 @@ SQLITE = (
     extends TEXT,
     UNIQUE ("key")
 )""",
-    """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
-    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
+    """CREATE INDEX ix_requests_state ON requests (state)""",
+    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
@@ -135,6 +135,7 @@ SQLITE = (
     listed_on VARCHAR NOT NULL,
     PRIMARY KEY (request_id)
 )""",
+    """CREATE INDEX ix_pages_at ON pages (at)""",
     """CREATE INDEX ix_pages_listed_on ON pages (listed_on)""",
     """CREATE TABLE codes (
     request_id VARCHAR NOT NULL,
@@ -180,12 +181,32 @@ SQLITE = (
     request_id VARCHAR NOT NULL,
     actor VARCHAR NOT NULL,
     what VARCHAR NOT NULL,
-    detail JSON NOT NULL,
+    detail TEXT NOT NULL,
     prev VARCHAR NOT NULL,
     hash VARCHAR NOT NULL,
     PRIMARY KEY (seq)
 )""",
     """CREATE INDEX ix_events_request_id ON events (request_id)""",
+    """CREATE TRIGGER events_no_update BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events is append-only'); END""",
+    """CREATE TRIGGER events_no_delete BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events is append-only'); END""",
+    """CREATE TRIGGER events_no_replace BEFORE INSERT ON events WHEN EXISTS (SELECT 1 FROM events WHERE seq = NEW.seq) BEGIN SELECT RAISE(ABORT, 'events is append-only'); END""",
+    """CREATE TABLE texts (
+    seq INTEGER NOT NULL,
+    name VARCHAR NOT NULL,
+    person VARCHAR NOT NULL,
+    salt VARCHAR NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (seq, name)
+)""",
+    """CREATE INDEX ix_texts_person ON texts (person)""",
+    """CREATE TRIGGER texts_no_update BEFORE UPDATE ON texts BEGIN SELECT RAISE(ABORT, 'texts is append-only'); END""",
+    """CREATE TRIGGER texts_no_replace BEFORE INSERT ON texts WHEN EXISTS (SELECT 1 FROM texts WHERE seq = NEW.seq AND name = NEW.name) BEGIN SELECT RAISE(ABORT, 'texts is append-only'); END""",
+    """CREATE TABLE policies (
+    digest VARCHAR NOT NULL,
+    files JSON NOT NULL,
+    first_seen DATETIME NOT NULL,
+    PRIMARY KEY (digest)
+)""",
     """CREATE TABLE inbox (
     source VARCHAR NOT NULL,
     delivery_id VARCHAR NOT NULL,
@@ -237,10 +258,10 @@ POSTGRESQL = (
     PRIMARY KEY (number),
     UNIQUE (key)
 )""",
-    """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
-    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
+    """CREATE INDEX ix_requests_state ON requests (state)""",
+    """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
@@ -327,6 +348,7 @@ POSTGRESQL = (
     listed_on VARCHAR NOT NULL,
     PRIMARY KEY (request_id)
 )""",
+    """CREATE INDEX ix_pages_at ON pages (at)""",
     """CREATE INDEX ix_pages_listed_on ON pages (listed_on)""",
     """CREATE TABLE codes (
     request_id VARCHAR NOT NULL,
@@ -373,12 +395,36 @@ POSTGRESQL = (
     request_id VARCHAR NOT NULL,
     actor VARCHAR NOT NULL,
     what VARCHAR NOT NULL,
-    detail JSON NOT NULL,
+    detail TEXT NOT NULL,
     prev VARCHAR NOT NULL,
     hash VARCHAR NOT NULL,
     PRIMARY KEY (seq)
 )""",
     """CREATE INDEX ix_events_request_id ON events (request_id)""",
+    """CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION '%% is append-only', TG_TABLE_NAME; END $$""",
+    """CREATE TRIGGER events_no_update BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION refuse_change()""",
+    """CREATE TRIGGER events_no_delete BEFORE DELETE ON events FOR EACH ROW EXECUTE FUNCTION refuse_change()""",
+    """CREATE TRIGGER events_no_truncate BEFORE TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()""",
+    """CREATE TABLE texts (
+    seq INTEGER NOT NULL,
+    name VARCHAR NOT NULL,
+    person VARCHAR NOT NULL,
+    salt VARCHAR NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (seq, name)
+)""",
+    """CREATE INDEX ix_texts_person ON texts (person)""",
+    """CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION '%% is append-only', TG_TABLE_NAME; END $$""",
+    """CREATE TRIGGER texts_no_update BEFORE UPDATE ON texts FOR EACH ROW EXECUTE FUNCTION refuse_change()""",
+    """CREATE TRIGGER texts_no_truncate BEFORE TRUNCATE ON texts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()""",
+    """CREATE TABLE policies (
+    digest VARCHAR NOT NULL,
+    files JSON NOT NULL,
+    first_seen TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (digest)
+)""",
     """CREATE TABLE inbox (
     source VARCHAR NOT NULL,
     delivery_id VARCHAR NOT NULL,

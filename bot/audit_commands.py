@@ -1,0 +1,210 @@
+"""What the commands about the audit trail do."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from bot.admin import open_ledger
+from bot.anchor_setup import anchoring
+from bot.anchors import Anchoring
+from bot.audit import Anchor, AuditEvent, AuditText
+from bot.clock import SystemClock
+from bot.config import read_settings
+from bot.core.words import one_line
+from bot.errors import Fault, Refused, SettingsError
+from bot.evidence_checks import Finding
+from bot.evidence_file import Period, build
+from bot.export import FORMATS, lines
+from bot.ledger import Erasure
+from bot.verifying import Verified
+from connectors.slack import Slack, new_client
+
+SHOWN = 20
+out = Console(highlight=False, soft_wrap=True)
+UNANCHORED = (
+    "! no anchors are configured, so whoever owns the database could have computed the whole chain anew or cut off its "
+    "end: that was not checked. docs/audit.md says how to set them up."
+)
+
+
+def by() -> str:
+    """Who types this, for the trail."""
+    return f"admin {getpass.getuser()}"
+
+
+@asynccontextmanager
+async def _trail() -> AsyncIterator[Anchoring]:
+    """The ledger, and the places that hold its anchors."""
+    settings = read_settings()
+    slack = Slack(new_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value()), SystemClock())
+    async with open_ledger(settings) as ledger:
+        try:
+            yield anchoring(settings, ledger, SystemClock(), slack)
+        finally:
+            await slack.close()
+
+
+# --- verify ----------------------------------------------------------------------------------------------------------
+
+
+def verify() -> None:
+    """What was checked and what could not be, a line each; a fault when anything is wrong."""
+    anchors, verified, silent = asyncio.run(_verify())
+    for line in _report(anchors, verified):
+        out.print(line, markup=False)
+    problems = [*verified.findings, *(f"these anchors could not be read: {trouble}" for trouble in silent)]
+    if problems:
+        raise Fault("audit", "\n".join(problems))
+
+
+async def _verify() -> tuple[Anchoring, Verified, Sequence[str]]:
+    async with _trail() as anchors:
+        return anchors, *await anchors.verify()
+
+
+def _report(anchors: Anchoring, verified: Verified) -> list[str]:
+    told = []
+    if verified.whole:
+        head = f", the last is {verified.head.hash}" if verified.head else ""
+        told.append(f"✓ {verified.events} events, every link whole{head}")
+        told.append(f"✓ {verified.texts} texts beside them are as they were written, {verified.erased} were erased")
+    if not anchors.stores:
+        told.append(UNANCHORED)
+    elif verified.whole and verified.anchors:
+        places = " and ".join(store.name for store in anchors.stores)
+        told.append(f"✓ {verified.anchors} anchors in {places} fit; the newest is of event {verified.anchored_to}")
+    elif not verified.anchors:
+        told.append("! no anchor was found: nothing outside the database vouches for this chain yet")
+    return told + [f"! {words}" for words in verified.abandoned]
+
+
+# --- show and export -------------------------------------------------------------------------------------------------
+
+
+def show(request: str) -> None:
+    """One request's events, a line each."""
+    events, texts = asyncio.run(_story(request.upper()))
+    if not events:
+        raise Refused(f"Nothing is known of {request}; a request's name looks like TA-12.")
+    for event in events:
+        words = [text for text in texts if text.seq == event.seq]
+        out.print(f"{event.seq:>6}  {event.at}  {event.actor}  {event.what}  {_told(event, words)}", markup=False)
+
+
+async def _story(request: str) -> tuple[Sequence[AuditEvent], Sequence[AuditText]]:
+    async with _trail() as anchors:
+        events = await anchors.ledger.events(request)
+        texts = await anchors.ledger.texts(events[0].seq, events[-1].seq) if events else []
+        return events, texts
+
+
+def _told(event: AuditEvent, texts: Sequence[AuditText]) -> str:
+    """The details, with words in the place of their digests; what was erased is said so."""
+    standing = {text.name: text.text for text in texts}
+    erased = dict.fromkeys(event.detail.get("texts", {}), "(erased)")
+    details = {**event.detail, **erased, **standing}
+    details.pop("texts", None)
+    return ", ".join(f"{key}={one_line(str(value), 120)}" for key, value in details.items())
+
+
+def export(form: str) -> None:
+    """Lines for other systems."""
+    if form not in FORMATS:
+        raise SettingsError(f"--format is one of {', '.join(FORMATS)}")
+    for line in lines(asyncio.run(_whole()), form):
+        sys.stdout.write(f"{line}\n")
+
+
+async def _whole() -> Sequence[AuditEvent]:
+    async with _trail() as anchors:
+        return await anchors.ledger.events()
+
+
+# --- abandoning ------------------------------------------------------------------------------------------------------
+
+
+def abandon(why: str) -> None:
+    """Name what is lost, and record who said so."""
+    lost = asyncio.run(_abandon(why))
+    if not lost:
+        raise Refused("Every anchor fits the trail: there is nothing to abandon.")
+    out.print(f"Abandoned: what {len(lost)} anchors tell of, the newest of event {max(one.seq for one in lost)}.")
+
+
+async def _abandon(why: str) -> Sequence[Anchor]:
+    async with _trail() as anchors:
+        return await anchors.abandon(by=by(), why=why)
+
+
+# --- erasing ---------------------------------------------------------------------------------------------------------
+
+
+def erase(who: str, why: str, *, really: bool) -> None:
+    """Say what goes and what stays; with `really`, do it."""
+    erasure = asyncio.run(_erase(who, why, really=really))
+    done = "Erased" if really else "Would be erased"
+    for request, texts in _by_request(erasure).items():
+        out.print(f"{done}: {request}: {texts}", markup=False)
+    for request in erasure.kept:
+        out.print(f"Kept: {request} is still open and needs its words.", markup=False)
+    if erasure.linked:
+        out.print("Kept: the name in the link of their accounts; first run: tinyapprover people unlink LOGIN")
+    if not really:
+        out.print("Nothing was changed. With --yes it is done, and cannot be undone.")
+
+
+async def _erase(who: str, why: str, *, really: bool) -> Erasure:
+    async with open_ledger(read_settings()) as ledger:
+        person = await ledger.id_of(who) if "@" in who else who
+        erasure = await ledger.to_erase(person) if person else None
+        if erasure is None or not (erasure.texts or erasure.requests or erasure.kept):
+            raise Refused(f"Nothing of {who} is kept here.")
+        return await ledger.erase(erasure.person, by=by(), why=why) if really else erasure
+
+
+def _by_request(erasure: Erasure) -> dict[str, str]:
+    """For each request of theirs, and for what stands elsewhere, the kinds of words."""
+    told = dict.fromkeys(erasure.requests, "its words, evidence, advice and their name")
+    if erasure.texts:
+        names = ", ".join(sorted({text.name for text in erasure.texts}))
+        told["beside the trail"] = f"{len(erasure.texts)} texts ({names})"
+    return told
+
+
+# --- evidence --------------------------------------------------------------------------------------------------------
+
+
+def evidence(file: Path, since: datetime, until: datetime, *, with_text: bool) -> None:
+    """The file, how many requests it holds, and what is wrong; a fault when anything is."""
+    if file.exists():
+        raise SettingsError(f"{file} is there already; name a new file")
+    period = Period(since.replace(tzinfo=UTC), until.replace(tzinfo=UTC) + timedelta(days=1))
+    found = asyncio.run(_evidence(file, period, with_text=with_text))
+    for finding in found[:SHOWN]:
+        out.print(f"! {finding.request_id} {finding.check}: {finding.finding}", markup=False)
+    if found:
+        raise Fault("evidence", f"{len(found)} findings; all of them stand in the table findings of {file}")
+    out.print(f"✓ {file} is written: every grant was approved before it was given")
+
+
+async def _evidence(file: Path, period: Period, *, with_text: bool) -> Sequence[Finding]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    async with open_ledger(read_settings()) as ledger:
+        seen = Console(stderr=True)
+        with Progress(*columns, console=seen, transient=True, disable=not seen.is_terminal) as bar:
+            task = bar.add_task("requests", total=None)
+
+            def advance(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            now = SystemClock().now()
+            return await build(ledger, file, period, now=now, with_text=with_text, advance=advance)
