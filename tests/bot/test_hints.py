@@ -58,7 +58,7 @@ async def test_nobody_is_told_that_it_is_taken_when_it_cannot_be_committed(
 
     hints = Hints(paged)
     with monkeypatch.context() as while_full:
-        while_full.setattr(paged, "take_hints", full)
+        while_full.setattr(paged, "hear", full)
         told = await asyncio.gather(*(hints.take(f"event-{n}", "Q1") for n in range(3)), return_exceptions=True)
     assert [type(one) for one in told] == [OSError] * 3
     await hints.take("event-0", "Q1")
