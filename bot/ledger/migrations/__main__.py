@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import create_engine, create_mock_engine, make_url
@@ -12,6 +13,7 @@ from bot.ledger.migrations import HEAD, PLACE, config, upgrade
 
 FIRST = PLACE / "versions" / "0001_first.py"
 HEADER = '''"""The schema as it was first released. Written by `python -m bot.ledger.migrations --write-first`."""
+# ruff: noqa: E501 - statements as the database takes them
 
 from __future__ import annotations
 
@@ -38,7 +40,17 @@ def statements(url: str) -> list[str]:
 
     engine = create_mock_engine(make_url(url), take)
     tables.metadata.create_all(engine, checkfirst=False)
-    return found
+    return _in_one_order(found)
+
+
+def _in_one_order(found: list[str]) -> list[str]:
+    """The indexes of a table are a set: by name, so that writing twice writes the same."""
+    parts = [(are_indexes, list(part)) for are_indexes, part in groupby(found, key=_makes_an_index)]
+    return [one for are_indexes, part in parts for one in (sorted(part) if are_indexes else part)]
+
+
+def _makes_an_index(statement: str) -> bool:
+    return statement.startswith(("CREATE INDEX", "CREATE UNIQUE INDEX"))
 
 
 def _as_code(name: str, found: list[str]) -> str:
