@@ -23,8 +23,6 @@ _EVENT = insert(t.events)
 _TEXT = insert(t.texts)
 _PLACE = bindparam("after", type_=BigInteger)  # below whatever somebody may have put into the table
 _AFTER = select(t.events).where(t.events.c.seq > _PLACE).order_by(t.events.c.seq).limit(PAGE)
-    select(t.events).where(t.events.c.seq > bindparam("after", type_=BigInteger)).order_by(t.events.c.seq).limit(PAGE)
-)
 
 
 def append(c: Connection, told: Sequence[tuple[str, Audit]], *, at: datetime) -> None:

@@ -13,7 +13,6 @@ from bot.ledger.migrations import HEAD, PLACE, config, upgrade
 
 FIRST = PLACE / "versions" / "0001_first.py"
 HEADER = '''"""The schema as it was first released. Written by `python -m bot.ledger.migrations --write-first`."""
-# ruff: noqa: E501 - statements as the database takes them
 
 from __future__ import annotations
 
