@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -28,6 +29,9 @@ from bot.core.request import Advice, Entitlement, Evidence, Extension, Person, P
 from bot.ledger.append_only import append_only
 
 metadata = MetaData()
+
+
+BigNumber = BigInteger().with_variant(Integer, "sqlite")  # whose integers are all as big
 
 
 class Instant(TypeDecorator[datetime]):
@@ -254,7 +258,7 @@ jobs = Table(
 events = Table(
     "events",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigNumber, primary_key=True, autoincrement=False),
     Column("at", String, nullable=False),
     Column("request_id", String, nullable=False, index=True),
     Column("actor", String, nullable=False),
@@ -268,7 +272,7 @@ append_only(events, "UPDATE", "DELETE")
 texts = Table(
     "texts",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigNumber, primary_key=True, autoincrement=False),
     Column("name", String, primary_key=True),
     Column("person", String, nullable=False, index=True),
     Column("salt", String, nullable=False),

@@ -317,22 +317,21 @@ def removed(place: int) -> Spoil:
 async def test_a_trail_that_was_touched_shows_where(ledger: Ledger, spoil: Spoil, first_wrong: int) -> None:
     await granted(ledger)
     events = await ledger.events()
-    assert len(events) == 6
+    assert len(events) == 5
     assert broken_link(events) is None
     assert broken_link(spoil(events)) == first_wrong
 
 
-SPOIL = {
-    "sqlite": "UPDATE events SET detail = replace(detail, '60', '61') WHERE seq = 1",
-    "postgresql": "UPDATE events SET detail = replace(detail::text, '60', '61')::json WHERE seq = 1",
-}
+FREED = {"sqlite": "DROP TRIGGER events_no_update", "postgresql": "DROP TRIGGER events_no_update ON events"}
+SPOIL = "UPDATE events SET detail = replace(detail, '60', '61') WHERE seq = 1"
 
 
 async def test_one_byte_changed_on_disk_is_found(ledger: Ledger, database: str) -> None:
     await granted(ledger)
     engine = open_engine(database)
     with engine.begin() as disk:
-        disk.exec_driver_sql(SPOIL[disk.dialect.name])
+        disk.exec_driver_sql(FREED[disk.dialect.name])
+        disk.exec_driver_sql(SPOIL)
     engine.dispose()
     assert broken_link(await ledger.events()) == 1
 
@@ -345,6 +344,5 @@ async def test_the_trail_keeps_the_order_and_names_who_did_what(ledger: Ledger) 
         (2, "tinyapprover", "request.planned"),
         (3, a_person("bob").id, "decision.approve"),
         (4, "tinyapprover", "grant.started"),
-        (5, "tinyapprover", "grant.writing"),
-        (6, "tinyapprover", "grant.verified"),
+        (5, "tinyapprover", "grant.verified"),
     ]

@@ -44,6 +44,7 @@ async def some_trail(ledger: Ledger) -> None:
 # --- append-only ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "statement",
     [

@@ -390,7 +390,7 @@ POSTGRESQL = (
 )""",
     """CREATE INDEX jobs_due ON jobs (role, due)""",
     """CREATE TABLE events (
-    seq INTEGER NOT NULL,
+    seq BIGINT NOT NULL,
     at VARCHAR NOT NULL,
     request_id VARCHAR NOT NULL,
     actor VARCHAR NOT NULL,
@@ -407,7 +407,7 @@ $$ BEGIN RAISE EXCEPTION '%% is append-only', TG_TABLE_NAME; END $$""",
     """CREATE TRIGGER events_no_delete BEFORE DELETE ON events FOR EACH ROW EXECUTE FUNCTION refuse_change()""",
     """CREATE TRIGGER events_no_truncate BEFORE TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()""",
     """CREATE TABLE texts (
-    seq INTEGER NOT NULL,
+    seq BIGINT NOT NULL,
     name VARCHAR NOT NULL,
     person VARCHAR NOT NULL,
     salt VARCHAR NOT NULL,
