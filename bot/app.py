@@ -139,7 +139,7 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
     if front is not None:
         front.lives = heartbeat.lives
     vital: list[Coroutine[Any, Any, None]] = [worker.run(), heartbeat.run()]
-    beside: list[Coroutine[Any, Any, None]] = [keep_time(base.ledger, base.clock)]
+    beside: list[Coroutine[Any, Any, None]] = [keep_time(base.ledger, base.clock, tuple(roles))]
     if front is not None:
         vital.append(front.watch_slack())
         beside.append(front.warm_up())

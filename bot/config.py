@@ -122,19 +122,23 @@ class Settings(BaseSettings):
         "TINYAPPROVER_ANCHOR_DAYS", "Days for which nobody can remove an anchor.", 400, ge=1, le=3650
     )
     anchor_key_id: str = _setting(
-        "TINYAPPROVER_ANCHOR_ACCESS_KEY_ID", "Write-only credential for anchors; empty means boto3's own chain.", ""
+        "TINYAPPROVER_ANCHOR_ACCESS_KEY_ID",
+        "Write-only credential for anchors; empty means boto3's own chain.",
+        "",
+        only=FRONT,
     )
     anchor_key: SecretStr | None = _setting(
-        "TINYAPPROVER_ANCHOR_SECRET_ACCESS_KEY", "Secret of the write-only credential.", None
+        "TINYAPPROVER_ANCHOR_SECRET_ACCESS_KEY", "Secret of the write-only credential.", None, only=FRONT
     )
     anchor_reader_id: str = _setting(
         "TINYAPPROVER_ANCHOR_READ_ACCESS_KEY_ID",
         "Reading credential for `audit verify` and the check at the start; empty means boto3's own chain in `verify` "
         "and no check of the bucket at the start.",
         "",
+        only=FRONT,
     )
     anchor_reader_key: SecretStr | None = _setting(
-        "TINYAPPROVER_ANCHOR_READ_SECRET_ACCESS_KEY", "Secret of the reading credential.", None
+        "TINYAPPROVER_ANCHOR_READ_SECRET_ACCESS_KEY", "Secret of the reading credential.", None, only=FRONT
     )
     anchor_channel: str = _setting(
         "TINYAPPROVER_ANCHOR_CHANNEL", "Slack channel id (C...) that is told the same, for people to see.", ""

@@ -31,7 +31,7 @@ WAS_GRANTED = (Due("card"), Due("dm"), Due("tell:stopped"), Due("announce:stoppe
 async def stop(ledger: Ledger, request: Request, *, by: str, who: str, why: str = "", receipt: str = "") -> None:
     """Never carry it out, or take it back now. `who` is how people are told of whoever stopped it, `by` their id."""
     outcome = f"Stopped by {who}" + (f": {one_line(why, 500)}" if why else ".")
-    audit = Audit(by, "request.stopped", {"receipt": receipt, "why": why})
+    audit = Audit(by, "request.stopped", {"receipt": receipt}, texts={"why": why} if why else {})
     if not await ledger.stop(
         request.id, outcome=outcome, audit=audit, never_granted=NEVER_GRANTED, was_granted=WAS_GRANTED
     ):

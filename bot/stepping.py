@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 
 from bot.ledger import Ledger
@@ -15,8 +16,8 @@ log = logging.getLogger(__name__)
 TOLERANCE = timedelta(seconds=2)
 
 
-async def keep_time(ledger: Ledger, clock: Clock, *, every: float = 1.0) -> None:
-    """Until cancelled."""
+async def keep_time(ledger: Ledger, clock: Clock, roles: Sequence[str], *, every: float = 1.0) -> None:
+    """Until cancelled, for the jobs of these roles: the other process of this machine sees the same step."""
     seen, at = clock.now(), time.monotonic()
     while True:
         await asyncio.sleep(every)
@@ -24,4 +25,4 @@ async def keep_time(ledger: Ledger, clock: Clock, *, every: float = 1.0) -> None
         seen, at = clock.now(), time.monotonic()
         if due_to_be - seen > TOLERANCE:
             log.warning("the clock stepped back by %s", due_to_be - seen, extra={"step": "clock"})
-            await ledger.stepped_back(was=due_to_be, now=seen)
+            await ledger.stepped_back(roles, was=due_to_be, now=seen)

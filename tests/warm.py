@@ -17,7 +17,8 @@ from okta.cache import no_op_cache  # noqa: F401
 from slack_sdk.web import async_client  # noqa: F401
 
 import bot.app
-import bot.commands  # noqa: F401
+import bot.commands
+import bot.front  # noqa: F401
 from bot.screen import warm
 from connectors import pagerduty
 

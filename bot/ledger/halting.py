@@ -76,7 +76,7 @@ class Halting(Requests):
             if self._frozen(c) is not None:
                 return False
             c.execute(insert(t.freezes), {"why": why, "by": by, "at": self._now()})
-            self._append(c, "", Audit(by, "freeze.begun", {"why": why}))
+            self._append(c, "", Audit(by, "freeze.begun", texts={"why": why}))
             self._redraw(c, told)
             return True
 

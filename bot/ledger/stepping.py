@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import or_, update
@@ -16,11 +17,12 @@ SOON = timedelta(minutes=6)  # longer than any pause between two tries or two re
 class Stepping(Database):
     """Jobs under a clock that is set back."""
 
-    async def stepped_back(self, *, was: datetime, now: datetime) -> None:
+    async def stepped_back(self, roles: Sequence[str], *, was: datetime, now: datetime) -> None:
         """Shift with the clock what was due, or soon would have been. A time that was promised stays that time."""
         promised = or_(*(t.jobs.c.kind == kind for kind in TIMERS)) & (t.jobs.c.attempts == 0)
         waiting = (t.jobs.c.due > now.timestamp()) & (t.jobs.c.due <= (was + SOON).timestamp())
+        theirs = or_(*(t.jobs.c.role == role for role in roles))
         step = (was - now).total_seconds()
         await self._change(
-            lambda c: c.execute(update(t.jobs).where(waiting, ~promised).values(due=t.jobs.c.due - step))
+            lambda c: c.execute(update(t.jobs).where(theirs, waiting, ~promised).values(due=t.jobs.c.due - step))
         )

@@ -83,7 +83,8 @@ async def test_readyz_and_metrics_tell_which_role_lives(story: Story, http: aioh
     assert story.running is not None
     await story.until(lambda: story.running and story.running.front.lives()["executor"] == "alive")
     async with http.get(f"{story.running.url}/readyz") as answer:
-        assert await answer.json() == {"warm": True, "slack": True, "front": "alive", "executor": "alive"}
+        ready = await answer.json()
+    assert (answer.status, ready["front"], ready["executor"]) == (200, "alive", "alive")
     async with http.get(f"{story.running.url}/metrics") as answer:
         told = await answer.text()
     assert 'tinyapprover_role_seen_seconds{role="executor"}' in told
