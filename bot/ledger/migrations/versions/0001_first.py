@@ -45,10 +45,10 @@ SQLITE = (
     extends TEXT,
     UNIQUE ("key")
 )""",
-    """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
     """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
-    """CREATE INDEX ix_requests_state ON requests (state)""",
+    """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
     """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
+    """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
@@ -258,10 +258,10 @@ POSTGRESQL = (
     PRIMARY KEY (number),
     UNIQUE (key)
 )""",
-    """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
     """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
-    """CREATE INDEX ix_requests_state ON requests (state)""",
+    """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
     """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
+    """CREATE INDEX ix_requests_state ON requests (state)""",
     """CREATE TABLE decisions (
     request_id VARCHAR NOT NULL,
     round INTEGER NOT NULL,
