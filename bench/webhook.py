@@ -29,7 +29,7 @@ from policies.load import load
 
 SECRET = "bench-webhook-secret"
 INCIDENT = "QBENCH0000001"
-CONNECTIONS, EVENTS, ROUNDS = 16, 400, 7
+CONNECTIONS, EVENTS, ROUNDS = 32, 640, 9
 BODY_SIZE = 4000
 OURS = "/webhooks/pagerduty"
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import BigInteger, Connection, Row, bindparam, insert, select
 
 from bot.audit import GENESIS, SPOILED, TEXTS, Audit, AuditEvent, AuditText, canonical, event_hash, salted_digest
 from bot.ledger import tables as t
@@ -21,7 +21,9 @@ SALT_BYTES = 16
 _HEAD = select(t.events.c.seq, t.events.c.hash).order_by(t.events.c.seq.desc()).limit(1)
 _EVENT = insert(t.events)
 _TEXT = insert(t.texts)
-_AFTER = select(t.events).where(t.events.c.seq > bindparam("after")).order_by(t.events.c.seq).limit(PAGE)
+_AFTER = (  # a number that somebody put in may be of any size
+    select(t.events).where(t.events.c.seq > bindparam("after", type_=BigInteger)).order_by(t.events.c.seq).limit(PAGE)
+)
 
 
 def append(c: Connection, told: Sequence[tuple[str, Audit]], *, at: datetime) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select
+from sqlalchemy import BigInteger, Connection, Row, bindparam, func, insert, select
 
 from bot.audit import Anchor, Audit, AuditEvent, AuditText
 from bot.ledger import tables as t
@@ -19,7 +20,8 @@ POLICY_IN_FORCE = "policy.in_force"
 
 _HEAD = select(t.events.c.seq, t.events.c.hash, t.events.c.at).order_by(t.events.c.seq.desc()).limit(1)
 _COUNT = select(func.count()).select_from(t.events)
-_BETWEEN = select(t.texts).where(t.texts.c.seq.between(bindparam("first"), bindparam("last")))
+_place = partial(bindparam, type_=BigInteger)
+_BETWEEN = select(t.texts).where(t.texts.c.seq.between(_place("first"), _place("last")))
 _POLICY = select(t.policies.c.digest).where(t.policies.c.digest == bindparam("d"))
 _LAST_POLICY = (
     select(t.events.c.detail).where(t.events.c.what == POLICY_IN_FORCE).order_by(t.events.c.seq.desc()).limit(1)

@@ -346,3 +346,10 @@ async def test_the_trail_keeps_the_order_and_names_who_did_what(ledger: Ledger) 
         (4, "tinyapprover", "grant.started"),
         (5, "tinyapprover", "grant.verified"),
     ]
+
+
+async def test_a_whole_trail_is_verified_on_either_database(ledger: Ledger) -> None:
+    await pending(ledger)
+    verified = await ledger.verify(())
+    assert verified.whole
+    assert verified.events == len(await ledger.events())

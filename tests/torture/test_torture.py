@@ -9,11 +9,12 @@ from tests.torture.aims import RANDOM, Aims
 from tests.torture.batch import REPLICAS, Order, run
 
 KILLS = 30
+PACE = 0.4
 
 
 async def killed(order: Order, place: Path) -> None:
     """Amid faults nothing is lost, doubled or left behind."""
-    outcome = await run(order, place, aims := Aims())
+    outcome = await run(order, place, aims := Aims(pace=PACE))
     assert outcome.findings.wrong == []
     assert outcome.tally.kills == KILLS
     assert aims.hits[RANDOM] < KILLS
