@@ -23,6 +23,7 @@ from bot.ports import Memory
 
 SEARCH_SECONDS = 0.030
 PATIENCE = 120.0
+UNLIMITED = {"TINYAPPROVER_OPEN_REQUESTS": 1000, "TINYAPPROVER_REQUESTS_AN_HOUR": 10_000}
 
 Json = dict[str, Any]
 Seen = dict[str, dict[str, float]]
@@ -98,7 +99,7 @@ async def stage(base: str, people: int, directory: Path) -> AsyncIterator[Stage]
     world = crowded_world(people)
     shipped = Path(str(policies.__file__)).parent
     catalogue = write_policies(shipped, directory / "policies")
-    settings = sandbox_settings(base, world, directory / "data", TINYAPPROVER_POLICIES=catalogue)
+    settings = sandbox_settings(base, world, directory / "data", TINYAPPROVER_POLICIES=catalogue, **UNLIMITED)
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(timeout=timeout) as http:
         running = await start(settings, kind=SANDBOX)

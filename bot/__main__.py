@@ -26,17 +26,25 @@ audit = typer.Typer(help="The audit trail.", no_args_is_help=True, rich_markup_m
 app.add_typer(policy, name="policy")
 app.add_typer(people, name="people")
 app.add_typer(audit, name="audit")
+jobs = typer.Typer(help="What waits to be done, and what fails.", invoke_without_command=True)
+db = typer.Typer(help="The database: its schema, and moving to PostgreSQL.", no_args_is_help=True)
+app.add_typer(jobs, name="jobs")
+app.add_typer(db, name="db")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Instead of TINYAPPROVER_DATA_DIR.")]
 Documents = Annotated[Path | None, typer.Option("--documents", help="Instead of TINYAPPROVER_DOCUMENTS.")]
 
 
 @app.command()
-def run() -> None:
-    """Run the bot with the settings of the environment or .env."""
+def run(
+    role: Annotated[
+        str | None, typer.Option(help="front or executor: that one alone. all: both in one process.")
+    ] = None,
+) -> None:
+    """Run the bot with the settings of the environment or .env: front and executor, each in its own process."""
     from bot import commands
 
-    commands.run()
+    commands.run(role)
 
 
 @app.command()
@@ -191,6 +199,57 @@ def audit_erase(
     from bot import audit_commands
 
     audit_commands.erase(who, why, really=yes)
+
+
+@jobs.callback()
+def jobs_list(context: typer.Context) -> None:
+    """List what waits: what is in trouble first, then by time."""
+    if context.invoked_subcommand is None:
+        from bot import upkeep
+
+        upkeep.jobs_list()
+
+
+@jobs.command("retry")
+def jobs_retry(
+    request: Annotated[str, typer.Argument(help="A request, such as TA-12.")],
+    kind: Annotated[str | None, typer.Argument(help="A job of it, such as page; all that failed if absent.")] = None,
+) -> None:
+    """Try what failed at once. What waits for its time (an end, an expiry) keeps waiting."""
+    from bot import upkeep
+
+    upkeep.jobs_retry(request, kind)
+
+
+@jobs.command("explain")
+def jobs_explain(
+    kind: Annotated[str | None, typer.Argument(help="A kind of job, such as page; all if absent.")] = None,
+) -> None:
+    """Say what a kind of job does."""
+    from bot import upkeep
+
+    upkeep.jobs_explain(kind)
+
+
+@db.command("upgrade")
+def db_upgrade(
+    url: Annotated[str | None, typer.Argument(help="Instead of TINYAPPROVER_DATABASE_URL.")] = None,
+) -> None:
+    """Bring the schema to what this version of the program needs. Once, while no older version runs."""
+    from bot import upkeep
+
+    upkeep.db_upgrade(url)
+
+
+@db.command("move")
+def db_move(
+    source: Annotated[str, typer.Argument(help="sqlite:///path/to/tinyapprover.db, with the program stopped.")],
+    target: Annotated[str, typer.Argument(help="postgresql://... of an empty database.")],
+) -> None:
+    """Copy everything from SQLite to PostgreSQL, whole or not at all, and verify counts and audit trail."""
+    from bot import upkeep
+
+    upkeep.db_move(source, target)
 
 
 def main() -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot import page
-from bot.authority import RESPONDER_SECONDS, concerns, is_responder
+from bot.authority import RESPONDER_SECONDS, Press, concerns, is_responder
 from bot.core.lifecycle import OPEN, Event, State
 from bot.core.request import Entitlement, Person, Request, Sensitivity, Standing
 from bot.core.words import one_line
 from bot.errors import Fault, Refused
-from bot.journey import BOT, CLOSED_JOBS, Journey, plan_paged
+from bot.follows import BOT, CLOSED_JOBS
+from bot.journey import Journey, plan_paged
 from bot.ledger import Audit, Due, Job
 from bot.slack import cards, home
 from policies.rules import may_ask
@@ -36,12 +37,12 @@ class Asides:
 
     # --- what responders do -----------------------------------------------------------------------------------------
 
-    async def ask(self, request: Request, person: Person, words: str) -> None:
-        """A responder's question goes to the requester, and onto the page."""
+    async def ask(self, request: Request, person: Person, words: str, *, receipt: str) -> None:
+        """A responder's question goes to the requester, and onto the page; once for each `receipt`."""
         if request.state not in OPEN:
             raise Refused(cards.too_late(request), rule="decision#too-late")
         audit = Audit(person.id, "question.asked", texts={"question": words})
-        await self.journey.ledger.ask(request.id, person.name, words, audit=audit, jobs=_question_jobs)
+        await self.journey.ledger.ask(request.id, person.name, words, receipt=receipt, audit=audit, jobs=_question_jobs)
 
     async def answer(self, request: Request, person: Person, question: int, words: str) -> None:
         """The requester's answer goes onto the card and the page, once."""
@@ -50,8 +51,13 @@ class Asides:
         jobs = (Due("card"), Due("dm"), Due(f"question_note:{question}-answer"))
         audit = Audit(person.id, "question.answered", {"question": question}, {"answer": words})
         stored = await self.journey.ledger.answer(question, words, request=request.id, audit=audit, jobs=jobs)
-        if not stored:
+        if not stored and not await self._is_answer(request.id, question, words):
             raise Refused("That question has been answered already.", rule="question#answered")
+
+    async def _is_answer(self, request: str, question: int, words: str) -> bool:
+        """Whether exactly this is the answer already: the form was delivered twice."""
+        questions = (await self.journey.ledger.request(request)).questions
+        return any(one.id == question and one.answer == words for one in questions)
 
     async def question_note(self, job: Job) -> datetime | None:
         """A question, or its answer, as a note on the incident."""
@@ -66,18 +72,22 @@ class Asides:
             await self.journey.note(request.id, request.incident_id, note)
         return None
 
-    async def pass_on(self, request: Request, person: Person) -> None:
+    async def pass_on(self, request: Request, person: Person, press: Press) -> None:
         """*Not me*: the next level is paged. Pressing twice passes on once."""
-        audit = Audit(person.id, PASSED_ON, {"incident": request.incident_id})
-        once = f"{request.incident_id}/{person.id}"
-        await self.journey.ledger.accept(PASSED_ON, once, request=request.id, audit=audit, jobs=(Due("escalate"),))
+        ledger, once = self.journey.ledger, f"{request.incident_id}/{person.id}"
+        audit = Audit(person.id, PASSED_ON, {"incident": request.incident_id, "receipt": press.receipt})
+        told = press.reply(f"{request.id} is passed on: the next level is paged.")
+        if not await ledger.accept(PASSED_ON, once, request=request.id, audit=audit, jobs=(Due("escalate"), told)):
+            await ledger.schedule(request.id, [told])
 
-    async def take(self, request: Request, person: Person) -> None:
+    async def take(self, request: Request, person: Person, press: Press) -> None:
         """*I take it*: after the page was closed, somebody has it in Slack, so it is not paged once more."""
         if request.state not in OPEN:
             raise Refused(cards.too_late(request), rule="decision#too-late")
         await self.journey.ledger.cancel(request.id, ["repage"])
-        await self.journey.ledger.note_event(Audit(person.id, "request.taken"), request=request.id)
+        audit = Audit(person.id, "request.taken", {"receipt": press.receipt})
+        told = press.reply(f"{request.id} is yours: it is not paged again. Decide on its card.")
+        await self.journey.ledger.note_event(audit, request=request.id, jobs=(told,))
 
     async def escalate(self, job: Job) -> datetime | None:
         """Page the level after the one that has it; at the last level it stays there and the note says so."""
@@ -105,11 +115,11 @@ class Asides:
         detail = {"leaning": given.leaning.value, "digest": given.digest} if given else {}
         await self.journey.ledger.note_event(Audit(person.id, "advice.shown", detail), request=request.id)
 
-    async def retry(self, request: Request, person: Person) -> None:
+    async def retry(self, request: Request, person: Person, press: Press) -> None:
         """Try a failed grant again: the recorded decisions still stand and are checked again."""
         if self.journey.clock.now() >= request.deadline:
             raise Refused(f"{request.id} was approved too long ago; ask for it anew.", rule="decision#too-late")
-        audit = Audit(person.id, "grant.retried")
+        audit = Audit(person.id, "grant.retried", {"receipt": press.receipt})
         if not await self.journey.ledger.retry(request.id, audit=audit, jobs=(Due("grant"), Due("card"), Due("dm"))):
             raise Refused(
                 f"{request.id} is not waiting to be tried again, or what was written is still being taken away.",
@@ -118,25 +128,25 @@ class Asides:
 
     # --- what requesters do -----------------------------------------------------------------------------------------
 
-    async def withdraw(self, request: Request, person: Person) -> None:
+    async def withdraw(self, request: Request, person: Person, press: Press) -> None:
         """The requester changed their mind."""
         if person.id != request.requester.id:
             raise Refused(f"Only whoever asked for {request.id} can withdraw it.", rule="invariant#requester")
         values = {"outcome": "Withdrawn by the requester.", "closed_at": self.journey.clock.now()}
-        audit = Audit(person.id, "request.withdrawn")
-        if not await self.journey.ledger.move(
-            request.id, Event.WITHDRAWN, audit=audit, values=values, jobs=CLOSED_JOBS
-        ):
-            raise Refused(cards.too_late(request), rule="decision#too-late")
+        audit = Audit(person.id, "request.withdrawn", {"receipt": press.receipt})
+        jobs = (*CLOSED_JOBS, Due("home", subject=press.who))
+        if not await self.journey.ledger.move(request.id, Event.WITHDRAWN, audit=audit, values=values, jobs=jobs):
+            now = await self.journey.ledger.request(request.id)  # somebody else was quicker
+            raise Refused(cards.too_late(now), rule="decision#too-late")
 
-    async def give_back(self, request: Request, person: Person) -> None:
+    async def give_back(self, request: Request, person: Person, press: Press) -> None:
         """Early end: the requester or the beneficiary no longer needs it."""
         if person.id not in (request.requester.id, request.beneficiary.id):
             raise Refused(f"Only whoever holds {request.id} can give it back.", rule="invariant#holder")
         if request.state is not State.ACTIVE:
             raise Refused(f"{request.id} is not active, so there is nothing to give back.", rule="grant#not-active")
-        audit = Audit(person.id, "grant.given_back")
-        await self.journey.ledger.end_now(request.id, audit=audit, jobs=(Due("revoke"),))
+        audit = Audit(person.id, "grant.given_back", {"receipt": press.receipt})
+        await self.journey.ledger.end_now(request.id, audit=audit, jobs=(Due("revoke"), Due("home", subject=press.who)))
 
     # --- codes for comments on sensitive requests -------------------------------------------------------------------
 

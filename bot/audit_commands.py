@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bot.admin import open_ledger
+from bot.admin import opened
 from bot.anchor_setup import anchoring
 from bot.anchors import Anchoring
 from bot.audit import Anchor, AuditEvent, AuditText
@@ -46,7 +46,7 @@ async def _trail() -> AsyncIterator[Anchoring]:
     """The ledger, and the places that hold its anchors."""
     settings = read_settings()
     slack = Slack(new_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value()))
-    async with open_ledger(settings) as ledger:
+    async with opened(settings) as ledger:
         try:
             yield anchoring(settings, ledger, SystemClock(), slack)
         finally:
@@ -163,7 +163,7 @@ def erase(who: str, why: str, *, really: bool) -> None:
 
 
 async def _erase(who: str, why: str, *, really: bool) -> Erasure:
-    async with open_ledger(read_settings()) as ledger:
+    async with opened(read_settings()) as ledger:
         person = await ledger.id_of(who) if "@" in who else who
         erasure = await ledger.to_erase(person) if person else None
         if erasure is None or not (erasure.texts or erasure.requests or erasure.kept):
@@ -198,7 +198,7 @@ def evidence(file: Path, since: datetime, until: datetime, *, with_text: bool) -
 
 async def _evidence(file: Path, period: Period, *, with_text: bool) -> Sequence[Finding]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    async with open_ledger(read_settings()) as ledger:
+    async with opened(read_settings()) as ledger:
         seen = Console(stderr=True)
         with Progress(*columns, console=seen, transient=True, disable=not seen.is_terminal) as bar:
             task = bar.add_task("requests", total=None)

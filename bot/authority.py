@@ -47,6 +47,25 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Press:
+    """Somebody pressed a button that changes something: taken as it came and not yet believed.
+
+    `receipt` names this press and no other; `channel` is where it was made, empty in App Home.
+    """
+
+    action: str
+    who: str
+    team: str
+    receipt: str
+    channel: str = ""
+
+    def reply(self, text: str) -> Due:
+        """The job that tells whoever pressed, where they did."""
+        where = {"place": Place.SLACK, "who": self.who, "channel": self.channel}
+        return Due(f"reply:{self.receipt}", payload={**where, "text": text})
+
+
+@dataclass(frozen=True, slots=True)
 class Authority:
     """Turns an attempt into a decision, or refuses with a reason the person can act on."""
 

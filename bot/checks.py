@@ -12,11 +12,12 @@ from typing import Any
 
 import yaml
 
-from bot.app import ACTIONS, PRODUCTION, Vendors, check_settings, connect, policy_directory
+from bot.app import ACTIONS, PRODUCTION, check_settings, policy_directory
 from bot.clock import SystemClock
 from bot.config import Settings, read_settings
 from bot.errors import Fault, Refused, SettingsError
 from bot.ledger import Ledger
+from bot.vendors import Vendors, connect
 from policies.load import Policies, load
 
 MANIFEST = Path(__file__).parent.parent / "app_manifest.yml"
@@ -65,24 +66,24 @@ async def _check(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _vendors(settings: Settings, vendors: Vendors, policies: Policies | None) -> AsyncIterator[Finding]:
-    yield await _tried_async("Slack", vendors.slack.ping())
-    yield _scopes(vendors.slack.scopes)
+    yield await _tried_async("Slack", vendors.front.slack.ping())
+    yield _scopes(vendors.front.slack.scopes)
     yield await _app_token(settings, vendors)
     yield await _tried_async("Slack channel", _channel(settings, vendors))
     yield await _tried_async("Okta", vendors.reader.ping())
     for entitlement in policies.entitlements.values() if policies else ():
         yield await _tried_async(f"Okta group {entitlement.params.get('group')}", _group(vendors, entitlement))
-    if vendors.pager is None:
+    if vendors.front.pager is None:
         yield Finding(
             "PagerDuty", good=True, words="not configured: nobody is paged, decisions are taken in Slack only"
         )
     else:
-        yield await _tried_async("PagerDuty", vendors.pager.ping())
-        yield await _tried_async("PagerDuty service", vendors.pager.check_service())
-    if vendors.adviser is None:
+        yield await _tried_async("PagerDuty", vendors.front.pager.ping())
+        yield await _tried_async("PagerDuty service", vendors.front.pager.check_service())
+    if vendors.front.adviser is None:
         yield Finding("model", good=True, words="not configured: requests go out without advice")
     else:
-        yield await _tried_async("model", vendors.adviser.ping())
+        yield await _tried_async("model", vendors.front.adviser.ping())
 
 
 def _tried(name: str, work: Callable[[], None], well: str) -> Finding:
@@ -149,7 +150,7 @@ async def _app_token(settings: Settings, vendors: Vendors) -> Finding:
 
     try:
         token = settings.slack_app_token.get_secret_value()
-        await asyncio.wait_for(vendors.client.apps_connections_open(app_token=token), 10)
+        await asyncio.wait_for(vendors.front.client.apps_connections_open(app_token=token), 10)
     except SlackApiError as error:
         words = f"SLACK_APP_TOKEN: refused ({error.response.get('error')}); it needs connections:write"
         return Finding("Slack app token", good=False, words=words)
@@ -160,7 +161,7 @@ async def _app_token(settings: Settings, vendors: Vendors) -> Finding:
 
 async def _channel(settings: Settings, vendors: Vendors) -> str:
     channel = settings.slack_responder_channel
-    if not await vendors.slack.is_in_channel(channel, vendors.slack.user):
+    if not await vendors.front.slack.is_in_channel(channel, vendors.front.slack.user):
         raise SettingsError(f"SLACK_RESPONDER_CHANNEL: the bot is not in {channel}; invite it there")
     return f"the bot is in {channel}"
 

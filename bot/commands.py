@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import webbrowser
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,34 +16,78 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from bot.config import Settings, read_settings
+from bot.config import ROLES, Settings, read_settings
 from bot.core.words import one_line
 from bot.errors import Refused, SettingsError
 from bot.logs import set_up
 
 T = TypeVar("T")
 out = Console(highlight=False)
+ALL = "all"
 
 
-def run() -> None:
-    """Until SIGTERM or SIGINT, then in order."""
+def run(role: str | None) -> None:
+    """Until SIGTERM or SIGINT, then in order: both roles as two processes, or one role here, or both here."""
+    from bot.supervisor import is_supervised
+
+    if role is None:
+        _supervise()
+    elif is_supervised():
+        _run_for_supervisor(role)
+    else:
+        _run_here(read_settings(roles=_roles(role)), _roles(role), say=_say_it_runs)
+
+
+def _run_here(settings: Settings, roles: Collection[str], *, say: Callable[[str], None]) -> None:
     from bot.app import PRODUCTION
+
+    set_up(settings.log_level)
+    asyncio.run(serve(settings, kind=PRODUCTION, roles=roles, say=say))
+
+
+def _roles(role: str) -> tuple[str, ...]:
+    if role not in (*ROLES, ALL):
+        raise SettingsError(f"--role is one of {', '.join((*ROLES, ALL))}")
+    return ROLES if role == ALL else (role,)
+
+
+def _supervise() -> None:
+    from bot.supervisor import supervise
 
     settings = read_settings()
     set_up(settings.log_level)
-    asyncio.run(serve(settings, kind=PRODUCTION))
+    asyncio.run(_until_interrupted(supervise(settings, say=_say_it_runs)))
 
 
-async def serve(settings: Settings, *, kind: str) -> None:
+def _run_for_supervisor(role: str) -> None:
+    """Settings from the environment alone; what is wrong with them is the supervisor's to say."""
+    from bot.supervisor import hold_lifeline, tell_supervisor
+
+    hold_lifeline()
+    try:
+        settings = read_settings(roles=_roles(role), _env_file=None)
+        _run_here(settings, _roles(role), say=lambda url: tell_supervisor(url=url))
+    except SettingsError as problem:
+        tell_supervisor(trouble=str(problem))
+        sys.exit(2)
+
+
+def _say_it_runs(url: str) -> None:
+    out.print(f"TinyApprover runs; health at {url}/healthz" if url else "TinyApprover's executor runs")
+
+
+async def serve(
+    settings: Settings, *, kind: str, roles: Collection[str] = ROLES, say: Callable[[str], None] = _say_it_runs
+) -> None:
     """The program, until a signal; then nothing more is taken and what runs is finished."""
-    await _until_interrupted(_run(settings, kind))
+    await _until_interrupted(_run(settings, kind, roles, say))
 
 
-async def _run(settings: Settings, kind: str) -> None:
+async def _run(settings: Settings, kind: str, roles: Collection[str], say: Callable[[str], None]) -> None:
     from bot.app import start
 
-    running = await start(settings, kind=kind)
-    out.print(f"TinyApprover runs; health at {running.url}/healthz")
+    running = await start(settings, kind=kind, roles=roles)
+    say(running.url)
     try:
         await running.wait()
     finally:
@@ -113,7 +158,7 @@ def index(data_dir: Path | None, documents: Path | None, *, rebuild: bool) -> No
 
     async def work(knowledge: Knowledge) -> None:
         await knowledge.warm()
-        with _bar() as (_, advance):
+        with bar() as (_, advance):
             summary = await knowledge.index(advance, rebuild=rebuild)
         change = summary.change
         out.print(f"{summary.documents} documents, {summary.passages} passages; embedder: {summary.embedder}")
@@ -126,8 +171,8 @@ def index(data_dir: Path | None, documents: Path | None, *, rebuild: bool) -> No
     asyncio.run(_with_knowledge(data_dir, documents, work))
 
 
-class _bar:  # noqa: N801 - a context manager used like a function
-    """A progress bar a step, as the index names its steps."""
+class bar:  # noqa: N801 - a context manager used like a function
+    """A progress bar a step, as the work names its steps."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.calendar import next_morning
@@ -22,12 +23,16 @@ VENDOR_HOSTS = {
     "TINYAPPROVER_ANCHOR_URL": ("amazonaws.com",),
 }
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+FRONT, EXECUTOR = "front", "executor"
+ROLES = (FRONT, EXECUTOR)
 
 Words = Annotated[tuple[str, ...], NoDecode]
 
 
-def _setting(name: str, help_text: str, default: Any = ..., **limits: Any) -> Any:
-    return Field(default, validation_alias=AliasChoices(name), description=help_text, **limits)
+def _setting(name: str, help_text: str, default: Any = ..., *, only: str = "", **limits: Any) -> Any:
+    """`only` is the role that may know it: the other one's process is not given it and does not read it."""
+    mark: JsonDict = {"only": only}
+    return Field(default, validation_alias=AliasChoices(name), description=help_text, json_schema_extra=mark, **limits)
 
 
 class Settings(BaseSettings):
@@ -37,13 +42,20 @@ class Settings(BaseSettings):
         env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", populate_by_name=False
     )
 
-    slack_bot_token: SecretStr = _setting("SLACK_BOT_TOKEN", "Bot token (xoxb-...) of the Slack app.")
-    slack_app_token: SecretStr = _setting("SLACK_APP_TOKEN", "App-level token (xapp-...) with connections:write.")
+    slack_bot_token: SecretStr = _setting("SLACK_BOT_TOKEN", "Bot token (xoxb-...) of the Slack app.", only=FRONT)
+    slack_app_token: SecretStr = _setting(
+        "SLACK_APP_TOKEN", "App-level token (xapp-...) with connections:write.", only=FRONT
+    )
     slack_api_url: str = _setting("SLACK_API_URL", "Slack's Web API address.", "https://slack.com/api/")
-    slack_responder_channel: str = _setting("SLACK_RESPONDER_CHANNEL", "Channel id (C...) where cards are posted.")
+    slack_responder_channel: str = _setting(
+        "SLACK_RESPONDER_CHANNEL", "Channel id (C...) where cards are posted.", only=FRONT
+    )
 
     pagerduty_api_key: SecretStr | None = _setting(
-        "PAGERDUTY_API_KEY", "REST API key. Without it nobody is paged and decisions are taken in Slack only.", None
+        "PAGERDUTY_API_KEY",
+        "REST API key. Without it nobody is paged and decisions are taken in Slack only.",
+        None,
+        only=FRONT,
     )
     pagerduty_api_url: str = _setting("PAGERDUTY_API_URL", "PagerDuty's REST address.", "https://api.pagerduty.com")
     pagerduty_from_email: str = _setting(
@@ -54,17 +66,22 @@ class Settings(BaseSettings):
         "PAGERDUTY_WEBHOOK_SECRETS",
         "Signing secrets of the webhook, comma separated for rotation. Without one, comments are polled.",
         (),
+        only=FRONT,
     )
 
     okta_org_url: str = _setting("OKTA_ORG_URL", "Address of the Okta organisation.")
     okta_api_token: SecretStr = _setting("OKTA_API_TOKEN", "Reader token: users, groups, factors, System Log.")
-    okta_write_token: SecretStr = _setting("OKTA_WRITE_TOKEN", "Writer token: group memberships of requestable groups.")
+    okta_write_token: SecretStr = _setting(
+        "OKTA_WRITE_TOKEN", "Writer token: group memberships of requestable groups.", only=EXECUTOR
+    )
     email_domains: Words = _setting(
-        "TINYAPPROVER_EMAIL_DOMAINS", "E-mail domains whose people may be linked automatically, comma separated."
+        "TINYAPPROVER_EMAIL_DOMAINS",
+        "E-mail domains whose people may be linked automatically, comma separated.",
+        only=FRONT,
     )
 
     openai_api_key: SecretStr | None = _setting(
-        "OPENAI_API_KEY", "Key of the model's server. Without it requests go out without advice.", None
+        "OPENAI_API_KEY", "Key of the model's server. Without it requests go out without advice.", None, only=FRONT
     )
     openai_base_url: str = _setting(
         "OPENAI_BASE_URL", "Address of any OpenAI-compatible server.", "https://api.openai.com/v1"
@@ -99,10 +116,13 @@ class Settings(BaseSettings):
         "TINYAPPROVER_ANCHOR_DAYS", "Days for which nobody can remove an anchor.", 400, ge=1, le=3650
     )
     anchor_key_id: str = _setting(
-        "TINYAPPROVER_ANCHOR_ACCESS_KEY_ID", "Write-only credential for anchors; empty means boto3's own chain.", ""
+        "TINYAPPROVER_ANCHOR_ACCESS_KEY_ID",
+        "Write-only credential for anchors; empty means boto3's own chain.",
+        "",
+        only=FRONT,
     )
     anchor_key: SecretStr | None = _setting(
-        "TINYAPPROVER_ANCHOR_SECRET_ACCESS_KEY", "Secret of the write-only credential.", None
+        "TINYAPPROVER_ANCHOR_SECRET_ACCESS_KEY", "Secret of the write-only credential.", None, only=FRONT
     )
     anchor_reader_id: str = _setting(
         "TINYAPPROVER_ANCHOR_READ_ACCESS_KEY_ID",
@@ -127,6 +147,19 @@ class Settings(BaseSettings):
     )
     morning: str = _setting(
         "TINYAPPROVER_MORNING", "When what can wait is paged, as HH:MM and a time zone.", "09:00 UTC"
+    )
+    open_requests: int = _setting(
+        "TINYAPPROVER_OPEN_REQUESTS", "How many open requests one person may have.", 10, ge=1, le=1000
+    )
+    requests_an_hour: int = _setting(
+        "TINYAPPROVER_REQUESTS_AN_HOUR", "How often one person may ask within an hour.", 20, ge=1, le=10_000
+    )
+    cool_down_minutes: float = _setting(
+        "TINYAPPROVER_COOL_DOWN_MINUTES",
+        "Minutes after a denial until the same person may ask for the same again; 0 for none.",
+        60,
+        ge=0,
+        le=10_080,
     )
     allowed_hosts: Words = _setting(
         "TINYAPPROVER_ALLOWED_HOSTS", "Further hosts that vendor addresses may name, comma separated.", ()
@@ -170,10 +203,27 @@ def _alias(info: Any) -> str:
     return str(info.validation_alias.choices[0])
 
 
-def read_settings(**override: Any) -> Settings:
-    """The settings of this process; `SettingsError` names every variable that is missing or wrong, and the cure."""
+def roles_of(field: str) -> tuple[str, ...]:
+    """Who may know a setting."""
+    mark = Settings.model_fields[field].json_schema_extra
+    only = mark.get("only") if isinstance(mark, dict) else None
+    return (str(only),) if only else ROLES
+
+
+def withheld(roles: Collection[str]) -> dict[str, Any]:
+    """The settings that are not for these roles, by the names of their variables, each with what stands for nothing."""
+    fields = Settings.model_fields.items()
+    others = [info for field, info in fields if not set(roles_of(field)) & set(roles)]
+    return {_alias(info): "" if info.is_required() else info.default for info in others}
+
+
+def read_settings(*, roles: Collection[str] = ROLES, **override: Any) -> Settings:
+    """The settings of this process; `SettingsError` names every variable that is missing or wrong, and the cure.
+
+    What only another role may know stays empty, wherever it is set.
+    """
     try:
-        settings = Settings(**override)
+        settings = Settings(**{**override, **withheld(roles)})
     except ValidationError as problem:
         raise SettingsError("\n".join(_complaints(problem))) from None
     return settings

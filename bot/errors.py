@@ -7,14 +7,15 @@ class Refused(Exception):
     """A person's matter: one kind sentence, shown where they are, that says what to do.
 
     `field` names the form input the sentence belongs to (a `block_id`), when there is one; `rule` names
-    the rule that refused, for the audit trail.
+    the rule that refused, for the audit trail; `about` is the other request that stands against it, if one does.
     """
 
-    def __init__(self, sentence: str, *, field: str | None = None, rule: str = "intake") -> None:
+    def __init__(self, sentence: str, *, field: str | None = None, rule: str = "intake", about: str = "") -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.field = field
         self.rule = rule
+        self.about = about
 
 
 class Fault(Exception):

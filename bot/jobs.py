@@ -10,33 +10,45 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
+from bot.claims import ClaimLost, holding
 from bot.errors import Fault
 from bot.ledger import Job, Ledger
+from bot.ledger.kinds import LANE_ROOM, kind_of
 from bot.ports import Clock
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Job], Awaitable[datetime | None]]
-LEASE_SECONDS = 60.0
-LONGEST_STEP = LEASE_SECONDS * 0.8
-LONGEST_WAIT = 30.0
+LEASE_SECONDS = 30.0
+RENEWED_EVERY = LEASE_SECONDS / 3
+LONGEST_STEP = 120.0
+LONGEST_WAIT = 10.0
 SHORTEST_BACK_OFF, LONGEST_BACK_OFF = 0.2, 60.0
+STUCK_TRIES, STUCK_BACK_OFF = 10, 300.0
+DATABASE_AWAY_SECONDS = 1.0
 GRACE_SECONDS = 8.0  # less than what supervisors wait after SIGTERM
 AT_ONCE = 256
-SEEN_FIRST = "card"
 BURST, BURST_SECONDS = 8, 0.1
 
 
-def back_off(attempts: int, *, retry_after: float | None = None) -> timedelta:
+def back_off(attempts: int, *, retry_after: float | None = None, longest: float = LONGEST_BACK_OFF) -> timedelta:
     """How long to wait before the next try: as long as the vendor asked for, else doubling with jitter."""
     if retry_after is not None:
         return timedelta(seconds=max(retry_after, SHORTEST_BACK_OFF))
-    doubling: float = min(LONGEST_BACK_OFF, 2.0 ** min(attempts, 10) / 2)
+    doubling: float = min(longest, 2.0 ** min(attempts, 10) / 2)
     return timedelta(seconds=doubling * random.uniform(0.7, 1.0))  # noqa: S311 - jitter
+
+
+def longest_back_off(job: Job) -> float:
+    """What is stuck is tried more slowly, except what gives access or takes it back."""
+    slow = job.attempts >= STUCK_TRIES and kind_of(job.kind).role != "executor"
+    return STUCK_BACK_OFF if slow else LONGEST_BACK_OFF
 
 
 class Worker:
@@ -60,7 +72,8 @@ class Worker:
         self._roles = tuple(roles)
         self._on_trouble = on_trouble
         self._wake = asyncio.Event()
-        self._running: dict[int, asyncio.Task[None]] = {}
+        self._running: dict[int, tuple[Job, asyncio.Task[None]]] = {}
+        self._handed_over: set[int] = set()
         self._stopping = False
         self.grace_seconds = GRACE_SECONDS
 
@@ -76,53 +89,109 @@ class Worker:
     async def run(self) -> None:
         """Until `stop`; then what is running is finished."""
         await self._ledger.release_leases(self._roles)
-        while not self._stopping:
-            self._wake.clear()
+        self._ledger.hand_first_cards_to(self._take, lease=LEASE_SECONDS)
+        async with self._ledger.heard(self._roles, self.wake), _beside(self._keep_leases()):
+            while not self._stopping:
+                await self._turn()
+            await self._finish()
+
+    async def _turn(self) -> None:
+        """Start what is due, and sleep. A database that is away for a while is waited for."""
+        self._wake.clear()
+        try:
             room = AT_ONCE - len(self._running)
             jobs = await self._claim(room) if room else []
             self._start_all(jobs)
             if not room or len(jobs) < room:
                 await self._sleep()
-        await self._finish()
+        except Fault as fault:
+            log.warning("no work can be taken: %s", fault)
+            await asyncio.sleep(DATABASE_AWAY_SECONDS)
 
     async def _finish(self) -> None:
-        """What runs may end; what takes too long for a stop is left as after a crash, and runs again at the start."""
-        if self._running:
-            _, late = await asyncio.wait(self._running.values(), timeout=self.grace_seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        """What runs may end; what takes too long for a stop is let go, and runs again elsewhere or at the start."""
+        if not self._running:
+            return
+        await asyncio.wait([task for _, task in self._running.values()], timeout=self.grace_seconds)
+        late = list(self._running.values())
+        for _, task in late:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in late), return_exceptions=True)
+        for job, _ in late:
+            await self._ledger.finish(job, again_at=self._clock.now(), retry=True)
+
+    # --- leases -----------------------------------------------------------------------------------------------------
+
+    async def _keep_leases(self) -> None:
+        """Renew the leases of what runs; what was overtaken all the same stops at once."""
+        while True:
+            await asyncio.sleep(RENEWED_EVERY)
+            try:
+                for job in await self._ledger.renew(self._jobs(), lease=LEASE_SECONDS):
+                    await self._drop(job)
+            except Fault as fault:
+                log.warning("leases cannot be renewed: %s", fault)
+
+    async def _drop(self, job: Job) -> None:
+        if job.id in self._running:
+            _, task = self._running[job.id]
+            task.cancel()
+            await asyncio.wait([task])
+            await self._overtaken(job)
+
+    async def _hold(self, job: Job) -> None:
+        """See `bot.claims`."""
+        if await self._ledger.renew([job], lease=LEASE_SECONDS):
+            raise ClaimLost
+
+    async def _overtaken(self, job: Job) -> None:
+        """Its end changes nothing any more, but has what it wrote looked at."""
+        log.warning("overtaken by another process", extra={"request": job.subject, "step": job.kind})
+        await self._ledger.finish(job)
+
+    # --- running ----------------------------------------------------------------------------------------------------
 
     async def stop(self) -> None:
         """Claim nothing more and let what is running finish."""
         self._stopping = True
         self.wake()
 
+    def _jobs(self) -> list[Job]:
+        return [job for job, _ in self._running.values()]
+
     async def _claim(self, room: int) -> list[Job]:
         """Never a job that runs here still, whatever the clock did to its lease."""
-        return await self._ledger.claim(self._roles, most=room, lease=LEASE_SECONDS, running=self._running)
+        return await self._ledger.claim(self._roles, most=room, lease=LEASE_SECONDS, running=self._jobs())
+
+    def _take(self, job: Job) -> None:
+        """The card of a request that was just stored: the first that people see of it."""
+        self._handed_over.add(job.id)
+        self._start(job, after=0.0)
 
     def _start_all(self, jobs: Sequence[Job]) -> None:
-        """In a burst the first things that people see go out before anything else about those requests begins."""
-        burst = sum(job.kind == SEEN_FIRST for job in jobs) > BURST
+        """In a burst of new requests their cards go out before anything else about them begins."""
+        burst = len(self._handed_over) > BURST
         for job in jobs:
-            self._start(job, after=BURST_SECONDS if burst and job.kind != SEEN_FIRST else 0.0)
+            self._start(job, after=BURST_SECONDS if burst else 0.0)
 
     def _start(self, job: Job, *, after: float) -> None:
         task = asyncio.create_task(self._attempt(job, after), name=f"{job.subject} {job.kind}")
-        self._running[job.id] = task
+        self._running[job.id] = job, task
         task.add_done_callback(lambda _: self._finished(job))
 
     def _finished(self, job: Job) -> None:
-        crowded = len(self._running) >= AT_ONCE
+        """There is room again, for whatever had none."""
+        crowded = len(self._running) >= min(AT_ONCE, LANE_ROOM)
         del self._running[job.id]
+        self._handed_over.discard(job.id)
         if crowded:
             self.wake()
 
     async def _sleep(self) -> None:
         """Until something is due, or until there is room again. What was just started asks the ledger first."""
         await asyncio.sleep(0)
-        due = await self._ledger.next_due(self._roles) if len(self._running) < AT_ONCE else None
+        crowded = len(self._running) >= AT_ONCE
+        due = await self._ledger.next_due(self._roles, running=self._jobs()) if not crowded else None
         seconds = (due - self._clock.now()).total_seconds() if due else LONGEST_WAIT
         with suppress(TimeoutError):
             async with asyncio.timeout(min(max(seconds, 0.001), LONGEST_WAIT)):
@@ -133,12 +202,15 @@ class Worker:
         if after:
             await asyncio.sleep(after)
         started = time.monotonic()
+        holding(partial(self._hold, job))
         try:
             async with asyncio.timeout(LONGEST_STEP):
                 again_at = await self._handlers[job.kind.partition(":")[0]](job)
             await asyncio.sleep(0)  # what follows from it is claimed before it is put away
             await self._ledger.finish(job, again_at=again_at)
             log.info("done", extra=_fields(job, started))
+        except ClaimLost:
+            await self._overtaken(job)
         except Fault as fault:
             log.warning("%s", fault, extra=_fields(job, started, vendor=fault.vendor))
             await self._retry(job, str(fault), retry_after=fault.retry_after)
@@ -150,9 +222,25 @@ class Worker:
             await self._retry(job, "an error of our own, see the log")
 
     async def _retry(self, job: Job, trouble: str, *, retry_after: float | None = None) -> None:
-        again_at = self._clock.now() + back_off(job.attempts, retry_after=retry_after)
-        await self._ledger.finish(job, again_at=again_at, trouble=trouble, retry=True)
-        await self._on_trouble(job, trouble)
+        wait = back_off(job.attempts, retry_after=retry_after, longest=longest_back_off(job))
+        again_at = self._clock.now() + wait
+        try:
+            await self._ledger.finish(job, again_at=again_at, trouble=trouble, retry=True)
+            await self._on_trouble(job, trouble)
+        except Fault as fault:
+            log.warning("its lease has to run out first: %s", fault, extra={"request": job.subject, "step": job.kind})
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Something that goes on meanwhile."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _fields(job: Job, started: float, *, vendor: str = "") -> dict[str, object]:

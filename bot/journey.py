@@ -1,5 +1,7 @@
 """The story of one request: receive, gather, advise, present, decide, act, end.
 
+Acting is the executor's part, see `bot.acting`; everything else happens here.
+
 Every step is a job of its own (see `bot.jobs`): it reads the request, does one thing, and records what came of it
 together with the jobs that follow. Any step may run twice, or again after a crash; none of them believes a click.
 """
@@ -7,20 +9,22 @@ together with the jobs that follow. Any step may run twice, or again after a cra
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot import advice, evidence, page
+from bot.abuse import Doorkeeper
 from bot.authority import Attempt, Authority
 from bot.calendar import next_morning
 from bot.core.lifecycle import OPEN, Event, State
-from bot.core.request import Draft, Entitlement, Grant, Place, Plan, Request, Ruling, Standing, Wake
-from bot.core.verdict import granted_minutes
+from bot.core.request import Draft, Entitlement, Place, Request, Standing, Wake
 from bot.errors import Fault, Refused
-from bot.ledger import Audit, Due, Job, Ledger, written
+from bot.follows import APPROVED_JOBS, BOT, CLOSED_JOBS, PAGED_JOBS
+from bot.ledger import Audit, Due, Job, Ledger
 from bot.planning import Planning, refusal
-from bot.ports import Actor, Adviser, Chat, Clock, Directory, Pager, Source
+from bot.ports import Adviser, Chat, Clock, Directory, Pager, Source
 from bot.rules import Limits, Rules
 from bot.showing import Showing, occasion
 from bot.slack import cards, forms
@@ -28,10 +32,6 @@ from bot.slack.blocks import escape
 
 log = logging.getLogger(__name__)
 
-BOT = "tinyapprover"
-REMOVED = "The access was removed and read back as gone."
-GRANT_TRIES = 6
-OVERDUE_AFTER = 3
 CARD_NOTE_EVERY = timedelta(seconds=30)
 AFTER_THE_CARD = timedelta(seconds=0.2)  # who has just asked can wait; who is to decide should not
 FIRST_READING = timedelta(seconds=5)  # nobody has commented before
@@ -41,10 +41,6 @@ UNREADABLE = (
     "decided by it. Ask an admin to look at your accounts."
 )
 UNDECIDED = OPEN | {State.APPROVED, State.FAILED}  # the page stays open
-CLOSED_JOBS = (Due("card"), Due("dm"), Due("tell:outcome"), Due("resolve"))
-APPROVED_JOBS = (Due("grant"), Due("card"), Due("dm"))
-CHANGED_JOBS = (Due("card"), Due("dm"), Due("page"), Due("plan_note"), Due("tell:again"))
-PAGED_JOBS = (Due("plan_note"), Due("advice_note"), Due("codes"), Due("resolve"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +50,13 @@ class Journey:
     ledger: Ledger
     chat: Chat
     directory: Directory
-    actors: Mapping[str, Actor]
     sources: Sequence[Source]
     rules: Rules
     limits: Limits
     planning: Planning
     authority: Authority
     showing: Showing
+    doorkeeper: Doorkeeper
     clock: Clock
     home_team: str
     pager: Pager | None = None
@@ -79,7 +75,11 @@ class Journey:
         begins = self._asked_from(draft, entitlement, self.clock.now())
         deadline = begins + self.limits.request_lifetime
         jobs = (Due("card"), Due("plan"), Due("gather"), Due("dm", at=self.clock.now() + AFTER_THE_CARD))
-        return await self.ledger.receive(draft, entitlement, deadline=deadline, jobs=jobs)
+        admit = partial(self.doorkeeper.admit, entitlement)
+        try:
+            return await self.ledger.receive(draft, entitlement, deadline=deadline, jobs=jobs, admit=admit)
+        except Refused as refused:
+            raise await self.doorkeeper.with_link(refused) from None
 
     async def plan(self, job: Job) -> datetime | None:
         """What exactly would change, and what policy says of it with fresh readings: then it can be decided."""
@@ -89,21 +89,16 @@ class Journey:
         try:
             plan, ruling = await self.planning.before_deciding(request)
         except Refused as refused:
-            await self._refuse(request, refusal(refused))
+            await self.planning.refuse(request, refusal(refused))
             return None
         if not ruling.allowed:
-            await self._refuse(request, ruling)
+            await self.planning.refuse(request, ruling)
             return None
         audit = Audit(BOT, "request.planned", {"digest": plan.digest, "rule": ruling.rule, "policy": self.rules.digest})
         values = {"plan": plan, "ruling": ruling, "planned_at": self.clock.now()}
         jobs = (Due("card"), Due("page"), Due("plan_note"), Due("dm", at=self.clock.now() + AFTER_THE_CARD))
         await self.ledger.move(request.id, Event.PLANNED, audit=audit, values=values, jobs=jobs)
         return None
-
-    async def _refuse(self, request: Request, ruling: Ruling) -> None:
-        audit = Audit(BOT, "request.refused", {"rule": ruling.rule, "policy": self.rules.digest})
-        values = {"ruling": ruling, "outcome": ruling.reason, "closed_at": self.clock.now()}
-        await self.ledger.move(request.id, Event.REFUSED, audit=audit, values=values, jobs=CLOSED_JOBS)
 
     # --- 2. gather --------------------------------------------------------------------------------------------------
 
@@ -191,7 +186,7 @@ class Journey:
         if self.pager is None or paged is None or request.decidable_digest in ("", paged.digest):
             return None
         await self.note(request.id, paged.incident_id, page.plan_note(request))
-        await self.ledger.schedule(request.id, [Due("codes")])
+        await self.ledger.schedule(request.id, [Due("codes"), Due("poll")])
         await self.ledger.plan_on_incident(request.id, request.decidable_digest)
         return None
 
@@ -229,6 +224,8 @@ class Journey:
         """Count an answer if this person may give it, for this plan, now; tell them kindly if not."""
         attempt = Attempt(**job.payload)
         request = await self.ledger.request(job.subject)
+        if job.attempts > 1 and await self.ledger.has_counted(request.id, attempt.receipt):
+            return None
         try:
             decision = await self.authority.authorise(attempt, request)
             counted = await self.ledger.decide(
@@ -278,109 +275,7 @@ class Journey:
         await self.ledger.move(job.subject, Event.EXPIRED, audit=audit, values=values, jobs=CLOSED_JOBS)
         return None
 
-    # --- 6. act -----------------------------------------------------------------------------------------------------
-
-    async def grant(self, job: Job) -> datetime | None:
-        """Check the decisions, the plan and the policy once more; write; read back; only then say it is granted."""
-        request = await self.ledger.request(job.subject)
-        if request.state is not State.APPROVED or request.plan is None:
-            return None
-        try:
-            if not await self._still_as_approved(request, request.plan):
-                return None
-            await self._apply(request, request.plan)
-        except Fault as fault:
-            if job.attempts < GRANT_TRIES:
-                raise
-            await self._give_up(request, "The access could not be granted.", trouble=fault.what)
-        return None
-
-    async def _still_as_approved(self, request: Request, plan: Plan) -> bool:
-        """Ask again; whatever has changed stops the grant."""
-        try:
-            fresh, ruling = await self.planning.before_acting(request)
-        except Refused as refused:
-            fresh, ruling = plan, refusal(refused)
-        if not ruling.allowed:
-            await self._stop(request, ruling)
-            return False
-        if request.grant is not None:
-            return True  # begun: what our own write changed is not another plan, and `apply` carries out the old one
-        if fresh.digest != plan.digest:
-            await self._ask_again(request, fresh, ruling)
-            return False
-        return True
-
-    async def _stop(self, request: Request, ruling: Ruling) -> None:
-        """Nothing was written yet: refused. Something may have been: given up, so that it is taken away again."""
-        if request.grant is None:
-            await self._refuse(request, ruling)
-        else:
-            await self._give_up(request, ruling.reason, trouble=ruling.rule)
-
-    async def _ask_again(self, request: Request, plan: Plan, ruling: Ruling) -> None:
-        """As at the beginning: with a page if there was none yet, comments read again, and until the same deadline."""
-        audit = Audit(BOT, "plan.changed", {"digest": plan.digest, "rule": ruling.rule, "policy": self.rules.digest})
-        jobs = [*CHANGED_JOBS, Due("expire", at=request.deadline)]
-        if self.pager is not None:
-            jobs.append(Due("poll"))
-        await self.ledger.reopen(request.id, plan, ruling, audit=audit, jobs=jobs)
-
-    async def _apply(self, request: Request, plan: Plan) -> None:
-        """Record, act, record. A write whose answer was lost is read back like any other."""
-        actor = self.actors[request.entitlement.action]
-        minutes = granted_minutes(request.decisions, minutes=request.minutes)
-        grant = await self.ledger.start_grant(plan, minutes, actor=BOT)
-        if not grant.held_before:
-            await _write(actor, plan)
-        if not await actor.verify(plan):
-            raise Fault("okta", "the access is not there after it was written")
-        audit = Audit(BOT, "grant.verified", {**written(plan), "held_before": grant.held_before})
-        await self.ledger.granted(request, audit=audit, jobs=_granted_jobs)
-
-    async def _give_up(self, request: Request, reason: str, *, trouble: str) -> None:
-        """Nobody is told that they have it; whatever may have been written is taken away again."""
-        audit = Audit(BOT, "grant.failed", {"trouble": trouble})
-        values = {"outcome": f"{reason} Whatever was written is being taken away; after that it can be retried."}
-        jobs = (Due("card"), Due("dm"), Due("tell:outcome"), Due("end_note"), Due("revoke"))
-        await self.ledger.move(request.id, Event.GAVE_UP, audit=audit, values=values, jobs=jobs)
-
-    # --- 7. end -----------------------------------------------------------------------------------------------------
-
-    async def revoke(self, job: Job) -> datetime | None:
-        """Take back what we added, read that it is gone, and only then say so. Never gives up."""
-        request = await self.ledger.request(job.subject)
-        if request.state not in (State.ACTIVE, State.FAILED) or request.plan is None or request.grant is None:
-            return None
-        try:
-            outcome = await self._take_back(request, request.plan, request.grant)
-        except Fault as fault:
-            if job.attempts >= OVERDUE_AFTER:
-                await self._overdue(request, fault)
-            raise
-        jobs = (Due("card"), Due("dm"), Due("tell:ended"), Due("end_note"))
-        removed = Audit(BOT, "grant.revoked", written(request.plan))
-        ended = removed if outcome == REMOVED else Audit(BOT, "grant.ended", {"why": outcome})
-        if request.state is State.FAILED:
-            outcome = f"The access could not be granted, and nothing is left behind. {outcome} It can be tried again."
-        await self.ledger.taken_back(request.id, outcome=outcome, audit=ended, jobs=jobs)
-        return None
-
-    async def _overdue(self, request: Request, fault: Fault) -> None:
-        audit = Audit(BOT, "revoke.overdue", {"trouble": fault.what})
-        await self.ledger.mark_overdue(request.id, audit=audit, jobs=(Due("card"), Due("dm"), Due("overdue_page")))
-
-    async def _take_back(self, request: Request, plan: Plan, grant: Grant) -> str:
-        if grant.held_before:
-            return "It was held before the request, so nothing was removed."
-        if other := await self.ledger.other_live_grant(grant.target, besides=request.id):
-            return f"{other} still covers the same access, so it stays until that ends."
-        actor = self.actors[request.entitlement.action]
-        await self.ledger.note_event(Audit(BOT, "revoke.writing", written(plan)), request=request.id)
-        await actor.revoke(plan)
-        if await actor.verify(plan):
-            raise Fault("okta", "the access is still there after it was removed")
-        return REMOVED
+    # --- 6. act: see bot.acting; 7. end ------------------------------------------------------------------------------
 
     async def resolve(self, job: Job) -> datetime | None:
         """Write how it ended on the incident, and close it."""
@@ -429,16 +324,3 @@ class Journey:
 def plan_paged(job: Job, request: Request) -> str:
     """The plan on a page just opened. One that was perhaps adopted may say less: the plan follows as a note."""
     return request.decidable_digest if job.attempts == 1 else ""
-
-
-async def _write(actor: Actor, plan: Plan) -> None:
-    """A write whose answer was lost may have been done: reading back tells."""
-    try:
-        await actor.apply(plan)
-    except Fault as fault:
-        if not fault.unknown:
-            raise
-
-
-def _granted_jobs(ends_at: datetime) -> Sequence[Due]:
-    return (Due("revoke", at=ends_at), Due("card"), Due("dm"), Due("tell:outcome"), Due("resolve"))

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bot.core.lifecycle import Event
 from bot.core.request import Answer, Plan, Request, Ruling
 from bot.errors import Refused
-from bot.ledger import Ledger
-from bot.ports import Actor, Directory
+from bot.follows import BOT, CLOSED_JOBS
+from bot.ledger import Audit, Ledger
+from bot.ports import Actor, Clock, Directory
 from bot.rules import Rules
 
 FRESH_SECONDS = 5.0
@@ -24,6 +26,7 @@ class Planning:
     directory: Directory
     actors: Mapping[str, Actor]
     rules: Rules
+    clock: Clock
 
     async def before_deciding(self, request: Request) -> tuple[Plan, Ruling]:
         """The plan to put before people, and whether they may decide it."""
@@ -54,13 +57,21 @@ class Planning:
     async def _plan(self, request: Request, *, max_age: float) -> Plan:
         """The plan; what another request of ours gave is not held already: it ends with the later of the two.
 
-        That holds also for access that is due to be taken back: it may be gone at any moment.
+        That holds also for access that is due to be taken back: it may be gone at any moment. What seems to be held
+        already by nobody's grant is read again, because the reading may be older than a removal of ours.
         """
         actor = self.actors[request.entitlement.action]
         plan = await actor.plan(request, max_age=max_age)
-        if plan.already and await self.ledger.other_grant(plan.target, besides=request.id):
-            return await actor.plan(request, max_age=max_age, ours=True)
-        return plan
+        if not plan.already:
+            return plan
+        ours = await self.ledger.other_grant(plan.target, besides=request.id) is not None
+        return await actor.plan(request, max_age=max_age if ours else 0, ours=ours)
+
+    async def refuse(self, request: Request, ruling: Ruling) -> None:
+        """Policy, or an actor, said no: nobody decides it any more."""
+        audit = Audit(BOT, "request.refused", {"rule": ruling.rule, "policy": self.rules.digest})
+        values = {"ruling": ruling, "outcome": ruling.reason, "closed_at": self.clock.now()}
+        await self.ledger.move(request.id, Event.REFUSED, audit=audit, values=values, jobs=CLOSED_JOBS)
 
 
 def refusal(refused: Refused) -> Ruling:

@@ -68,7 +68,7 @@ class Chat(Protocol):
     async def update(self, sent: Sent, message: Message) -> None: ...
 
     async def whisper(self, channel: str, user: str, text: str) -> None:
-        """Show `text` to one person only: in the channel if they are in it, else as a direct message."""
+        """Show `text` to one person only: in the channel, if there is one and they are in it; else directly."""
         ...
 
     async def dm_channel(self, user: str) -> str:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from bot.config import Settings, setting_names
+from bot.config import Settings, roles_of, setting_names
 from bot.core.lifecycle import diagram
 
 ROOT = Path(__file__).parent.parent
@@ -49,10 +49,11 @@ def state_diagram() -> str:
 
 def settings_table() -> str:
     """Every setting, with its default and its meaning."""
-    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    rows = ["| variable | default | known to | meaning |", "|---|---|---|---|"]
     for field, name in setting_names().items():
         info = Settings.model_fields[field]
-        rows.append(f"| `{name}` | {_shown_default(info)} | {info.description} |")
+        known_to = " and ".join(roles_of(field))
+        rows.append(f"| `{name}` | {_shown_default(info)} | {known_to} | {info.description} |")
     return "\n".join(rows)
 
 

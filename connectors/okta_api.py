@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -32,14 +32,24 @@ class OktaApi:
 
     (aiohttp itself sends a GET, PUT or DELETE once more when a kept connection turns out to be closed; Okta's PUT and
     DELETE of a membership may be repeated.)
+
+    `before_write` is asked right before each write, and stops it by raising.
     """
 
-    def __init__(self, org_url: str, token: str, *, timeout: float = 8.0) -> None:
+    def __init__(
+        self,
+        org_url: str,
+        token: str,
+        *,
+        timeout: float = 8.0,
+        before_write: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         if not (org_url.startswith("https://") or is_loopback(org_url)):
             raise SettingsError(f"OKTA_ORG_URL is {org_url!r}; Okta is reached by https only")
         self._org_url = org_url.rstrip("/")
         self._token = token
         self._timeout = timeout
+        self._before_write = before_write
         self._session: aiohttp.ClientSession | None = None
         self._executor: Any = None
         self._connecting = asyncio.Lock()
@@ -75,6 +85,10 @@ class OktaApi:
 
     async def write(self, method: str, path: str) -> None:
         """A write that Okta answers with 204; any other success is not an answer to rely on."""
+        if self._executor is None:
+            await self.connect()
+        if self._before_write is not None:
+            await self._before_write()
         response, _ = await self._call(method, f"{API}{path}")
         if response.status != 204:
             raise Fault(VENDOR, f"unexpected answer ({response.status})", status=response.status, unknown=True)

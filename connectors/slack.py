@@ -104,6 +104,9 @@ class Slack:
         await self._paced(sent.channel, "update", message, ts=sent.ts)
 
     async def whisper(self, channel: str, user: str, text: str) -> None:
+        if not channel:  # they are at home, where nothing can be whispered
+            await self._whisper_directly(user, text)
+            return
         try:
             await self._call(self._client.chat_postEphemeral(channel=channel, user=user, text=text, link_names=False))
         except Fault as fault:
@@ -112,7 +115,7 @@ class Slack:
             await self._whisper_directly(user, text)
 
     async def _whisper_directly(self, user: str, text: str) -> None:
-        """For somebody who is not in the channel; an account that takes no direct messages cannot be told."""
+        """For somebody who is not in a channel; an account that takes no direct messages cannot be told."""
         try:
             channel = await self.dm_channel(user)
         except Fault as fault:

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.postgres import Server, a_server
 from tests.story import Story
 
 
 @pytest.fixture
-async def story(tmp_path: Path) -> AsyncIterator[Story]:
-    """The sandbox and the program, ready for alice."""
-    story = Story(tmp_path / "data")
+async def story(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Story]:
+    """The sandbox and the program, ready for alice; on SQLite unless a test asks for `postgresql`."""
+    on_postgresql = getattr(request, "param", "sqlite") == "postgresql"
+    url = request.getfixturevalue("postgres").empty_database() if on_postgresql else ""
+    story = Story(tmp_path / "data", TINYAPPROVER_DATABASE_URL=url)
     await story.open()
     try:
         yield story
     finally:
         await story.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, started for the first test that needs one."""
+    with a_server() as server:
+        yield server
+
+
+on_both = pytest.mark.parametrize("story", ["sqlite", "postgresql"], indirect=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

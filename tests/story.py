@@ -225,6 +225,13 @@ class Story:
         events = await self.running.ledger.events(request)
         return [str(event.detail["rule"]) for event in events if event.what.endswith(".refused")]
 
+    async def until_refused(self, rule: str) -> None:
+        """Wait until the audit trail holds a refusal by a rule."""
+        deadline = time.monotonic() + PATIENCE
+        while rule not in await self.refusals():
+            assert time.monotonic() < deadline, f"never refused by {rule}"
+            await asyncio.sleep(0.02)
+
     def home(self, who: str) -> Json:
         """Somebody's App Home as it stands."""
         return dict(self.state["slack"]["homes"][who])

@@ -59,6 +59,7 @@ MOVES: dict[tuple[State, Event], State] = {
 }
 
 OPEN = frozenset({State.RECEIVED, State.PENDING})
+COVERING = frozenset({State.APPROVED, State.ACTIVE})  # with a grant: the access is there by right
 FINAL = frozenset(State) - {state for state, _ in MOVES}
 
 

@@ -2,16 +2,20 @@
 
 A request moves only by compare-and-swap (`UPDATE ... WHERE number = ? AND state = ?`): one row changed means this
 caller won. The change, the jobs that follow from it and its audit event are committed together. SQLite runs on one
-writer thread (WAL, synchronous=FULL), so nothing here blocks the event loop.
+writer thread (WAL, synchronous=FULL), PostgreSQL on a few, so nothing here blocks the event loop.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from bot.core.request import Draft, Entitlement, Request
+from bot.core.traffic import Traffic
 from bot.ledger.database import Audit, Due
 from bot.ledger.decisions import Decisions
 from bot.ledger.erasing import Erasing, Erasure
@@ -19,11 +23,62 @@ from bot.ledger.grants import Grants, written
 from bot.ledger.links import Links
 from bot.ledger.places import Paged, Places, Shown
 from bot.ledger.queue import Figures, Job, Queue
+from bot.ledger.targets import Targets
 from bot.ledger.trail import Trail
 
+FIRST = "card"
 
-class Ledger(Decisions, Grants, Places, Links, Queue, Trail, Erasing):
+
+class _Undone(Exception):
+    """A rehearsal is over."""
+
+
+class Ledger(Decisions, Grants, Targets, Places, Links, Queue, Trail, Erasing):
     """The story's memory, in one piece."""
+
+    _first_to: Callable[[Job], None] | None = None
+    _lease = 0.0
+
+    def hand_first_cards_to(self, take: Callable[[Job], None], *, lease: float) -> None:
+        """From now on a new request's card is claimed as it is stored and given to `take`: somebody waits for it."""
+        self._first_to, self._lease = take, lease
+
+    async def receive(
+        self,
+        draft: Draft,
+        entitlement: Entitlement,
+        *,
+        deadline: datetime,
+        jobs: Sequence[Due],
+        admit: Callable[[Traffic], None] | None = None,
+    ) -> str:
+        """Store a submission with its jobs; the id it got, or the id it has already if its key was seen before.
+
+        `admit` raises `Refused` if what this person has asked for so far stands against one more.
+        """
+        request, first = await self._change(lambda c: self._receive(c, draft, entitlement, deadline, jobs, admit))
+        if first is not None and self._first_to is not None:
+            self._first_to(first)
+        return request
+
+    def _receive(
+        self,
+        c: Connection,
+        draft: Draft,
+        entitlement: Entitlement,
+        deadline: datetime,
+        jobs: Sequence[Due],
+        admit: Callable[[Traffic], None] | None,
+    ) -> tuple[str, Job | None]:
+        if (known := self._known(c, draft.key)) is not None:
+            return known, None
+        if admit is not None:
+            admit(self._traffic(c, draft))
+        request = self._store(c, draft, entitlement, deadline, jobs)
+        if self._first_to is None or all(due.kind != FIRST for due in jobs):
+            return request.id, None
+        first = self._claim_at_once(c, request.id, FIRST, lease=self._lease)
+        return request.id, replace(first, reading=(request, None))
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:
         """A request, and our message of a kind about it as it stands, in one reading."""
@@ -33,10 +88,10 @@ class Ledger(Decisions, Grants, Places, Links, Queue, Trail, Erasing):
         return self._load(c, request), self._shown(c, request, kind)
 
     def _with_reading(self, c: Connection, job: Job) -> Job:
-        if job.kind != "card":
+        if job.kind != FIRST:
             return job
         try:
-            return replace(job, reading=self._to_show(c, job.subject, "card"))
+            return replace(job, reading=self._to_show(c, job.subject, FIRST))
         except (KeyError, ValueError):  # of no request: whoever runs it will say so
             return job
 
@@ -44,12 +99,12 @@ class Ledger(Decisions, Grants, Places, Links, Queue, Trail, Erasing):
         """Store, read and claim a request that is undone again, so that nobody waits for what the first time takes."""
 
         def work(c: Connection) -> None:
-            undone = c.begin_nested()
-            request = self._receive(c, draft, entitlement, self._now(), [Due("card")])
-            self._to_show(c, request, "card")
-            undone.rollback()
+            request, _ = self._receive(c, draft, entitlement, self._now(), [Due(FIRST)], None)
+            self._to_show(c, request, FIRST)
+            raise _Undone
 
-        await self._run(work)
+        with suppress(_Undone):
+            await self._run(work)
         await self.claim(("nobody",), most=1, lease=0.0)
 
 

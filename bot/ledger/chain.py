@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import BigInteger, Connection, Row, bindparam, insert, select
 
 from bot.audit import GENESIS, SPOILED, TEXTS, Audit, AuditEvent, AuditText, canonical, event_hash, salted_digest
 from bot.ledger import tables as t
@@ -21,14 +21,31 @@ SALT_BYTES = 16
 _HEAD = select(t.events.c.seq, t.events.c.hash).order_by(t.events.c.seq.desc()).limit(1)
 _EVENT = insert(t.events)
 _TEXT = insert(t.texts)
-_AFTER = select(t.events).where(t.events.c.seq > bindparam("after")).order_by(t.events.c.seq).limit(PAGE)
+_AFTER = (
+    select(t.events).where(t.events.c.seq > bindparam("after", type_=BigInteger)).order_by(t.events.c.seq).limit(PAGE)
+)
 
 
-def append(c: Connection, request: str, audit: Audit, *, at: datetime) -> None:
-    """Put an event behind the last one, and its texts beside it."""
+def append(c: Connection, told: Sequence[tuple[str, Audit]], *, at: datetime) -> None:
+    """Put events (each with its request, or "") behind the last one, and their texts beside them."""
+    if not told:
+        return
     head = c.execute(_HEAD).one_or_none()
-    seq, prev = (head.seq + 1, head.hash) if head else (1, GENESIS)
-    texts = [_text(seq, name, text, audit) for name, text in audit.texts.items() if text]
+    last, prev = (head.seq, head.hash) if head else (0, GENESIS)
+    rows, texts = [], []
+    for seq, (request, audit) in enumerate(told, start=last + 1):
+        beside = [_text(seq, name, text, audit) for name, text in audit.texts.items() if text]
+        rows.append(_row(seq, at, request, audit, prev, beside))
+        prev = rows[-1]["hash"]
+        texts += beside
+    c.execute(_EVENT, rows)
+    if texts:
+        c.execute(_TEXT, texts)
+
+
+def _row(
+    seq: int, at: datetime, request: str, audit: Audit, prev: str, texts: Sequence[Mapping[str, str]]
+) -> dict[str, Any]:
     detail = dict(audit.detail)
     if texts:
         detail[TEXTS] = {one["name"]: salted_digest(one["salt"], one["person"], one["text"]) for one in texts}
@@ -41,9 +58,7 @@ def append(c: Connection, request: str, audit: Audit, *, at: datetime) -> None:
         "detail": detail,
         "prev": prev,
     }
-    c.execute(_EVENT, {**body, "detail": canonical(detail), "hash": event_hash(body)})
-    if texts:
-        c.execute(_TEXT, texts)
+    return {**body, "detail": canonical(detail), "hash": event_hash(body)}
 
 
 def _text(seq: int, name: str, text: str, audit: Audit) -> dict[str, Any]:
@@ -63,6 +78,16 @@ def _detail(text: Any) -> dict[str, Any]:
     except (ValueError, TypeError, RecursionError):
         as_written = False
     return detail if as_written else {SPOILED: repr(text)}
+
+
+def read(c: Connection, request: str | None = None, what: str | None = None) -> list[AuditEvent]:
+    """The trail, oldest first; of one request, or of one kind."""
+    query = select(t.events).order_by(t.events.c.seq)
+    if request is not None:
+        query = query.where(t.events.c.request_id == request)
+    if what is not None:
+        query = query.where(t.events.c.what == what)
+    return [read_event(row) for row in c.execute(query)]
 
 
 def pages(c: Connection) -> Iterator[list[AuditEvent]]:

@@ -1,14 +1,21 @@
-"""One database, one transaction at a time, on a thread of its own; jobs and audit events go along in it."""
+"""Transactions on threads of their own: one on SQLite, a few on PostgreSQL. Jobs and audit events go along in them.
+
+On PostgreSQL several transactions run at once, here and in other replicas. A piece of work that lost a race (somebody
+stored the same thing meanwhile, or both waited for each other) is done again from its beginning, where it finds what
+the winner left; so every piece may be done twice and tells nobody anything before its commit.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from secrets import token_hex
 from typing import Any, Self, TypeVar
 
@@ -17,24 +24,29 @@ from sqlalchemy import (
     Connection,
     Engine,
     bindparam,
-    create_engine,
     delete,
-    event,
     insert,
     select,
     text,
 )
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from bot.audit import Audit as Audit
-from bot.errors import SettingsError
+from bot.errors import Fault, SettingsError
 from bot.ledger import tables as t
 from bot.ledger.chain import append
+from bot.ledger.engine import AT_ONCE, file_of, is_shared, new_bell, open_engine
+from bot.ledger.kinds import kind_of
+from bot.ledger.locks import RoleLock
+from bot.ledger.migrations import prepare
+from bot.ledger.wake import Bell, heard
 
 T = TypeVar("T")
 TOGETHER = 64
-EXECUTOR_KINDS = frozenset({"grant", "revoke"})
+TRIES, FIRST_WAIT = 6, 0.05
+WORTH_A_RING = 15.0  # seconds: who sleeps looks by itself before a job that is due later
+FOLLOWING = "tinyapprover"
+PASSING = frozenset({"40P01", "40001", "57P01", "57P02", "57P03", None})  # deadlocks; a server that goes or comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,40 +60,33 @@ class Due:
 
 
 # Statements are built once: building them per call costs more than running them.
+_HOLD_THE_HEAD = text("SELECT pg_advisory_xact_lock(8241953)")  # any number, the same in every replica
 _WANT = text(
-    "INSERT INTO jobs (subject, kind, role, due, wanted, attempts, leased_until, payload, trouble) "
-    "VALUES (:subject, :kind, :role, :due, 1, 0, 0.0, :payload, '') "
+    "INSERT INTO jobs (subject, kind, role, lane, due, wanted, attempts, claim, leased_until, payload, trouble) "
+    "VALUES (:subject, :kind, :role, :lane, :due, 1, 0, 0, 0.0, :payload, '') "
     "ON CONFLICT (subject, kind) "
     "DO UPDATE SET due = excluded.due, wanted = jobs.wanted + 1, payload = excluded.payload"
 ).bindparams(bindparam("payload", type_=JSON))
 
 
-def open_engine(url: str) -> Engine:
-    """An engine for `sqlite:///path` or `postgresql://...`: lasting commits, and errors that tell no values."""
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=4, hide_parameters=True)
-    engine = create_engine(url, poolclass=StaticPool, hide_parameters=True, connect_args={"check_same_thread": False})
-    event.listen(engine, "connect", _lasting_sqlite)
-    event.listen(engine, "begin", _begin_immediate)
-    return engine
-
-
-def _lasting_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Piece:
-    """Work that waits for the ledger's thread, and where its result is told."""
+    """Work that waits for the ledger, where its result is told, and how often it was done in vain.
+
+    It may be undone and done again.
+    """
 
     work: Callable[[Connection], Any]
     done: asyncio.Future[Any]
+    lost: int = 0
+
+
+@dataclass(slots=True)
+class _Following:
+    """What follows at the end of a transaction: events for the trail, and the roles that have something to do."""
+
+    events: list[tuple[str, Audit]] = field(default_factory=list)
+    roles: set[str] = field(default_factory=set)
 
 
 class Database:
@@ -91,52 +96,101 @@ class Database:
     follow every decision, whatever it comes to.
     """
 
-    def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
+    def __init__(self, engine: Engine, now: Callable[[], datetime], bell: Bell) -> None:
         self._engine = engine
         self._now = now
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._bell = bell
+        self._shared = is_shared(engine)
+        self._threads = ThreadPoolExecutor(AT_ONCE if self._shared else 1, thread_name_prefix="ledger")
         self._waiting: deque[_Piece] = deque()
+        self._taking = threading.Lock()
+        self._locks: list[RoleLock] = []
         self.on_commit: Callable[[], None] = lambda: None
         self.after_decision: Sequence[Due] = ()
 
     @classmethod
-    async def open(cls, url: str, *, kind: str, now: Callable[[], datetime]) -> Self:
-        """Create what is missing and stamp the database `sandbox` or `production`; the other kind is refused."""
+    async def open(cls, url: str, *, kind: str, now: Callable[[], datetime], roles: Sequence[str] = ()) -> Self:
+        """Create what is missing and stamp the database `sandbox` or `production`; the other kind is refused.
+
+        `roles` are those whose jobs this process will do. On SQLite no other process may have one of them.
+        """
         async with AsyncExitStack() as undo:
             try:
-                ledger = cls(open_engine(url), now)
+                ledger = cls(open_engine(url), now, new_bell(url))
                 undo.push_async_callback(ledger.close)
+                ledger._take(roles, file_of(url))
                 await ledger._run(lambda connection: _set_up(connection, kind))
-            except (SQLAlchemyError, ImportError, ValueError) as problem:
+            except (SQLAlchemyError, Fault, ImportError, ValueError) as problem:
                 why = str(getattr(problem, "orig", None) or problem).partition("\n")[0]
                 raise SettingsError(f"TINYAPPROVER_DATABASE_URL: this database cannot be used ({why})") from None
             undo.pop_all()
             return ledger
 
+    def _take(self, roles: Sequence[str], file: Path | None) -> None:
+        if file is not None:
+            for role in roles:
+                self._locks.append(RoleLock.take(file, role))
+
     async def close(self) -> None:
-        await asyncio.to_thread(self._thread.shutdown, wait=True)
+        await asyncio.to_thread(self._threads.shutdown, wait=True)
         self._engine.dispose()
+        for lock in self._locks:
+            lock.release()
+
+    def heard(self, roles: Sequence[str], wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+        """Meanwhile `wake` is called when another process has committed something to do for one of these roles."""
+        return heard(self._bell, roles, wake)
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
         """One piece of work, whole or not at all. What waits meanwhile is committed together with it, once."""
         piece = _Piece(work, asyncio.get_running_loop().create_future())
-        self._waiting.append(piece)
-        self._thread.submit(self._commit_waiting)
+        self._submit(piece)
         result: T = await piece.done
         return result
 
+    def _submit(self, piece: _Piece) -> None:
+        self._waiting.append(piece)
+        self._threads.submit(self._commit_waiting)
+
     def _commit_waiting(self) -> None:
-        """On the ledger's thread: everything that waits, in one transaction. Nobody is told before it is committed."""
-        pieces = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
+        """On a thread of the ledger: what waits, in one transaction. Nobody is told before it is committed."""
+        with self._taking:
+            pieces = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
         if not pieces:
             return
+        results = self._commit(pieces)
+        loop = pieces[0].done.get_loop()
+        loop.call_soon_threadsafe(self._tell, pieces, results)
+
+    def _commit(self, pieces: Sequence[_Piece]) -> Sequence[Any]:
+        """What came of each, result or error. If one fails, each is done again by itself, and undoes no other."""
+        following, committing = _Following(), False
         try:
             with self._engine.begin() as connection:
-                results = [_attempt(connection, piece.work, alone=len(pieces) == 1) for piece in pieces]
+                connection.info[FOLLOWING] = following
+                results = [piece.work(connection) for piece in pieces]
+                self._chain(connection, following.events)
+                self._bell.ring_in(connection, following.roles)
+                committing = True
         except Exception as problem:  # noqa: BLE001 - told to whoever waits for it
-            results = [problem] * len(pieces)
-        loop = pieces[0].done.get_loop()
-        loop.call_soon_threadsafe(_tell, pieces, results)
+            if committing:
+                return [Fault("database", _first_line(problem), unknown=True)] * len(pieces)
+            return [problem] if len(pieces) == 1 else [self._commit([piece])[0] for piece in pieces]
+        self._bell.ring(following.roles)
+        return results
+
+    def _tell(self, pieces: Sequence[_Piece], results: Sequence[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        for piece, result in zip(pieces, results, strict=True):
+            if piece.done.done():
+                continue
+            if piece.lost < TRIES and _is_worth_another_try(result):
+                piece.lost += 1
+                loop.call_later(FIRST_WAIT * (2**piece.lost - 2), self._submit, piece)
+            elif isinstance(result, BaseException):
+                piece.done.set_exception(_told(result))
+            else:
+                piece.done.set_result(result)
 
     async def _change(self, work: Callable[[Connection], T]) -> T:
         result = await self._run(work)
@@ -144,7 +198,14 @@ class Database:
         return result
 
     def _append(self, c: Connection, request: str, audit: Audit) -> None:
-        append(c, request, audit, at=self._now())
+        """Tell the trail, at the end of this transaction."""
+        _following(c).events.append((request, audit))
+
+    def _chain(self, c: Connection, told: Sequence[tuple[str, Audit]]) -> None:
+        """Append to the trail, last of all: from here to the commit nobody else can, or there would be two heads."""
+        if told and self._shared:
+            c.execute(_HOLD_THE_HEAD)
+        append(c, told, at=self._now())
 
     async def schedule(self, subject: str, jobs: Sequence[Due]) -> None:
         """Want jobs without changing anything else."""
@@ -156,44 +217,64 @@ class Database:
         await self._run(lambda c: c.execute(delete(t.jobs).where(theirs)))
 
     def _schedule(self, c: Connection, subject: str, jobs: Sequence[Due]) -> None:
-        rows = [_job_row(subject, due, now=self._now()) for due in jobs]
-        if rows:
-            c.execute(_WANT, rows)
+        """In one order everywhere, so that two transactions never wait for each other's jobs."""
+        now = self._now()
+        rows = sorted((_job_row(subject, due, now=now) for due in jobs), key=lambda row: (row["subject"], row["kind"]))
+        if not rows:
+            return
+        c.execute(_WANT, rows)
+        soon = now.timestamp() + WORTH_A_RING
+        _following(c).roles.update(row["role"] for row in rows if row["due"] < soon)
 
 
-def _attempt(connection: Connection, work: Callable[[Connection], Any], *, alone: bool) -> Any:
-    """The result of a piece of work, or its error, which undoes that piece and no other."""
-    if alone:
-        return work(connection)
-    try:
-        with connection.begin_nested():
-            return work(connection)
-    except Exception as problem:  # noqa: BLE001 - told to whoever waits for it
-        return problem
+def ring_for(c: Connection, kinds: Iterable[str]) -> None:
+    """Jobs of these kinds are due now: whoever does them is told after the commit."""
+    _following(c).roles.update(kind_of(kind).role for kind in kinds)
 
 
-def _tell(pieces: Sequence[_Piece], results: Sequence[Any]) -> None:
-    for piece, result in zip(pieces, results, strict=True):
-        if piece.done.done():
-            continue
-        if isinstance(result, BaseException):
-            piece.done.set_exception(result)
-        else:
-            piece.done.set_result(result)
+def _following(c: Connection) -> _Following:
+    following: _Following = c.info[FOLLOWING]
+    return following
+
+
+def _is_worth_another_try(result: Any) -> bool:
+    """It lost a race, or the connection before it was committed: done again, it finds what is there now."""
+    if isinstance(result, IntegrityError):
+        return True
+    return isinstance(result, DBAPIError) and (result.connection_invalidated or _sqlstate(result) in PASSING)
+
+
+def _sqlstate(problem: DBAPIError) -> str | None:
+    """PostgreSQL's code of an error, in which None is no answer at all; SQLite has no codes."""
+    code: str | None = getattr(problem.orig, "sqlstate", "")
+    return code
+
+
+def _told(problem: BaseException) -> BaseException:
+    """A database that cannot be reached, or has no room, is a fault like any vendor's: tried again later."""
+    return Fault("database", _first_line(problem)) if isinstance(problem, OperationalError) else problem
+
+
+def _first_line(problem: BaseException) -> str:
+    return str(getattr(problem, "orig", None) or problem).partition("\n")[0]
 
 
 def _job_row(subject: str, due: Due, *, now: datetime) -> dict[str, Any]:
+    kind = kind_of(due.kind)
     return {
         "subject": due.subject or subject,
         "kind": due.kind,
-        "role": "executor" if due.kind in EXECUTOR_KINDS else "front",
+        "role": kind.role,
+        "lane": kind.lane,
         "due": (due.at or now).timestamp(),
         "payload": dict(due.payload),
     }
 
 
 def _set_up(c: Connection, kind: str) -> None:
-    t.metadata.create_all(c)
+    if c.dialect.name == "postgresql":
+        c.execute(_HOLD_THE_HEAD)  # two replicas that start at once on an empty database
+    prepare(c)
     stamped = c.execute(select(t.stamp.c.value).where(t.stamp.c.name == "kind")).scalar()
     if stamped is None:
         c.execute(insert(t.stamp), [{"name": "kind", "value": kind}, {"name": "id", "value": token_hex(8)}])

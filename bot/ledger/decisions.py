@@ -58,6 +58,7 @@ class Decisions(Requests):
         closed_jobs: Sequence[Due],
         jobs: Sequence[Due],
     ) -> Tally | None:
+        self._hold(c, decision.request_id)  # or two approvers at once would each count one answer
         request = self._load(c, decision.request_id)
         if not _may_still_be_decided(request, decision) or not self._record_decision(c, request, decision):
             return None
@@ -137,13 +138,23 @@ class Decisions(Requests):
         return await self._change(work)
 
     async def ask(
-        self, request: str, asked_by: str, text: str, *, audit: Audit, jobs: Callable[[int], Sequence[Due]]
+        self,
+        request: str,
+        asked_by: str,
+        text: str,
+        *,
+        receipt: str,
+        audit: Audit,
+        jobs: Callable[[int], Sequence[Due]],
     ) -> int:
-        """Store a responder's question; its id, which the jobs that follow are told."""
+        """Store a responder's question, once for each receipt; its id, which the jobs that follow are told."""
+        row = {"request_id": request, "asked_by": asked_by, "text": text, "receipt": receipt}
 
         def work(c: Connection) -> int:
-            row = {"request_id": request, "asked_by": asked_by, "text": text, "asked_at": self._now()}
-            key = c.execute(insert(t.questions), row).inserted_primary_key
+            known = c.execute(select(t.questions.c.id).where(t.questions.c.receipt == receipt)).scalar()
+            if known is not None:
+                return int(known)
+            key = c.execute(insert(t.questions), {**row, "asked_at": self._now()}).inserted_primary_key
             number = int(key[0]) if key else 0
             self._append(c, request, audit)
             self._schedule(c, request, jobs(number))

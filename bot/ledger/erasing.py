@@ -48,7 +48,7 @@ class Erasing(Database):
     async def erase(self, person: str, *, by: str, why: str) -> Erasure:
         """Erase it in one transaction with the event that says so, then have the file forget it too."""
         erasure = await self._run(lambda c: self._erase(c, person, Audit(by, ERASED, texts={"why": why})))
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._forget_freed_pages)
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._forget_freed_pages)
         return erasure
 
     def _erase(self, c: Connection, person: str, audit: Audit) -> Erasure:

@@ -8,17 +8,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
+    Select,
     bindparam,
     delete,
+    exists,
     insert,
+    or_,
     select,
-    true,
     update,
 )
 
-from bot.core.lifecycle import Event, State
+from bot.core.lifecycle import COVERING, Event, State
 from bot.core.request import (
     Grant,
     Plan,
@@ -26,9 +27,26 @@ from bot.core.request import (
 )
 from bot.ledger import tables as t
 from bot.ledger.database import Audit, Due
-from bot.ledger.requests import Requests, grant_of, number_of
+from bot.ledger.requests import ID, Requests, grant_of, number_of
 
 _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
+_COVERS = exists().where(t.grants.c.request_id == ID, or_(*(t.requests.c.state == one.value for one in COVERING)))
+
+
+def _others(target: str, besides: str) -> Select[Any]:
+    """Requests that hold a target and have not taken it back, whoever ends last first."""
+    return (
+        select(t.grants.c.request_id)
+        .where(t.grants.c.target == target, t.grants.c.request_id != besides, t.grants.c.revoked_at.is_(None))
+        .order_by(t.grants.c.ends_at.is_(None).desc(), t.grants.c.ends_at.desc())
+        .limit(1)
+    )
+
+
+def _live(target: str, besides: str, now: datetime) -> Select[Any]:
+    """Those of them that are granted, or being granted, and are not due to be taken back."""
+    lasts = t.grants.c.ends_at.is_(None) | (t.grants.c.ends_at > now)
+    return _others(target, besides).where(lasts, _COVERS)
 
 
 def written(plan: Plan) -> dict[str, Any]:
@@ -39,8 +57,11 @@ def written(plan: Plan) -> dict[str, Any]:
 class Grants(Requests):
     """Access as given, and as taken back."""
 
-    async def start_grant(self, plan: Plan, minutes: int, *, actor: str) -> Grant:
-        """Record that an action begins, before anything is written outside; a second start finds the first."""
+    async def start_grant(self, plan: Plan, minutes: int, *, actor: str, writes: bool = True) -> Grant:
+        """Record that an action begins, before anything is written outside; a second start finds the first.
+
+        `writes` is false when somebody else's grant covers it already.
+        """
 
         def work(c: Connection) -> Grant:
             row = c.execute(_GRANT, {"r": plan.request_id}).one_or_none()
@@ -59,7 +80,7 @@ class Grants(Requests):
                     Audit(actor, "grant.started", {"digest": plan.digest, "held_before": plan.already}),
                 )
                 row = c.execute(_GRANT, {"r": plan.request_id}).one()
-            if not row.held_before:
+            if writes and not row.held_before:
                 self._append(c, plan.request_id, Audit(actor, "grant.writing", written(plan)))
             return grant_of(row)
 
@@ -124,21 +145,31 @@ class Grants(Requests):
         await self._change(work)
 
     async def other_grant(self, target: str, *, besides: str) -> str | None:
-        """Another request that added the same access and has not taken it back, though that may be due."""
-        return await self._other_grant(target, besides, true())
-
-    async def other_live_grant(self, target: str, *, besides: str) -> str | None:
-        """Another request that added the same access and is not due to take it back yet."""
-        lasts = t.grants.c.ends_at.is_(None) | (t.grants.c.ends_at > self._now())
-        return await self._other_grant(target, besides, lasts)
-
-    async def _other_grant(self, target: str, besides: str, condition: ColumnElement[bool]) -> str | None:
-        query = (
-            select(t.grants.c.request_id)
-            .where(t.grants.c.target == target, t.grants.c.request_id != besides)
-            .where(t.grants.c.held_before.is_(False), t.grants.c.revoked_at.is_(None), condition)
-        )
+        """Another request that has to take the same access back and has not done so, though that may be due."""
+        query = _others(target, besides).where(t.grants.c.held_before.is_(False))
         return await self._run(lambda c: c.execute(query).scalar())
+
+    async def covered_by(self, target: str, *, besides: str) -> str | None:
+        """Another request by which the same access lasts: the one that ends last."""
+        return await self._run(lambda c: c.execute(_live(target, besides, self._now())).scalar())
+
+    async def hand_over(self, request: str, *, actor: str) -> str | None:
+        """Whoever holds the same access for longest takes over; None when nobody does, and it has to be removed.
+
+        If this request had to take the access back, the other has to from now on, whatever it found at its start.
+        """
+
+        def work(c: Connection) -> str | None:
+            grant = c.execute(_GRANT, {"r": request}).one()
+            heir = c.execute(_live(grant.target, request, self._now())).scalar()
+            duty = (t.grants.c.request_id == heir) & t.grants.c.held_before.is_(True)
+            if heir is None or grant.held_before:
+                return heir
+            if c.execute(update(t.grants).where(duty).values(held_before=False)).rowcount == 1:
+                self._append(c, heir, Audit(actor, "grant.inherited", {"from": request}))
+            return str(heir)
+
+        return await self._run(work)
 
     async def end_now(self, request: str, *, audit: Audit, jobs: Sequence[Due]) -> None:
         """An active grant ends earlier than planned: it covers nothing from now on."""

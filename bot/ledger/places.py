@@ -16,7 +16,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 
 from bot.ledger import tables as t
 from bot.ledger.database import Audit, Database, Due
@@ -123,11 +122,9 @@ class Places(Database):
                 "digest": digest,
                 "shown_at": self._now(),
             }
-            try:
-                with c.begin_nested():
-                    c.execute(insert(t.incidents), row)
-            except IntegrityError:
+            if c.execute(_INCIDENT, {"r": request}).one_or_none() is not None:
                 return
+            c.execute(insert(t.incidents), row)
             opened = {"incident": incident.id, "digest": digest, "evidence": evidence}
             self._append(c, request, Audit("tinyapprover", "page.opened", opened))
             self._schedule(c, request, jobs)

@@ -33,7 +33,8 @@ from bot.core.request import (
     Request,
 )
 from bot.ledger import tables as t
-from bot.ledger.database import Audit, Database, Due
+from bot.ledger.database import Audit, Due
+from bot.ledger.traffic import Asked
 
 
 def request_id(number: int) -> str:
@@ -46,14 +47,14 @@ def number_of(request: str) -> int:
     return int(request.removeprefix("TA-"))
 
 
-_ID = literal("TA-").concat(cast(t.requests.c.number, String))
+ID = literal("TA-").concat(cast(t.requests.c.number, String))
 _ROWS = select(  # with a row comes what else there is about it, so that only that is read
     t.requests,
-    exists().where(t.grants.c.request_id == _ID).label("granted"),
-    exists().where(t.incidents.c.request_id == _ID).label("paged"),
-    exists().where(t.decisions.c.request_id == _ID).label("decided"),
-    exists().where(t.questions.c.request_id == _ID).label("questioned"),
-    exists().where(t.jobs.c.subject == _ID, t.jobs.c.trouble != "").label("troubled"),
+    exists().where(t.grants.c.request_id == ID).label("granted"),
+    exists().where(t.incidents.c.request_id == ID).label("paged"),
+    exists().where(t.decisions.c.request_id == ID).label("decided"),
+    exists().where(t.questions.c.request_id == ID).label("questioned"),
+    exists().where(t.jobs.c.subject == ID, t.jobs.c.trouble != "").label("troubled"),
 )
 _REQUEST = _ROWS.where(t.requests.c.number == bindparam("n"))
 _DECISIONS = select(t.decisions).where(t.decisions.c.request_id == bindparam("r")).order_by(t.decisions.c.at)
@@ -64,26 +65,26 @@ _TROUBLE = select(t.jobs.c.kind, t.jobs.c.trouble).where(t.jobs.c.subject == bin
 
 _KNOWN = select(t.requests.c.number).where(t.requests.c.key == bindparam("k"))
 _STORE = insert(t.requests)
+_HOLD = select(t.requests.c.number).where(t.requests.c.number == bindparam("n")).with_for_update()
 _CHANGE = update(t.requests).where(t.requests.c.number == bindparam("n"))
 _MOVE = _CHANGE.where(t.requests.c.state == bindparam("was"))
 
 
-class Requests(Database):
+class Requests(Asked):
     """The rows behind the story."""
 
-    async def receive(self, draft: Draft, entitlement: Entitlement, *, deadline: datetime, jobs: Sequence[Due]) -> str:
-        """Store a submission with its jobs; the id it got, or the id it has already if its key was seen before."""
-        return await self._change(lambda c: self._receive(c, draft, entitlement, deadline, jobs))
+    def _known(self, c: Connection, key: str) -> str | None:
+        """The request that a submission has become already."""
+        seen = c.execute(_KNOWN, {"k": key}).scalar()
+        return request_id(seen) if seen is not None else None
 
-    def _receive(
+    def _store(
         self, c: Connection, draft: Draft, entitlement: Entitlement, deadline: datetime, jobs: Sequence[Due]
-    ) -> str:
-        seen = c.execute(_KNOWN, {"k": draft.key}).scalar()
-        if seen is not None:
-            return request_id(seen)
-        result = c.execute(_STORE, _row_of(draft, entitlement, now=self._now(), deadline=deadline))
-        number = result.inserted_primary_key
-        request = request_id(number[0] if number else 0)
+    ) -> Request:
+        """A new request, as `_load` would read it now."""
+        now = self._now()
+        key = c.execute(_STORE, _row_of(draft, entitlement, now=now, deadline=deadline)).inserted_primary_key
+        request = request_id(key[0] if key else 0)
         detail = {
             "entitlement": draft.entitlement,
             "for": draft.beneficiary.id,
@@ -93,7 +94,7 @@ class Requests(Database):
         texts = {"justification": draft.justification, "ticket": draft.ticket}
         self._append(c, request, Audit(draft.requester.id, "request.received", detail, texts))
         self._schedule(c, request, [Due("expire", at=deadline), *jobs])
-        return request
+        return _received(request, draft, entitlement, now=now, deadline=deadline)
 
     async def request(self, request: str) -> Request:
         """Everything recorded of a request; `KeyError` for an unknown id."""
@@ -193,6 +194,7 @@ class Requests(Database):
         values: Mapping[str, Any],
         jobs: Sequence[Due],
     ) -> bool:
+        self._hold(c, request)
         for state in [state for state, listed in MOVES if listed is happened]:
             after = move(state, happened)
             changes = {"n": number_of(request), "was": state.value, "state": after.value, **values}
@@ -202,6 +204,11 @@ class Requests(Database):
                 self._schedule(c, request, jobs)
                 return True
         return False
+
+    def _hold(self, c: Connection, request: str) -> None:
+        """Until the end of this transaction nobody else changes this request. On SQLite nobody can in any case."""
+        if self._shared:
+            c.execute(_HOLD, {"n": number_of(request)})
 
     async def record(
         self, request: str, *, audit: Audit, values: Mapping[str, Any] | None = None, jobs: Sequence[Due] = ()
@@ -244,6 +251,23 @@ def _row_of(draft: Draft, entitlement: Entitlement, *, now: datetime, deadline: 
         "created_at": now,
         "deadline": deadline,
     }
+
+
+def _received(request: str, draft: Draft, entitlement: Entitlement, *, now: datetime, deadline: datetime) -> Request:
+    return Request(
+        id=request,
+        state=State.RECEIVED,
+        entitlement=entitlement,
+        requester=draft.requester,
+        beneficiary=draft.beneficiary,
+        minutes=draft.minutes,
+        justification=draft.justification,
+        ticket=draft.ticket,
+        can_wait=draft.can_wait,
+        origin=draft.origin,
+        created_at=now,
+        deadline=deadline,
+    )
 
 
 def _decision(row: Row[Any]) -> Decision:

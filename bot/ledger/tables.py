@@ -128,6 +128,7 @@ questions = Table(
     Column("asked_by", String, nullable=False),
     Column("text", Text, nullable=False),
     Column("asked_at", Instant, nullable=False),
+    Column("receipt", String, nullable=False, unique=True),
     Column("answer", Text, nullable=False, default=""),
 )
 
@@ -143,6 +144,13 @@ grants = Table(
     Column("ends_at", Instant),
     Column("revoked_at", Instant),
     Column("overdue", Boolean, nullable=False, default=False),
+)
+
+targets = Table(
+    "targets",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("job", Integer, nullable=False),
 )
 
 messages = Table(
@@ -200,9 +208,11 @@ jobs = Table(
     Column("subject", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("role", String, nullable=False),
+    Column("lane", String, nullable=False),
     Column("due", Float, nullable=False),
     Column("wanted", Integer, nullable=False, default=1),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("claim", Integer, nullable=False, default=0),
     Column("leased_until", Float, nullable=False, default=0.0),
     Column("payload", JSON, nullable=False),
     Column("trouble", Text, nullable=False, default=""),

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select
+from sqlalchemy import BigInteger, Connection, Row, bindparam, func, insert, select
 
 from bot.audit import Anchor, Audit, AuditEvent, AuditText
 from bot.ledger import tables as t
-from bot.ledger.chain import BEFORE_ALL, pages, read_event, read_text
+from bot.ledger.chain import BEFORE_ALL, pages, read, read_text
 from bot.ledger.database import Database
 from bot.verifying import Verified, Verifier
 
@@ -19,7 +19,9 @@ POLICY_IN_FORCE = "policy.in_force"
 
 _HEAD = select(t.events.c.seq, t.events.c.hash, t.events.c.at).order_by(t.events.c.seq.desc()).limit(1)
 _COUNT = select(func.count()).select_from(t.events)
-_BETWEEN = select(t.texts).where(t.texts.c.seq.between(bindparam("first"), bindparam("last")))
+_BETWEEN = select(t.texts).where(
+    t.texts.c.seq.between(bindparam("first", type_=BigInteger), bindparam("last", type_=BigInteger))
+)
 _POLICY = select(t.policies.c.digest).where(t.policies.c.digest == bindparam("d"))
 _LAST_POLICY = (
     select(t.events.c.detail).where(t.events.c.what == POLICY_IN_FORCE).order_by(t.events.c.seq.desc()).limit(1)
@@ -32,12 +34,11 @@ class Trail(Database):
 
     async def events(self, request: str | None = None, *, what: str | None = None) -> list[AuditEvent]:
         """The trail, oldest first; of one request, or of one kind."""
-        query = select(t.events).order_by(t.events.c.seq)
-        if request is not None:
-            query = query.where(t.events.c.request_id == request)
-        if what is not None:
-            query = query.where(t.events.c.what == what)
-        return await self._run(lambda c: [read_event(row) for row in c.execute(query)])
+        return await self._run(lambda c: read(c, request, what))
+
+    async def has_counted(self, request: str, receipt: str) -> bool:
+        """Whether the trail tells already what came of a click or comment: it is written together with that."""
+        return any(event.detail.get("receipt") == receipt for event in await self.events(request))
 
     async def texts(self, first: int, last: int) -> list[AuditText]:
         """The words that still stand beside the events from one number to another."""

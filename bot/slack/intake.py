@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bot.asides import Asides
 from bot.journey import Journey
 from bot.ledger import Due
+from bot.presses import STEPS
 from bot.slack import cards, forms, home
 from bot.slack.asking import Asking
 from bot.slack.beside import Beside
@@ -33,7 +34,12 @@ class Intake:
         self._pressing = Pressing(journey, asides, self._beside)
 
     def register(self, app: AsyncApp) -> None:
-        """Every name that the manifest and the cards use, in one place."""
+        """Every name that the manifest and the cards use, in one place.
+
+        Bolt asks its listeners one after another, so what people wait for most comes first.
+        """
+        app.view(forms.REQUEST)(self._asking.on_request)
+        app.action(cards.APPROVE)(self._pressing.on_approve)
         self._register_asking(app)
         self._register_pressing(app)
         app.event("app_home_opened")(self._on_home)
@@ -48,16 +54,16 @@ class Intake:
         app.options(forms.ACCESS)(asking.on_typed)
         app.action(forms.ACCESS)(asking.on_chosen)
         app.action(forms.FOR)(asking.on_beneficiary)
-        app.view(forms.REQUEST)(asking.on_request)
 
     def _register_pressing(self, app: AsyncApp) -> None:
         pressing = self._pressing
-        app.action(cards.APPROVE)(pressing.on_approve)
         app.action(cards.APPROVE_LESS)(pressing.on_approve)
         app.view(forms.DENY_REASON)(pressing.on_deny)
         app.view(forms.QUESTION)(pressing.on_question)
         app.view(forms.ANSWER)(pressing.on_answer)
-        for action_id, do in pressing.presses().items():
+        for action_id in STEPS:
+            app.action(action_id)(pressing.on_change)
+        for action_id, do in pressing.looks().items():
             app.action(action_id)(pressing.handler(do))
 
     async def _on_home(self, event: Body) -> None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bot.asides import Asides
-from bot.authority import Attempt
+from bot.authority import Attempt, Press
 from bot.core.request import Answer, Person, Place, Request
 from bot.errors import Fault, Refused
 from bot.journey import Journey
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Press:
-    """A press of a button about a request."""
+class Look:
+    """A press of a button that shows something about a request, or opens a form, and changes nothing."""
 
     request: Request
     action_id: str
@@ -40,12 +40,11 @@ class Press:
     ts: str
 
     async def tell(self, journey: Journey, words: str) -> None:
-        """Privately, where they pressed; from App Home and direct messages as a direct message."""
-        channel = self.channel or await journey.chat.dm_channel(self.user)
-        await journey.chat.whisper(channel, self.user, escape(words))
+        """Privately, where they pressed."""
+        await journey.chat.whisper(self.channel, self.user, escape(words))
 
 
-Do = Callable[[Press], Awaitable[None]]
+Do = Callable[[Look], Awaitable[None]]
 
 
 class Pressing:
@@ -56,18 +55,13 @@ class Pressing:
         self._asides = asides
         self._beside = beside
 
-    def presses(self) -> dict[str, Do]:
-        """Buttons whose press needs a look at the request first."""
+    def looks(self) -> dict[str, Do]:
+        """Buttons that show something or open a form."""
         return {
             cards.DENY: self._deny,
             cards.ASK: self._ask,
             cards.SHOW_ADVICE: self._show_advice,
             cards.DETAILS: self._details,
-            cards.NOT_ME: self._not_me,
-            cards.RETRY: self._retry,
-            cards.TAKE: self._take_it,
-            cards.WITHDRAW: self._withdraw,
-            cards.GIVE_BACK: self._give_back,
             cards.REPLY: self._reply,
         }
 
@@ -104,9 +98,11 @@ class Pressing:
             self._beside.run(self._stray(attempt.who, channel, request=found.id if found else ""))
             return
         payload = {**asdict(attempt), "channel": channel, "ts": ts}
-        await journey.ledger.accept(
-            "slack.press", attempt.receipt, request=request, jobs=[Due(f"decide:{attempt.receipt}", payload=payload)]
-        )
+        await self._record(request, Due(f"decide:{attempt.receipt}", payload=payload))
+
+    async def _record(self, request: str, job: Due) -> None:
+        """One commit, before the acknowledgement: from then on a press is carried out, once, whatever happens."""
+        await self._journey.ledger.accept("slack.press", str(job.payload["receipt"]), request=request, jobs=[job])
 
     async def _stray(self, user: str, channel: str, *, request: str) -> None:
         audit = Audit(user, "decision.refused", {"rule": "decision#not-the-card"})
@@ -115,33 +111,43 @@ class Pressing:
 
     # --- the other buttons ------------------------------------------------------------------------------------------
 
+    async def on_change(self, ack: Any, body: Body) -> None:
+        """A press that changes something is recorded, then acknowledged, and carried out from the record."""
+        action = body["actions"][0]
+        request = await self._journey.ledger.find(str(action.get("value") or ""))
+        if request is not None:
+            channel, _ = place_of(body)
+            press = Press(str(action["action_id"]), user_of(body), team_of(body), _receipt(body), channel)
+            await self._record(request.id, Due(f"press:{press.receipt}", payload=asdict(press)))
+        await ack()
+
     def handler(self, do: Do) -> Callable[..., Awaitable[None]]:
-        """A Bolt handler: acknowledge, look the request up, and do it beside the acknowledgement."""
+        """A Bolt handler for what changes nothing: acknowledge, and show it beside that."""
 
         async def pressed(ack: Any, body: Body) -> None:
             await ack()
             value = str(body["actions"][0].get("value") or "")
             request = await self._journey.ledger.find(value.partition(":")[0])
             if request is not None:
-                self._beside.run(self._press(_pressed(body, request, value), do))
+                self._beside.run(self._show(_look(body, request, value), do))
 
         return pressed
 
-    async def _press(self, press: Press, do: Do) -> None:
+    async def _show(self, look: Look, do: Do) -> None:
         """Run what a button means; whatever goes wrong is told to whoever pressed it, and refusals are audited."""
         try:
-            await do(press)
+            await do(look)
         except Refused as refused:
-            await self._audit_press(press, refused)
-            await press.tell(self._journey, refused.sentence)
+            await self._audit_look(look, refused)
+            await look.tell(self._journey, refused.sentence)
         except Exception as problem:  # the outermost edge: somebody waits for an answer
-            about = {"request": press.request.id, "step": press.action_id}
+            about = {"request": look.request.id, "step": look.action_id}
             log.warning("%s", problem, exc_info=not isinstance(problem, Fault), extra=about)
-            await press.tell(self._journey, "That did not work just now. Please try again in a minute.")
+            await look.tell(self._journey, "That did not work just now. Please try again in a minute.")
 
-    async def _audit_press(self, press: Press, refused: Refused) -> None:
-        detail = {"rule": refused.rule, "press": press.action_id}
-        await self._journey.ledger.note_event(Audit(press.user, "press.refused", detail), request=press.request.id)
+    async def _audit_look(self, look: Look, refused: Refused) -> None:
+        detail = {"rule": refused.rule, "press": look.action_id}
+        await self._journey.ledger.note_event(Audit(look.user, "press.refused", detail), request=look.request.id)
 
     async def _audit_form(self, body: Body, view: Body, refused: Refused) -> None:
         found = await self._journey.ledger.find(str(forms.about(view).get("request")))
@@ -149,58 +155,35 @@ class Pressing:
         audit = Audit(user_of(body), "press.refused", detail)
         await self._journey.ledger.note_event(audit, request=found.id if found else "")
 
-    async def _deny(self, press: Press) -> None:
-        form = forms.deny_form(press.request.id, channel=press.channel, ts=press.ts)
-        await self._journey.chat.open_modal(press.trigger, form)
+    async def _deny(self, look: Look) -> None:
+        form = forms.deny_form(look.request.id, channel=look.channel, ts=look.ts)
+        await self._journey.chat.open_modal(look.trigger, form)
 
-    async def _ask(self, press: Press) -> None:
-        form = forms.question_form(press.request.id)
-        view_id = await self._journey.chat.open_modal(press.trigger, form)
+    async def _ask(self, look: Look) -> None:
+        form = forms.question_form(look.request.id)
+        view_id = await self._journey.chat.open_modal(look.trigger, form)
         try:
-            await self._responder(press)
+            await self._responder(look)
         except Refused as refused:
-            await self._audit_press(press, refused)
+            await self._audit_look(look, refused)
             await self._journey.chat.update_modal(view_id, forms.refusal_form(refused.sentence))
 
-    async def _show_advice(self, press: Press) -> None:
-        person = await self._responder(press)
-        await self._asides.look_at_advice(press.request, person)
-        await self._journey.chat.open_modal(press.trigger, forms.advice_view(press.request))
+    async def _show_advice(self, look: Look) -> None:
+        person = await self._responder(look)
+        await self._asides.look_at_advice(look.request, person)
+        await self._journey.chat.open_modal(look.trigger, forms.advice_view(look.request))
 
-    async def _details(self, press: Press) -> None:
-        await self._journey.chat.open_modal(press.trigger, forms.details_view(press.request))
-        seen = {"digest": press.request.evidence.digest if press.request.evidence else ""}
-        await self._journey.ledger.note_event(Audit(press.user, "evidence.shown", seen), request=press.request.id)
+    async def _details(self, look: Look) -> None:
+        await self._journey.chat.open_modal(look.trigger, forms.details_view(look.request))
+        seen = {"digest": look.request.evidence.digest if look.request.evidence else ""}
+        await self._journey.ledger.note_event(Audit(look.user, "evidence.shown", seen), request=look.request.id)
 
-    async def _not_me(self, press: Press) -> None:
-        person = await self._responder(press)
-        await self._asides.pass_on(press.request, person)
-        await press.tell(self._journey, f"{press.request.id} is passed on: the next level is paged.")
-
-    async def _take_it(self, press: Press) -> None:
-        await self._asides.take(press.request, await self._responder(press))
-        await press.tell(self._journey, f"{press.request.id} is yours: it is not paged again. Decide on its card.")
-
-    async def _retry(self, press: Press) -> None:
-        await self._asides.retry(press.request, await self._responder(press))
-
-    async def _withdraw(self, press: Press) -> None:
-        await self._asides.withdraw(press.request, await self._person(press.team, press.user))
-        await self._redraw_home(press.user)
-
-    async def _give_back(self, press: Press) -> None:
-        await self._asides.give_back(press.request, await self._person(press.team, press.user))
-        await self._redraw_home(press.user)
-
-    async def _redraw_home(self, user: str) -> None:
-        await self._journey.ledger.schedule(user, [Due("home")])
-
-    async def _reply(self, press: Press) -> None:
-        number = press.value.partition(":")[2]
-        question = next((one for one in press.request.questions if str(one.id) == number), None)
+    async def _reply(self, look: Look) -> None:
+        number = look.value.partition(":")[2]
+        question = next((one for one in look.request.questions if str(one.id) == number), None)
         if question is not None:
-            form = forms.answer_form(press.request.id, question.id, question.text)
-            await self._journey.chat.open_modal(press.trigger, form)
+            form = forms.answer_form(look.request.id, question.id, question.text)
+            await self._journey.chat.open_modal(look.trigger, form)
 
     # --- the small forms --------------------------------------------------------------------------------------------
 
@@ -234,7 +217,7 @@ class Pressing:
 
     async def _asked(self, request: Request, body: Body, words: str, about: Body) -> None:
         responder = await self._journey.authority.responder(request, team_of(body), user_of(body))
-        await self._asides.ask(request, responder, words)
+        await self._asides.ask(request, responder, words, receipt=str(body["view"]["id"]))
 
     async def _answered(self, request: Request, body: Body, words: str, about: Body) -> None:
         person = await self._person(team_of(body), user_of(body))
@@ -242,8 +225,8 @@ class Pressing:
 
     # --- who pressed ------------------------------------------------------------------------------------------------
 
-    async def _responder(self, press: Press) -> Person:
-        return await self._journey.authority.responder(press.request, press.team, press.user)
+    async def _responder(self, look: Look) -> Person:
+        return await self._journey.authority.responder(look.request, look.team, look.user)
 
     async def _person(self, team: str, user: str) -> Person:
         person = await self._journey.ledger.person_by_slack(team, user)
@@ -252,9 +235,9 @@ class Pressing:
         return person
 
 
-def _pressed(body: Body, request: Request, value: str) -> Press:
+def _look(body: Body, request: Request, value: str) -> Look:
     channel, ts = place_of(body)
-    return Press(
+    return Look(
         request=request,
         action_id=str(body["actions"][0]["action_id"]),
         value=value,
@@ -269,18 +252,21 @@ def _pressed(body: Body, request: Request, value: str) -> Press:
 def _attempt(
     body: Body, answer: Answer, *, digest: str = "", minutes: int | None = None, reason: str = "", receipt: str = ""
 ) -> Attempt:
-    user = user_of(body)
-    pressed = receipt or f"{user}-{body['actions'][0].get('action_ts', '')}"
     return Attempt(
         place=Place.SLACK,
         team=team_of(body),
-        who=user,
+        who=user_of(body),
         answer=answer,
-        receipt=pressed,
+        receipt=receipt or _receipt(body),
         digest=digest,
         minutes=minutes,
         reason=reason,
     )
+
+
+def _receipt(body: Body) -> str:
+    """What names one press: the same however often it is delivered, and another for the next press."""
+    return f"{user_of(body)}-{body['actions'][0].get('action_ts') or body['trigger_id']}"
 
 
 def _clean(words: str) -> str:

@@ -182,6 +182,7 @@ class AdminActs:
             "disconnect": self.disconnect,
             "drop": self.drop,
             "freeze": self.freeze,
+            "repeat": self.repeat,
             "pace": self.pace,
             "remove_app": self.remove_app,
             "invite_app": self.invite_app,
@@ -198,6 +199,11 @@ class AdminActs:
 
     async def freeze(self, _key: str, args: Mapping[str, Any]) -> Json:
         return {"connections": self.socket.freeze(frozen=bool(args.get("on", True)))}
+
+    async def repeat(self, _key: str, _args: Mapping[str, Any]) -> Json:
+        """Deliver the latest interactive payload a second time."""
+        ack = await self.socket.repeat()
+        return {"acknowledged": not ack.error, "answer": ack.payload}
 
     async def pace(self, _key: str, args: Mapping[str, Any]) -> Json:
         """Keep apps to one message a second and channel, or stop doing so."""

@@ -69,6 +69,7 @@ class Socket:
         self.world = world
         self.ack_seconds = ACK_SECONDS
         self.connections: list[Connection] = []
+        self.latest: Envelope | None = None
         self._tickets: set[str] = set()
         self._waiting: dict[str, Envelope] = {}
         self._turn = 0
@@ -156,7 +157,7 @@ class Socket:
 
     async def ask(self, kind: str, payload: Json) -> Ack:
         """Deliver an interactive payload once and wait for its acknowledgement."""
-        envelope = Envelope(kind, payload, accepts_response=True)
+        envelope = self.latest = Envelope(kind, payload, accepts_response=True)
         if not await self._send(envelope):
             return Ack(error="dispatch_failed")
         try:
@@ -165,6 +166,12 @@ class Socket:
             return Ack(error="operation_timeout")
         finally:
             self._waiting.pop(envelope.id, None)
+
+    async def repeat(self) -> Ack:
+        """Deliver the latest interactive payload once more, as if its acknowledgement had been lost on the way."""
+        if self.latest is None:
+            return Ack(error="nothing was delivered yet")
+        return await self.ask(self.latest.kind, self.latest.payload)
 
     async def notify(self, payload: Json) -> None:
         """Deliver an event until it is acknowledged, at most four times in all."""

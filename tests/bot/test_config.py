@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.config import Settings, check_addresses, read_settings, setting_names
+from bot.config import EXECUTOR, FRONT, Settings, check_addresses, read_settings, setting_names
 from bot.errors import SettingsError
 
 NEEDED = {
@@ -144,3 +144,28 @@ def test_every_setting_has_a_name_and_a_sentence() -> None:
     for field in Settings.model_fields.values():
         assert str(field.validation_alias.choices[0]).isupper()
         assert str(field.description).endswith(".")
+
+
+WITHHELD = [
+    (FRONT, ["OKTA_WRITE_TOKEN"]),
+    (
+        EXECUTOR,
+        ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "PAGERDUTY_API_KEY", "PAGERDUTY_WEBHOOK_SECRETS", "OPENAI_API_KEY"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("role", "names"), WITHHELD)
+def test_a_role_does_not_read_the_credentials_of_the_other(role: str, names: list[str], tmp_path: Path) -> None:
+    secrets = {**NEEDED, "PAGERDUTY_API_KEY": "pd-secret", "PAGERDUTY_WEBHOOK_SECRETS": "hook", "OPENAI_API_KEY": "sk"}
+    (tmp_path / ".env").write_text("\n".join(f"{name}={value}" for name, value in secrets.items()))
+    read = read_settings(roles=[role])
+    values = {name: getattr(read, field) for field, name in setting_names().items()}
+    for name in names:
+        secret = getattr(values[name], "get_secret_value", lambda found=values[name]: found)()
+        assert not secret, name
+
+
+@pytest.mark.parametrize(("role", "names"), WITHHELD)
+def test_a_role_does_not_need_what_it_may_not_read(role: str, names: list[str]) -> None:
+    read_settings(roles=[role], **{name: value for name, value in NEEDED.items() if name not in names})

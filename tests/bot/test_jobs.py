@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -10,10 +11,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from bot import jobs
+from bot.claims import still_ours
 from bot.errors import Fault
-from bot.jobs import LEASE_SECONDS, Worker, back_off
-from bot.ledger import Due, Job, Ledger
+from bot.jobs import LEASE_SECONDS, Worker, back_off, longest_back_off
+from bot.ledger import Due, Job, Ledger, queue
 from tests.bot.conftest import HandClock
+from tests.builders import NOW, a_draft, an_entitlement
 
 ROLES = ("front", "executor")
 PATIENCE = 10.0
@@ -28,7 +31,7 @@ class Shift:
         self.ran: list[str] = []
         self.troubles: list[str] = []
         self.steps: dict[str, Callable[[Job], object]] = {}
-        handlers = dict.fromkeys(("card", "page", "grant", "mark"), self._handle)
+        handlers = dict.fromkeys(("card", "page", "grant", "look", "mark"), self._handle)
         self.worker = Worker(ledger, handlers, clock, roles=ROLES, on_trouble=self._trouble)
         ledger.on_commit = self.worker.wake
         self.task: asyncio.Task[None] | None = None
@@ -71,6 +74,8 @@ class Shift:
         marks = self.ran.count("mark")
         await self.want("mark")
         await self.until(lambda: self.ran.count("mark") > marks and not self.worker.running)
+        while (due := await self.waiting()) and due <= self.clock.now():
+            await self.until(lambda: not self.worker.running)
 
     async def waiting(self) -> datetime | None:
         return await self.ledger.next_due(ROLES)
@@ -101,6 +106,29 @@ async def test_a_job_runs_once_and_is_gone(shift: Shift) -> None:
     await shift.all_quiet()
     assert shift.ran.count("card") == 1
     assert await shift.waiting() is None
+
+
+async def test_in_a_burst_the_cards_go_out_before_anything_else_about_the_new_requests(
+    shift: Shift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "BURST", 0)
+    monkeypatch.setattr(jobs, "BURST_SECONDS", 1.0)
+    go_on = asyncio.Event()
+    shift.steps["card"] = lambda job: go_on.wait()
+    shift.begin()
+    await shift.all_quiet()
+    count = 9
+    requests = [
+        shift.ledger.receive(
+            a_draft(str(number)), an_entitlement(), deadline=NOW + timedelta(hours=8), jobs=[Due("card"), Due("page")]
+        )
+        for number in range(count)
+    ]
+    await asyncio.gather(*requests)
+    await shift.until(lambda: shift.ran.count("card") == count)
+    assert "page" not in shift.ran
+    go_on.set()
+    await shift.until(lambda: shift.ran.count("page") == count)
 
 
 async def test_what_is_due_later_waits_for_its_time(shift: Shift) -> None:
@@ -230,26 +258,145 @@ async def test_stopping_finishes_what_runs_and_takes_nothing_more(shift: Shift) 
     assert [job.kind for job in left] == ["card"]
 
 
-async def test_what_was_in_flight_at_a_crash_runs_again_at_the_next_start(shift: Shift) -> None:
+async def test_what_was_in_flight_at_a_crash_runs_again_at_the_next_start(on_sqlite: str, clock: HandClock) -> None:
+    """Of the only process there is; where several share the work, leases run out."""
+    ledger = await Ledger.open(on_sqlite, kind="production", now=clock.now, roles=ROLES)
+    await ledger.schedule("TA-1", [Due("grant")])
+    await ledger.claim(ROLES, most=9, lease=LEASE_SECONDS)  # and the process is gone
+    await ledger.release_leases(ROLES)
+    assert [job.kind for job in await ledger.claim(ROLES, most=9, lease=1)] == ["grant"]
+    await ledger.close()
+
+
+async def test_a_dead_replicas_work_is_taken_over_when_its_lease_has_run_out(shift: Shift) -> None:
     await shift.want("grant")
-    await shift.ledger.claim(ROLES, most=9, lease=LEASE_SECONDS)  # and the process is gone
+    await shift.ledger.claim(ROLES, most=9, lease=0.2)  # and the process is gone
     shift.begin()
-    await shift.until(lambda: shift.ran == ["grant"])
+    await shift.all_quiet()
+    while "grant" not in shift.ran:
+        await shift.all_quiet()
+
+
+async def test_while_a_lease_lasts_nobody_else_gets_the_job(ledger: Ledger, clock: HandClock) -> None:
+    await ledger.schedule("TA-1", [Due("grant")])
+    assert len(await ledger.claim(ROLES, most=9, lease=60)) == 1
+    clock.advance(days=1)  # this replica's clock is wrong: leases do not go by it
+    assert await ledger.claim(ROLES, most=9, lease=60) == []
+
+
+async def test_many_who_claim_at_once_never_get_the_same_job(ledger: Ledger) -> None:
+    for number in range(20):
+        await ledger.schedule(f"TA-{number}", [Due("page")])
+    claims = await asyncio.gather(*(ledger.claim(ROLES, most=4, lease=60) for _ in range(8)))
+    claimed = [job.id for jobs in claims for job in jobs]
+    left = await ledger.claim(ROLES, most=20, lease=60)
+    assert len({*claimed, *(job.id for job in left)}) == len(claimed) + len(left) == 20
 
 
 async def test_the_end_of_an_old_claim_changes_nothing(ledger: Ledger, clock: HandClock) -> None:
-    await ledger.schedule("TA-1", [Due("grant")])
-    (old,) = await ledger.claim(ROLES, most=9, lease=60)
-    assert await ledger.claim(ROLES, most=9, lease=60) == []
-    clock.advance(seconds=61)
+    await ledger.schedule("TA-1", [Due("page")])
+    (old,) = await ledger.claim(ROLES, most=9, lease=0.0)
     (new,) = await ledger.claim(ROLES, most=9, lease=60)
     assert (new.id, new.attempts) == (old.id, 2)
     await ledger.finish(old)
     await ledger.finish(old, again_at=clock.now(), retry=True, trouble="late")
     assert await ledger.next_due(ROLES) is None  # still leased to the new claim
     await ledger.finish(new)
-    clock.advance(days=1)
     assert await ledger.claim(ROLES, most=9, lease=60) == []
+
+
+async def test_an_old_claim_stays_old_when_the_job_has_begun_to_count_its_tries_anew(
+    ledger: Ledger, clock: HandClock
+) -> None:
+    await ledger.schedule("TA-1", [Due("poll")])
+    (old,) = await ledger.claim(ROLES, most=9, lease=0.0)
+    (new,) = await ledger.claim(ROLES, most=9, lease=60)
+    await ledger.finish(new, again_at=clock.now())
+    (again,) = await ledger.claim(ROLES, most=9, lease=60)
+    assert again.attempts == old.attempts
+    assert await ledger.renew([old, again], lease=60) == [old]
+    await ledger.finish(old)
+    assert await ledger.renew([again], lease=60) == []
+
+
+async def test_a_slow_step_keeps_its_lease(shift: Shift, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "LEASE_SECONDS", 0.3)
+    monkeypatch.setattr(jobs, "RENEWED_EVERY", 0.05)
+    go_on = asyncio.Event()
+    shift.steps["grant"] = lambda job: go_on.wait()
+    shift.begin()
+    await shift.want("grant")
+    await shift.until(lambda: shift.ran == ["grant"])
+    begun = time.monotonic()
+    while time.monotonic() - begun < 0.6:
+        assert await shift.ledger.claim(ROLES, most=9, lease=60) == []
+    go_on.set()
+    await shift.all_quiet()
+    assert await shift.waiting() is None
+
+
+async def overtaken(shift: Shift) -> None:
+    """Another replica gets the job, as if this one had been frozen for longer than its lease."""
+    (running,) = shift.worker._jobs()
+    await shift.ledger.renew([running], lease=0.0)
+    while not (theirs := await shift.ledger.claim(ROLES, most=9, lease=60)):
+        pass  # the worker is looking at it at this moment
+    await shift.ledger.finish(theirs[0])
+
+
+async def test_whoever_was_overtaken_writes_nothing_more_and_has_it_looked_at(shift: Shift) -> None:
+    go_on, written = asyncio.Event(), []
+
+    async def write(job: Job) -> None:
+        await go_on.wait()
+        await still_ours()
+        written.append(job.kind)
+
+    shift.steps["grant"] = write
+    shift.begin()
+    await shift.want("grant")
+    await shift.until(lambda: shift.ran == ["grant"])
+    await overtaken(shift)
+    go_on.set()
+    await shift.until(lambda: "look" in shift.ran)
+    assert written == []
+
+
+async def test_whoever_was_overtaken_is_stopped_when_its_lease_cannot_be_renewed(
+    shift: Shift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "RENEWED_EVERY", 0.05)
+    shift.steps["grant"] = lambda job: asyncio.Event().wait()
+    shift.begin()
+    await shift.want("grant")
+    await shift.until(lambda: shift.ran == ["grant"])
+    await overtaken(shift)
+    await shift.until(lambda: "look" in shift.ran and not shift.worker.running)
+
+
+async def test_who_still_has_the_job_may_write(shift: Shift) -> None:
+    shift.steps["grant"] = lambda job: still_ours()
+    shift.begin()
+    await shift.want("grant")
+    await shift.all_quiet()
+    assert shift.troubles == []
+    assert await shift.waiting() is None
+
+
+async def test_a_slow_vendor_leaves_room_for_the_others(shift: Shift, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "LANE_ROOM", 3)
+    monkeypatch.setattr(jobs, "LANE_ROOM", 3)
+    go_on = asyncio.Event()
+    shift.steps["page"] = lambda job: go_on.wait()
+    shift.begin()
+    for number in range(9):
+        await shift.ledger.schedule(f"TA-{number}", [Due("page")])
+    await shift.until(lambda: shift.ran.count("page") == 3)
+    await shift.want("card")
+    await shift.until(lambda: "card" in shift.ran)
+    assert shift.ran.count("page") == 3
+    go_on.set()
+    await shift.until(lambda: shift.ran.count("page") == 9)
 
 
 async def test_only_the_executor_takes_grants_and_revocations(ledger: Ledger) -> None:
@@ -276,3 +423,10 @@ def test_waiting_doubles_up_to_a_minute_and_never_less_than_asked() -> None:
         longest = min(60.0, 2.0**attempts / 2)
         assert 0.7 * longest <= back_off(attempts).total_seconds() <= longest
         assert back_off(attempts, retry_after=300).total_seconds() == 300
+
+
+async def test_what_is_stuck_is_tried_more_slowly_but_never_access_that_must_go(ledger: Ledger) -> None:
+    await ledger.schedule("TA-1", [Due("card"), Due("revoke")])
+    for _ in range(jobs.STUCK_TRIES):
+        claimed = {job.kind: longest_back_off(job) for job in await ledger.claim(ROLES, most=9, lease=0.0)}
+    assert claimed == {"card": 300.0, "revoke": 60.0}

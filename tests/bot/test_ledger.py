@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -17,8 +16,8 @@ from bot.core.lifecycle import Event, State
 from bot.core.request import Answer, Decision, Request
 from bot.core.verdict import Outcome, Tally
 from bot.errors import Refused, SettingsError
-from bot.ledger import Audit, Due, Ledger
-from tests.bot.conftest import HandClock
+from bot.ledger import Audit, Due, Figures, Job, Ledger
+from tests.bot.conftest import HandClock, behind_our_back
 from tests.builders import NOW, a_decision, a_draft, a_grant, a_person, a_plan, a_request, a_ruling, an_entitlement
 
 HOUR = timedelta(hours=1)
@@ -54,11 +53,33 @@ async def state(ledger: Ledger, request: Request) -> State:
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 
+async def test_a_new_request_is_handed_over_as_it_is_stored_with_its_card_claimed(ledger: Ledger) -> None:
+    handed: list[Job] = []
+    ledger.hand_first_cards_to(handed.append, lease=60)
+    request = await received(ledger)
+    assert await received(ledger) == request  # the same submission again hands over nothing
+    (job,) = handed
+    assert (job.subject, job.kind, job.attempts, job.claim) == (request, "card", 1, 1)
+    assert job.reading == await ledger.to_show(request, "card")
+    assert await ledger.claim(("front",), most=9, lease=60) == []
+    await ledger.finish(job)
+    assert await ledger.figures() == Figures({"received": 1}, {"expire": 1}, 0.0)
+
+
+async def test_what_fails_undoes_nothing_that_is_committed_together_with_it(ledger: Ledger) -> None:
+    unknown = ledger.request("TA-99")
+    stored, failed = await asyncio.gather(received(ledger), unknown, return_exceptions=True)
+    assert isinstance(failed, KeyError)
+    assert (await ledger.request(stored)).state is State.RECEIVED
+    assert [event.what for event in await ledger.events()] == ["request.received"]
+
+
 async def test_a_submission_that_comes_twice_is_one_request(ledger: Ledger) -> None:
     ids = await asyncio.gather(*(received(ledger) for _ in range(5)))
-    assert set(ids) == {"TA-1"}
+    assert set(ids) == {(await ledger.requests())[0].id}
     assert [event.what for event in await ledger.events()] == ["request.received"]
-    assert await received(ledger, "view-2") == "TA-2"
+    assert await received(ledger, "view-2") not in ids
+    assert len(await ledger.requests()) == 2
 
 
 async def test_what_is_stored_comes_back_as_it_was(ledger: Ledger) -> None:
@@ -294,10 +315,7 @@ async def test_a_trail_that_was_touched_shows_where(ledger: Ledger, spoil: Spoil
 
 async def test_one_byte_changed_on_disk_is_found(ledger: Ledger, database: str) -> None:
     await granted(ledger)
-    with sqlite3.connect(database.removeprefix("sqlite:///")) as disk:
-        disk.execute("DROP TRIGGER events_no_update")
-        disk.execute("UPDATE events SET detail = replace(detail, '60', '61') WHERE seq = 1")
-    disk.close()
+    behind_our_back(database, "UPDATE events SET detail = replace(detail, '60', '61') WHERE seq = 1")
     assert broken_link(await ledger.events()) == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.ledger.database import open_engine
+from bot.ledger.engine import open_engine
 from bot.logs import Line
 
 

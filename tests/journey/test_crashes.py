@@ -48,7 +48,7 @@ def _one_policy(place: Path) -> None:
 
 @asynccontextmanager
 async def mortal(linked: Path, place: Path, death: Death | None = None) -> AsyncIterator[MortalStory]:
-    shutil.copytree(linked, place)
+    shutil.copytree(linked, place, ignore=shutil.ignore_patterns("*.bell"))
     story = MortalStory(place, TINYAPPROVER_POLICIES=place / "policies")
     try:
         await story.open(death)

@@ -166,7 +166,7 @@ async def test_a_page_without_a_card_is_told_where_the_card_is_once_it_is_there(
 async def test_messages_whose_answers_cannot_be_used_are_found_again(story: Story, kind: str) -> None:
     await story.fault("slack", POST, kind, times=2)
     await story.submits()
-    await story.until(lambda: story.calls("slack", POST) == 2)
+    await story.until(lambda: story.calls("slack", POST) >= 2)
     await story.advance(STEP)
     await story.until(lambda: story.card(button="approve") and story.dms("alice"))
     await story.settle()

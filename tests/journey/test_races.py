@@ -6,9 +6,11 @@ import asyncio
 
 import pytest
 
+from tests.conftest import on_both
 from tests.journey.relay import Relay
 from tests.story import Story
 
+pytestmark = on_both
 READONLY, ROOT = "prod-readonly", "prod-root"
 ALICE = "alice@example.com"
 GRANTED = ("add", ALICE, READONLY)

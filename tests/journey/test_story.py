@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tests.conftest import on_both
 from tests.story import Story
 
+pytestmark = on_both
 READONLY = "prod-readonly"
 ALICE = "alice@example.com"
 

@@ -1,0 +1,218 @@
+"""The front: whatever talks to people, and whatever reads what they wrote. It holds no writing credential."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from bot import metrics
+from bot.abuse import Doorkeeper
+from bot.anchors import Anchoring
+from bot.asides import Asides
+from bot.authority import Attempt, Authority, Press
+from bot.base import Base
+from bot.comments import Comments
+from bot.config import Settings
+from bot.core.request import Draft, Person
+from bot.core.traffic import Allowance
+from bot.errors import Fault, SettingsError
+from bot.evidence import Documents, Precedents
+from bot.follows import BOT
+from bot.jobs import Handler
+from bot.journey import Journey
+from bot.ledger import Due, Job
+from bot.presses import Presses
+from bot.rules import Limits
+from bot.screen import warm as warm_screen
+from bot.showing import Showing
+from bot.slack.intake import Intake
+from bot.slack.socket import Socket, new_app
+from bot.tending import Tending, tell_if_stuck
+from bot.web import Front as Http
+from connectors.okta_facts import OktaFacts
+from knowledge.embed import Wanted
+from knowledge.memory import Knowledge
+
+log = logging.getLogger(__name__)
+
+TELLS_THE_CARD = frozenset({"page", "plan"})
+DECIDE, PRESS = "decide", "press"
+CANNOT_DO = "your press is taken. It cannot be carried out just now; that is tried again until it can."
+CANNOT_CHECK = "your answer is taken. Whether it counts cannot be checked just now; that is tried again until it can."
+
+
+@dataclass(slots=True)
+class Front:
+    """The front's parts: the story's steps, the Slack connection, the HTTP side and the documents."""
+
+    journey: Journey
+    asides: Asides
+    socket: Socket
+    knowledge: Knowledge
+    anchors: Anchoring
+    warm: asyncio.Event = field(default_factory=asyncio.Event)
+    url: str = ""
+    _connected: bool = False
+
+    async def start(self, settings: Settings, stack: AsyncExitStack) -> None:
+        """Listen, then connect to Slack. What is taken from then on waits in the ledger for the worker."""
+        ledger = self.journey.ledger
+        http = Http(
+            ledger,
+            settings.pagerduty_webhook_secrets,
+            ready=lambda: {"warm": self.warm.is_set(), "slack": self._connected},
+            metrics=lambda: metrics.exposition(ledger),
+        )
+        self.url = await http.start(settings.http_host, settings.http_port)
+        stack.push_async_callback(http.stop)
+        await self.socket.start()
+        await self.anchors.begin()
+        rules = self.journey.rules
+        await ledger.know_policy(rules.digest, rules.files, actor=BOT)
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs beside the jobs."""
+        return [self._watch(), self._warm_up()]
+
+    async def _watch(self) -> None:
+        """Keep readiness true to the connection."""
+        while True:
+            self._connected = await self.socket.is_connected()
+            await asyncio.sleep(1.0)
+
+    async def _warm_up(self) -> None:
+        """What is slow the first time is done once before `/readyz` says ready: detectors, ledger, embedder, index."""
+        await asyncio.to_thread(warm_screen)
+        entitlement = next(iter(self.journey.rules.entitlements.values()))
+        nobody = Person(id="", email="", name="")
+        draft = Draft("rehearsal", entitlement.id, nobody, nobody, minutes=1, justification="")
+        await self.journey.ledger.rehearse(draft, entitlement)
+        try:
+            await self.knowledge.warm()
+            summary = await self.knowledge.index()
+            log.info("%s", summary, extra={"step": "index"})
+        except (Fault, SettingsError) as problem:
+            log.warning("searching by words alone: %s", problem, extra={"step": "index"})
+        gc.freeze()  # the packages' own objects: looking through them again and again holds everything up for 0.1 s
+        self.warm.set()
+
+    async def tell_trouble(self, job: Job, trouble: str) -> None:
+        """The card says what cannot be planned or paged, the channel what is stuck; who answered, that it waits."""
+        ledger = self.journey.ledger
+        if job.kind in TELLS_THE_CARD:
+            await ledger.schedule(job.subject, [Due("card")])
+        if job.kind.partition(":")[0] == DECIDE and job.attempts == 1:
+            attempt = Attempt(**job.payload)
+            await ledger.schedule(job.subject, [attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)])
+        if job.kind.partition(":")[0] == PRESS and job.attempts == 1:
+            await ledger.schedule(job.subject, [Press(**job.payload).reply(f"{job.subject}: {CANNOT_DO}")])
+        await tell_if_stuck(job, trouble, ledger=ledger, clock=self.journey.clock)
+
+
+async def assemble(base: Base, stack: AsyncExitStack) -> Front:
+    """All parts, not started yet."""
+    knowledge = await Knowledge.open(
+        base.settings.data_dir,
+        base.settings.documents,
+        embedder=_embedder(base.settings),
+        base_url=base.settings.documents_url,
+    )
+    stack.push_async_callback(knowledge.close)
+    journey = _journey(base, knowledge)
+    asides = Asides(journey)
+    socket = _socket(base, Intake(journey, asides, domains=base.settings.email_domains))
+    return Front(journey, asides, socket, knowledge, base.anchors)
+
+
+def _journey(base: Base, knowledge: Knowledge) -> Journey:
+    voices, reader, limits = base.vendors.front, base.vendors.reader, _limits(base.settings)
+    planning = base.planning
+    return Journey(
+        ledger=base.ledger,
+        chat=voices.slack,
+        directory=reader,
+        sources=[OktaFacts(reader, base.clock), Documents(knowledge), Precedents(base.ledger)],
+        rules=base.rules,
+        limits=limits,
+        planning=planning,
+        authority=Authority(base.ledger, reader, planning, base.rules, base.clock, voices.pager),
+        showing=Showing(base.ledger, voices.slack, limits.responder_channel),
+        doorkeeper=Doorkeeper(_allowance(base.settings), base.clock, base.ledger, voices.slack),
+        clock=base.clock,
+        home_team=voices.slack.team,
+        pager=voices.pager,
+        adviser=voices.adviser,
+    )
+
+
+def _socket(base: Base, intake: Intake) -> Socket:
+    settings, voices = base.settings, base.vendors.front
+    slack, token = voices.slack, settings.slack_bot_token.get_secret_value()
+    app = new_app(voices.client, token=token, team=slack.team, user=slack.user, bot_id=slack.bot_id)
+    return Socket(app, intake, settings.slack_app_token.get_secret_value())
+
+
+def handlers(front: Front) -> Mapping[str, Handler]:
+    """Every kind of job of the front's and the step that does it."""
+    journey, asides = front.journey, front.asides
+    steps: list[Handler] = [
+        journey.plan,
+        journey.gather,
+        journey.advise,
+        journey.card,
+        journey.dm,
+        journey.page,
+        journey.plan_note,
+        journey.card_note,
+        journey.advice_note,
+        journey.decide,
+        journey.reply,
+        journey.expire,
+        journey.resolve,
+        journey.end_note,
+        journey.overdue_page,
+        journey.tell,
+        journey.announce,
+        asides.question_note,
+        asides.escalate,
+        asides.codes,
+        asides.code,
+        asides.repage,
+        asides.home,
+        Presses(asides).press,
+        Tending(journey.ledger, journey.chat, journey.limits.responder_channel).stuck,
+        front.anchors.anchor,
+    ]
+    table = {step.__name__: step for step in steps}
+    if journey.pager is not None:
+        comments = Comments(journey.ledger, journey.pager, journey.clock)
+        table |= {"poll": comments.poll, "unclear": comments.unclear}
+    return table
+
+
+def _embedder(settings: Settings) -> Wanted:
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
+    return Wanted(settings.embedder, base_url=settings.openai_base_url, api_key=key)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        responder_channel=settings.slack_responder_channel,
+        evidence_seconds=settings.evidence_seconds,
+        request_lifetime=timedelta(hours=settings.request_hours),
+        morning=settings.morning,
+    )
+
+
+def _allowance(settings: Settings) -> Allowance:
+    return Allowance(
+        open_requests=settings.open_requests,
+        requests_an_hour=settings.requests_an_hour,
+        cool_down=timedelta(minutes=settings.cool_down_minutes),
+    )

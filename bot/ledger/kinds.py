@@ -1,0 +1,61 @@
+"""Every kind of job: who does it, what it waits for while it runs, and what it does in words for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LANE_ROOM = 64  # running jobs of one process that wait for the same outside: a slow one leaves room for the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`lane` is what its jobs wait for; they share the room of that lane."""
+
+    lane: str
+    does: str
+    role: str = "front"
+
+
+def _executor(does: str) -> Kind:
+    return Kind("grants", does, "executor")
+
+
+KINDS = {
+    "advice_note": Kind("pagerduty", "writes the model's advice on the incident"),
+    "advise": Kind("model", "asks the model for advice"),
+    "anchor": Kind("anchors", "tells the head of the audit trail to the places outside the database"),
+    "announce": Kind("slack", "tells the responder channel that a page was closed undecided"),
+    "card": Kind("slack", "posts or redraws the card in the responder channel"),
+    "card_note": Kind("pagerduty", "tells the incident where the card is"),
+    "code": Kind("slack", "sends one responder their one-time code"),
+    "codes": Kind("directory", "finds who needs a one-time code"),
+    "decide": Kind("directory", "checks an answer that somebody gave, and counts it"),
+    "dm": Kind("slack", "keeps the requester's own message true"),
+    "end_note": Kind("pagerduty", "writes on the incident how the access ended"),
+    "escalate": Kind("pagerduty", "pages the next level"),
+    "expire": Kind("ledger", "ends a request that nobody decided in time"),
+    "gather": Kind("evidence", "gathers the evidence"),
+    "grant": _executor("gives the access that was approved, and reads it back"),
+    "home": Kind("slack", "draws somebody's App Home"),
+    "look": _executor("looks whether a step that was overtaken left something wrong, and puts it right"),
+    "overdue_page": Kind("pagerduty", "pages somebody about access that could not be taken back"),
+    "page": Kind("pagerduty", "opens the incident"),
+    "plan": Kind("directory", "works out what exactly would change, and what policy says of it"),
+    "plan_note": Kind("pagerduty", "writes a changed plan on the incident"),
+    "poll": Kind("pagerduty", "reads the comments of the incident"),
+    "press": Kind("directory", "does what somebody's press of a button asks for, if they may"),
+    "question_note": Kind("pagerduty", "writes a question or its answer on the incident"),
+    "repage": Kind("pagerduty", "pages once more after a page was closed undecided"),
+    "reply": Kind("slack", "tells one person what became of their answer"),
+    "resolve": Kind("pagerduty", "writes the outcome on the incident, and closes it"),
+    "revoke": _executor("takes the access back, and reads that it is gone"),
+    "stuck": Kind("slack", "tells the responder channel about a job that keeps failing"),
+    "tell": Kind("slack", "tells the requester news"),
+    "unclear": Kind("ledger", "records a comment that decided nothing"),
+}
+UNKNOWN = Kind("other", "is not described here")
+
+
+def kind_of(job_kind: str) -> Kind:
+    """The kind of a job, whose own name may say more after a colon (`tell:outcome`)."""
+    return KINDS.get(job_kind.partition(":")[0], UNKNOWN)

@@ -1,0 +1,62 @@
+"""What an overtaken step of the executor may have left behind is looked at, and put right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.core.lifecycle import State
+from bot.core.request import Grant, Plan, Request
+from bot.errors import Fault
+from bot.follows import BOT, telling
+from bot.ledger import Audit, Job, Ledger, written
+from bot.ports import Actor, Clock
+from bot.slack import troubles
+
+LOOK_AGAIN = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """The executor's second look, and what it needs."""
+
+    ledger: Ledger
+    actors: Mapping[str, Actor]
+    clock: Clock
+
+    async def look(self, job: Job) -> datetime | None:
+        """A step that was overtaken may have written last: read what stands there now, and put it right."""
+        request = await self.ledger.with_target(job)
+        if request is None:
+            return self.clock.now() + LOOK_AGAIN
+        if request.plan is None or request.grant is None or request.grant.held_before:
+            return None
+        if request.state is State.APPROVED:
+            return self.clock.now() + LOOK_AGAIN  # whoever overtook it is at work
+        there = await self.actors[request.entitlement.action].verify(request.plan)
+        covered = await self._covered(request, request.grant)
+        if there and not covered:
+            await self._take_away(request, request.plan)
+        if covered and not there:
+            await self._tell_gone(job, covered)
+        return None
+
+    async def _covered(self, request: Request, grant: Grant) -> str | None:
+        """The request under which the access is held rightly: this one, or another of the same access."""
+        if request.state is State.ACTIVE:
+            return request.id
+        return await self.ledger.covered_by(grant.target, besides=request.id)
+
+    async def _take_away(self, request: Request, plan: Plan) -> None:
+        actor = self.actors[request.entitlement.action]
+        await self.ledger.note_event(Audit(BOT, "revoke.writing", written(plan)), request=request.id)
+        await actor.revoke(plan)
+        if await actor.verify(plan):
+            raise Fault("okta", "what an overtaken step had written is still there after it was removed")
+        await self.ledger.note_event(Audit(BOT, "grant.put_right", {"digest": plan.digest}), request=request.id)
+
+    async def _tell_gone(self, job: Job, covered: str) -> None:
+        """Nothing is given without somebody's decision: that it is gone is told."""
+        due = telling(job, covered, troubles.gone(covered), since=self.clock.now())
+        await self.ledger.note_event(Audit(BOT, "grant.found_gone"), request=covered, jobs=[due])

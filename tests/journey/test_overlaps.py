@@ -1,0 +1,103 @@
+"""Two requests for the same access: one hand at a time on it, and nobody's end cuts another's time short."""
+
+from __future__ import annotations
+
+from tests.story import Story
+
+READONLY, ALICE = "prod-readonly", "alice@example.com"
+GRANTED, TAKEN = ("add", ALICE, READONLY), ("remove", ALICE, READONLY)
+
+
+async def decidable(story: Story, **fields: str) -> str:
+    """A request whose card can be approved, with nothing else under way."""
+    request = await story.asks(**fields)
+    await story.settle()
+    return request
+
+
+async def granted(story: Story, **fields: str) -> str:
+    request = await decidable(story, **fields)
+    await story.presses("bob", "approve")
+    await story.until(lambda: "Granted" in story.card(request=request)["text"])
+    return request
+
+
+async def ended(story: Story, request: str) -> None:
+    await story.until(lambda: "Ended" in story.card(request=request)["text"])
+
+
+async def gives_back(story: Story, request: str) -> None:
+    await story.act("alice", "slack.home")
+    await story.until(lambda: f"mine-{request}" in str(story.home("alice")["blocks"]))
+    await story.until(lambda: "'give_back'" in str(story.home("alice")["blocks"]))
+    await story.act("alice", "slack.click", view_id="home", action_id="give_back", block_id=f"mine-{request}")
+
+
+async def test_a_removal_under_way_does_not_take_what_is_being_granted(story: Story) -> None:
+    """The removal hangs at Okta while another grant of the same access is approved: it waits, and then adds again."""
+    first = await granted(story)
+    second = await decidable(story, Duration="2 hours")
+    await story.fault("okta", "DELETE /groups/*", "slow", seconds=1.5)
+    await gives_back(story, first)
+    await story.until(lambda: story.calls("okta", "DELETE /groups/") == 1)
+    await story.presses("bob", "approve", card=story.card(request=second))
+    await story.until(lambda: "Granted" in story.card(request=second)["text"])
+    await ended(story, first)
+    await story.settle()
+    assert story.changes() == [GRANTED, TAKEN, GRANTED]
+    assert story.members(READONLY) == [ALICE]
+    await story.advance(7201)
+    await ended(story, second)
+    assert story.members(READONLY) == []
+
+
+async def test_a_removal_waits_for_a_grant_of_the_same_access_and_leaves_it(story: Story) -> None:
+    """The grant hangs at Okta while the other one's time is up: the access stays, and goes at the later end."""
+    first = await granted(story)
+    second = await decidable(story, Duration="2 hours")
+    await story.fault("okta", "GET /users/*/groups*", "slow", seconds=1.5)
+    await story.presses("bob", "approve", card=story.card(request=second))
+    await gives_back(story, first)
+    await ended(story, first)
+    await story.until(lambda: "Granted" in story.card(request=second)["text"])
+    await story.settle()
+    assert story.members(READONLY) == [ALICE]
+    await story.advance(7201)
+    await ended(story, second)
+    assert story.members(READONLY) == []
+
+
+async def test_an_overlapping_grant_writes_nothing_and_takes_over_the_duty_to_remove(story: Story) -> None:
+    first, second = await granted(story), await granted(story, Duration="2 hours")
+    assert story.calls("okta", "PUT /groups/") == 1
+    await story.advance(3601)
+    await ended(story, first)
+    assert story.calls("okta", "DELETE /groups/") == 0
+    await story.advance(3601)
+    await ended(story, second)
+    assert story.changes() == [GRANTED, TAKEN]
+
+
+async def test_access_that_was_removed_by_hand_meanwhile_is_added_for_the_second_grant(story: Story) -> None:
+    await granted(story)
+    second = await decidable(story, Duration="2 hours")
+    await story.act("carol", "okta.remove_member", who="alice", group=READONLY)
+    await story.presses("bob", "approve", card=story.card(request=second))
+    await story.until(lambda: "Granted" in story.card(request=second)["text"])
+    assert story.members(READONLY) == [ALICE]
+
+
+async def test_who_found_the_access_held_still_keeps_it_when_another_adds_it_anew(story: Story) -> None:
+    """Held by hand, removed by hand, added by a second grant: its end leaves it to the first, which removes it."""
+    await story.act("carol", "okta.add_member", who="alice", group=READONLY)
+    first = await granted(story, Duration="2 hours")
+    await story.act("carol", "okta.remove_member", who="alice", group=READONLY)
+    await story.advance(6)
+    second = await granted(story)
+    await story.advance(3601)
+    await ended(story, second)
+    assert story.members(READONLY) == [ALICE]
+    assert "grant.inherited" in await story.trail(first)
+    await story.advance(3601)
+    await ended(story, first)
+    assert story.members(READONLY) == []

@@ -1,0 +1,106 @@
+"""The story with the shipped program as its user starts it: `tinyapprover run`, a supervisor of two processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import aiohttp
+
+import policies
+from bot.config import EXECUTOR, FRONT
+from bot.core.request import Person
+from bot.demo import RESPONDERS, sandbox_settings
+from bot.ledger import Ledger
+from bot.supervisor import SUPERVISED, environment
+from tests.story import Story
+
+PROGRAM = Path(sys.executable).parent / "tinyapprover"
+PATIENCE = 60.0
+
+
+class SupervisedStory(Story):
+    """Runs against the sandbox with settings in the environment, or in a file; time is the machine's own."""
+
+    process: Process | None = None
+
+    async def open(self) -> None:
+        self.base = await self.sandbox.start()
+        self._http = aiohttp.ClientSession()
+        self.data_dir.mkdir(parents=True)
+        await self._link()
+        await self.start()
+
+    async def _link(self) -> None:
+        """What `tinyapprover people link` does, without asking anybody."""
+        world = self.sandbox.world
+        ledger = await Ledger.open(self.database, kind="production", now=world.now)
+        for key in RESPONDERS:
+            who = world.people[key]
+            person = Person(
+                id=str(who.okta),
+                email=who.email,
+                name=who.name,
+                slack_team=world.seed["workspace"]["id"],
+                slack_user=who.slack,
+                pagerduty_user=who.pagerduty,
+                decides=True,
+            )
+            await ledger.link(person, by="test")
+        await ledger.close()
+
+    @property
+    def database(self) -> str:
+        return f"sqlite:///{self.data_dir / 'tinyapprover.db'}"
+
+    def variables(self) -> dict[str, str]:
+        """Its settings, as in an environment."""
+        shipped = Path(str(policies.__file__)).parent
+        ours = {"TINYAPPROVER_POLICIES": shipped, "TINYAPPROVER_CLOCK_URL": "", **self.settings}
+        settings = sandbox_settings(self.base, self.sandbox.world, self.data_dir, **ours)
+        both = {**environment(settings, FRONT, {}), **environment(settings, EXECUTOR, {})}
+        return {name: value for name, value in both.items() if name != SUPERVISED}
+
+    async def start(self) -> None:
+        home = {"PATH": os.environ["PATH"], "HOME": str(self.data_dir), "NO_COLOR": "1"}
+        self.process = await asyncio.create_subprocess_exec(
+            str(PROGRAM), "run", cwd=self.data_dir, env={**home, **self.variables()}, stdout=PIPE
+        )
+        assert self.process.stdout is not None
+        async with asyncio.timeout(PATIENCE):
+            assert b"TinyApprover runs" in await self.process.stdout.readline()
+
+    async def stop(self) -> None:
+        """SIGTERM, as systemd does it."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.terminate()
+            async with asyncio.timeout(PATIENCE):
+                await self.process.wait()
+
+    def pid(self, role: str) -> int:
+        """The process that plays a role now; 0 while it is being written down."""
+        return int((self.data_dir / f"tinyapprover.db.{role}.lock").read_text() or 0)
+
+    async def kill(self, role: str) -> None:
+        """`kill -9`, and wait until another process plays the role."""
+        dead = self.pid(role)
+        os.kill(dead, signal.SIGKILL)
+        await self.until(lambda: self.pid(role) not in (dead, 0), what=f"no new {role}", seconds=PATIENCE)
+
+    def environ(self, role: str) -> dict[str, str]:
+        """The environment of a role's process, as the system shows it."""
+        lines = Path(f"/proc/{self.pid(role)}/environ").read_bytes().decode().split("\0")
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not yet waited for does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
