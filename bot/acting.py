@@ -94,21 +94,22 @@ class Acting:
         """Record, act, record. A write whose answer was lost is read back like any other."""
         actor = self.actors[request.entitlement.action]
         minutes = granted_minutes(request.decisions, minutes=request.minutes)
-        grant = await self.ledger.start_grant(plan, minutes, actor=BOT)
+        covered = bool(await self.ledger.covered_by(plan.target, besides=request.id) and await actor.verify(plan))
+        grant = await self.ledger.start_grant(plan, minutes, actor=BOT, writes=not covered)
         if grant is None:
             return await self._halted(request, actor, plan)
-        covered = await self.ledger.covered_by(plan.target, besides=request.id) and await actor.verify(plan)
-        if not (grant.held_before or covered):
-            await self.ledger.note_event(Audit(BOT, "grant.writing", written(plan)), request=request.id)
+        adds = not (grant.held_before or covered)
+        if adds:
             await _write(actor, plan)
         if not (covered or await actor.verify(plan)):
             raise Fault("okta", "the access is not there after it was written")
-        await self._verified(request, plan, held_before=grant.held_before)
+        await self._verified(request, plan, grant, added=adds)
         return None
 
-    async def _verified(self, request: Request, plan: Plan, *, held_before: bool) -> None:
+    async def _verified(self, request: Request, plan: Plan, grant: Grant, *, added: bool) -> None:
         minutes = granted_minutes(request.decisions, minutes=request.minutes)
-        audit = Audit(BOT, "grant.verified", {**written(plan), "held_before": held_before})
+        detail = {**written(plan), "held_before": grant.held_before, "added": added}
+        audit = Audit(BOT, "grant.verified", detail)
         await self.ledger.granted(request, audit=audit, jobs=partial(self._granted_jobs, minutes))
 
     def _granted_jobs(self, minutes: int, ends_at: datetime) -> Sequence[Due]:
@@ -124,7 +125,7 @@ class Acting:
         if freeze is None:
             return None
         if request.grant is not None and await actor.verify(plan):
-            await self._verified(request, plan, held_before=request.grant.held_before)
+            await self._verified(request, plan, request.grant, added=not request.grant.held_before)
             return None
         once, audit = f"{request.id}/{freeze.number}", Audit(BOT, "grant.frozen", {"freeze": freeze.number})
         await self.ledger.accept("grant.frozen", once, request=request.id, audit=audit, jobs=FROZEN_JOBS)

@@ -14,16 +14,16 @@ from bot.ports import Clock
 from connectors.object_lock import Keys, ObjectLock
 
 
-def anchoring(settings: Settings, ledger: Ledger, clock: Clock, board: Noticeboard) -> Anchoring:
+def anchoring(settings: Settings, ledger: Ledger, clock: Clock, board: Noticeboard | None) -> Anchoring:
     """Ready to set and to read anchors; without any place, it does nothing."""
     return Anchoring(ledger, _stores(settings, board), clock)
 
 
-def _stores(settings: Settings, board: Noticeboard) -> Sequence[AnchorStore]:
+def _stores(settings: Settings, board: Noticeboard | None) -> Sequence[AnchorStore]:
     stores: list[AnchorStore] = []
     if settings.anchor_bucket:
         stores.append(_bucket(settings))
-    if settings.anchor_channel:
+    if settings.anchor_channel and board is not None:
         stores.append(ChannelAnchors(board, settings.anchor_channel))
     return stores
 

@@ -7,6 +7,7 @@ ledger and nothing else. What only the front needs is imported only where there 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Collection, Coroutine
 from contextlib import AsyncExitStack, suppress
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from bot.front import Front
     from bot.journey import Journey
     from bot.slack.socket import Socket
+
+log = logging.getLogger(__name__)
 
 PRODUCTION, SANDBOX = "production", "sandbox"
 ACTIONS = frozenset({OktaGroupActor.kind})
@@ -128,6 +131,7 @@ async def _base(settings: Settings, kind: str, roles: Collection[str], stack: As
 
 
 async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> Running:
+    await _check_anchors(base)
     front = await _front(base, stack) if FRONT in roles else None
     worker = _worker(base, front, roles)
     base.ledger.on_commit = worker.wake
@@ -151,6 +155,12 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
 
 def _begun(work: list[Coroutine[Any, Any, None]]) -> list[asyncio.Task[None]]:
     return [asyncio.create_task(one) for one in work]
+
+
+async def _check_anchors(base: Base) -> None:
+    """Neither role begins on a database that is older than its anchors."""
+    for trouble in await base.anchors.check_not_behind():
+        log.warning("starting without having compared the audit trail with its anchors: %s", trouble)
 
 
 async def _front(base: Base, stack: AsyncExitStack) -> Front:

@@ -101,7 +101,7 @@ def event_hash(body: dict[str, Any]) -> str:
 
 def salted_digest(salt: str, person: str, text: str) -> str:
     """What stands in the trail for words, and whose they are: a proof while the salt is kept, and nothing after."""
-    return hmac.new(bytes.fromhex(salt), f"{person}\n{text}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(salt.encode(), f"{person}\n{text}".encode(), hashlib.sha256).hexdigest()
 
 
 def follows(event: AuditEvent, seq: int, prev: str) -> bool:

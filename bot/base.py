@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from bot.anchor_setup import anchoring
+from bot.anchors import Anchoring
 from bot.clock import SandboxClock, SystemClock
 from bot.config import Settings
 from bot.core.patience import Patience
@@ -49,3 +51,9 @@ class Base:
             evening=settings.evening,
             patience=patience,
         )
+
+    @property
+    def anchors(self) -> Anchoring:
+        """The places that are told the head of the audit trail; the channel needs the front's voice."""
+        board = self.vendors.voices.slack if self.vendors.voices else None
+        return anchoring(self.settings, self.ledger, self.clock, board)

@@ -86,7 +86,7 @@ def _class_of(event: AuditEvent) -> tuple[int, str, int]:
     action = str(event.detail.get("action", ""))
     if event.what == "request.received":
         return CREATE
-    if event.what == "grant.verified" and not event.detail["held_before"]:
+    if event.what == "grant.verified" and event.detail["added"]:
         return GIVEN.get(action, ASSIGN)
     if event.what == "grant.revoked":
         return TAKEN.get(action, REVOKE)

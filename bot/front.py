@@ -12,7 +12,6 @@ from datetime import timedelta
 
 from bot import metrics
 from bot.abuse import Doorkeeper, Flood
-from bot.anchor_setup import anchoring
 from bot.anchors import Anchoring
 from bot.asides import Asides
 from bot.authority import Attempt, Authority, Press
@@ -67,13 +66,8 @@ class Front:
     _connected: bool = True
 
     async def start(self, settings: Settings, stack: AsyncExitStack) -> None:
-        """Not on a database that is older than its anchors: listen, then connect to Slack.
-
-        What is taken from then on waits in the ledger for the worker.
-        """
+        """Listen, then connect to Slack. What is taken from then on waits in the ledger for the worker."""
         ledger, rules = self.journey.ledger, self.journey.rules
-        for trouble in await self.anchors.check_not_behind():
-            log.warning("starting without having compared the audit trail with its anchors: %s", trouble)
         await self.anchors.begin()
         http = Http(
             ledger,
@@ -141,8 +135,7 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     journey = _journey(base, knowledge)
     asides = Asides(journey)
     intake = Intake(journey, asides, domains=base.settings.email_domains)
-    anchors = anchoring(base.settings, base.ledger, base.clock, base.vendors.front.slack)
-    return Front(journey, asides, _socket(base, journey, intake), knowledge, anchors, _webhook_watch(base))
+    return Front(journey, asides, _socket(base, journey, intake), knowledge, base.anchors, _webhook_watch(base))
 
 
 def _webhook_watch(base: Base) -> Watch | None:

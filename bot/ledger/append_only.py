@@ -13,7 +13,7 @@ from sqlalchemy import DDL, Table, event
 
 _REFUSAL = """
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$
+$$ BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only'; END $$
 """
 
 
@@ -22,7 +22,7 @@ def append_only(table: Table, *verbs: str) -> None:
     statement: Any = DDL  # not typed by its package
     for dialect, guards in (("sqlite", on_sqlite(table, *verbs)), ("postgresql", on_postgresql(table, *verbs))):
         for guard in guards:
-            event.listen(table, "after_create", statement(guard.replace("%", "%%")).execute_if(dialect=dialect))
+            event.listen(table, "after_create", statement(guard).execute_if(dialect=dialect))
 
 
 def on_sqlite(table: Table, *verbs: str) -> Iterator[str]:

@@ -79,6 +79,16 @@ def _detail(text: Any) -> dict[str, Any]:
     return detail if as_written else {SPOILED: repr(text)}
 
 
+def read(c: Connection, request: str | None = None, what: str | None = None) -> list[AuditEvent]:
+    """The trail, oldest first; of one request, or of one kind."""
+    query = select(t.events).order_by(t.events.c.seq)
+    if request is not None:
+        query = query.where(t.events.c.request_id == request)
+    if what is not None:
+        query = query.where(t.events.c.what == what)
+    return [read_event(row) for row in c.execute(query)]
+
+
 def pages(c: Connection) -> Iterator[list[AuditEvent]]:
     """The whole trail as it stands, whatever was done to it; oldest first, some at a time."""
     after = BEFORE_ALL

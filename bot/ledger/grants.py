@@ -67,10 +67,11 @@ def written(plan: Plan) -> dict[str, Any]:
 class Grants(Requests):
     """Access as given, and as taken back."""
 
-    async def start_grant(self, plan: Plan, minutes: int, *, actor: str) -> Grant | None:
+    async def start_grant(self, plan: Plan, minutes: int, *, actor: str, writes: bool = True) -> Grant | None:
         """Record that an action begins, before anything is written outside; a second start finds the first.
 
-        None when it must not begin: it was stopped meanwhile, or everything is frozen. Asked before every write.
+        None when it must not begin: it was stopped meanwhile, or everything is frozen. Asked before every write;
+        `writes` is false when somebody else's grant covers it already.
         """
 
         def work(c: Connection) -> Grant | None:
@@ -92,6 +93,8 @@ class Grants(Requests):
                     Audit(actor, "grant.started", {"digest": plan.digest, "held_before": plan.already}),
                 )
                 row = c.execute(_GRANT, {"r": plan.request_id}).one()
+            if writes and not row.held_before:
+                self._append(c, plan.request_id, Audit(actor, "grant.writing", written(plan)))
             return grant_of(row)
 
         return await self._run(work)

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Connection, Row, bindparam, func, insert, sel
 
 from bot.audit import Anchor, Audit, AuditEvent, AuditText
 from bot.ledger import tables as t
-from bot.ledger.chain import BEFORE_ALL, pages, read_event, read_text
+from bot.ledger.chain import BEFORE_ALL, pages, read, read_text
 from bot.ledger.database import Database
 from bot.verifying import Verified, Verifier
 
@@ -34,12 +34,7 @@ class Trail(Database):
 
     async def events(self, request: str | None = None, *, what: str | None = None) -> list[AuditEvent]:
         """The trail, oldest first; of one request, or of one kind."""
-        query = select(t.events).order_by(t.events.c.seq)
-        if request is not None:
-            query = query.where(t.events.c.request_id == request)
-        if what is not None:
-            query = query.where(t.events.c.what == what)
-        return await self._run(lambda c: [read_event(row) for row in c.execute(query)])
+        return await self._run(lambda c: read(c, request, what))
 
     async def has_counted(self, request: str, receipt: str) -> bool:
         """Whether the trail tells already what came of a click or comment: it is written together with that."""

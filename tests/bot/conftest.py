@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.ledger import Ledger
+from bot.ledger.engine import is_postgresql, open_engine
 from tests.builders import NOW
 from tests.postgres import Server
 
@@ -60,3 +61,15 @@ async def ledger(database: str, clock: HandClock) -> AsyncIterator[Ledger]:
     ledger = await Ledger.open(database, kind="production", now=clock.now)
     yield ledger
     await ledger.close()
+
+
+def behind_our_back(database: str, *statements: str) -> None:
+    """What somebody does who owns the database: the triggers go first."""
+    engine = open_engine(database)
+    try:
+        with engine.begin() as c:
+            c.exec_driver_sql("DROP TRIGGER events_no_update" + (" ON events" if is_postgresql(database) else ""))
+            for statement in statements:
+                c.exec_driver_sql(statement)
+    finally:
+        engine.dispose()

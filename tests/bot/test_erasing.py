@@ -25,7 +25,7 @@ async def a_denied_request(ledger: Ledger, key: str = "view-1", who: str = "alic
     values = {"plan": a_plan(stored), "ruling": a_ruling(), "planned_at": NOW, "evidence": some_evidence()}
     await ledger.move(request, Event.PLANNED, audit=Audit("tinyapprover", "request.planned"), values=values)
     asked = Audit(BOB, "question.asked", texts={"question": WORDS[3]})
-    number = await ledger.ask(request, "Bob Baker", WORDS[3], audit=asked, jobs=lambda _: ())
+    number = await ledger.ask(request, "Bob Baker", WORDS[3], receipt=key, audit=asked, jobs=lambda _: ())
     answered = Audit(person.id, "question.answered", {"question": number}, {"answer": WORDS[4]})
     await ledger.answer(number, WORDS[4], request=request, audit=answered, jobs=())
     denial = a_decision("bob", Answer.DENY, request_id=request, reason=WORDS[2])
@@ -38,6 +38,7 @@ def on_disk(database: str) -> bytes:
     return b"".join(one.read_bytes() for one in file.parent.glob(f"{file.name}*"))
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_no_word_of_an_erased_person_stays_in_the_file_and_the_chain_is_whole(
     ledger: Ledger, database: str
 ) -> None:

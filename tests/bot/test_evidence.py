@@ -17,7 +17,7 @@ from bot.evidence_checks import Finding
 from bot.evidence_file import Period, build
 from bot.ledger import Audit, Ledger, written
 from bot.ports import Sent
-from tests.bot.conftest import HandClock
+from tests.bot.conftest import HandClock, behind_our_back
 from tests.builders import NOW, a_decision, a_draft, a_plan, a_ruling, an_entitlement, some_evidence
 
 BOT = "tinyapprover"
@@ -55,7 +55,7 @@ class Steps:
     async def grants(self, request: Request) -> None:
         assert request.plan is not None
         await self.ledger.start_grant(request.plan, 60, actor=BOT)
-        audit = Audit(BOT, "grant.verified", {**written(request.plan), "held_before": False})
+        audit = Audit(BOT, "grant.verified", {**written(request.plan), "held_before": False, "added": True})
         assert await self.ledger.granted(request, audit=audit, jobs=lambda _: ())
 
     async def takes_back(self, request: Request, **after: float) -> None:
@@ -86,15 +86,15 @@ def steps(ledger: Ledger, clock: HandClock) -> Steps:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def evidence(tmp_path: Path) -> Path:
     return tmp_path / "evidence.db"
 
 
-async def built(steps: Steps, file: Path, *, period: Period = MARCH, with_text: bool = False) -> Sequence[Finding]:
+async def built(steps: Steps, evidence: Path, *, period: Period = MARCH, with_text: bool = False) -> Sequence[Finding]:
     told: list[tuple[int, int]] = []
     found = await build(
         steps.ledger,
-        file,
+        evidence,
         period,
         now=steps.clock.now(),
         with_text=with_text,
@@ -104,15 +104,15 @@ async def built(steps: Steps, file: Path, *, period: Period = MARCH, with_text: 
     return found
 
 
-def ask(file: Path, query: str) -> list[dict[str, Any]]:
-    with closing(sqlite3.connect(file)) as disk:
+def ask(evidence: Path, query: str) -> list[dict[str, Any]]:
+    with closing(sqlite3.connect(evidence)) as disk:
         disk.row_factory = sqlite3.Row
         return [dict(row) for row in disk.execute(query)]
 
 
-def held(file: Path, *words: str) -> list[str]:
+def held(evidence: Path, *words: str) -> list[str]:
     """Which of these words stand anywhere in the file."""
-    content = file.read_bytes()
+    content = evidence.read_bytes()
     return [one for one in words if one.encode() in content]
 
 
@@ -123,10 +123,10 @@ def checks(found: Sequence[Finding]) -> set[str]:
 # --- what it holds ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_request_is_traced_from_asking_to_its_end_in_one_row(steps: Steps, file: Path) -> None:
+async def test_a_request_is_traced_from_asking_to_its_end_in_one_row(steps: Steps, evidence: Path) -> None:
     await steps.all_of_it()
-    assert await built(steps, file) == []
-    (row,) = ask(file, "SELECT * FROM access_requests")
+    assert await built(steps, evidence) == []
+    (row,) = ask(evidence, "SELECT * FROM access_requests")
     assert {name: row[name] for name in ("id", "state", "rule", "policy_digest", "findings")} == {
         "id": "TA-1",
         "state": "ended",
@@ -137,88 +137,92 @@ async def test_a_request_is_traced_from_asking_to_its_end_in_one_row(steps: Step
     assert row["approvers"] == "00ubob00000000002"
     assert row["created_at"] <= row["first_approval"] <= row["written_at"] <= row["verified_at"] < row["ended_at"]
     assert (row["granted_minutes"], row["seconds_late"], row["removed"]) == (60, 0.0, 1)
-    assert ask(file, "SELECT * FROM sample_of_25_granted")[0]["id"] == "TA-1"
-    assert [one["answer"] for one in ask(file, "SELECT * FROM decided_against_the_model")] == ["approve"]
+    assert ask(evidence, "SELECT * FROM sample_of_25_granted")[0]["id"] == "TA-1"
+    assert [one["answer"] for one in ask(evidence, "SELECT * FROM decided_against_the_model")] == ["approve"]
 
 
-async def test_every_event_of_the_trail_is_in_it_and_can_be_searched(steps: Steps, file: Path) -> None:
+async def test_every_event_of_the_trail_is_in_it_and_can_be_searched(steps: Steps, evidence: Path) -> None:
     await steps.all_of_it()
-    await built(steps, file)
+    await built(steps, evidence)
     events = await steps.ledger.events()
-    assert [row["hash"] for row in ask(file, "SELECT hash FROM events ORDER BY seq")] == [one.hash for one in events]
+    assert [row["hash"] for row in ask(evidence, "SELECT hash FROM events ORDER BY seq")] == [
+        one.hash for one in events
+    ]
     found = ask(
-        file, "SELECT what FROM events WHERE rowid IN (SELECT rowid FROM events_fts WHERE events_fts MATCH 'deny')"
+        evidence, "SELECT what FROM events WHERE rowid IN (SELECT rowid FROM events_fts WHERE events_fts MATCH 'deny')"
     )
     assert [row["what"] for row in found] == ["advice.given"]
 
 
-async def test_words_and_names_are_in_it_only_when_they_are_asked_for(steps: Steps, file: Path, tmp_path: Path) -> None:
+async def test_words_and_names_are_in_it_only_when_they_are_asked_for(
+    steps: Steps, evidence: Path, tmp_path: Path
+) -> None:
     await steps.all_of_it()
-    await built(steps, file)
-    assert held(file, WHY, "Fine", "Bob Baker", "Alice Archer", "alice@example.com") == []
+    await built(steps, evidence)
+    assert held(evidence, WHY, "Fine", "Bob Baker", "Alice Archer", "alice@example.com") == []
     await built(steps, tmp_path / "words.db", with_text=True)
     (row,) = ask(tmp_path / "words.db", "SELECT requester, justification FROM requests")
     assert row == {"requester": "Alice Archer <alice@example.com>", "justification": WHY}
     assert ask(tmp_path / "words.db", "SELECT name, reason FROM decisions") == [{"name": "Bob Baker", "reason": "Fine"}]
 
 
-async def test_what_was_erased_stays_erased(steps: Steps, file: Path) -> None:
+async def test_what_was_erased_stays_erased(steps: Steps, evidence: Path) -> None:
     request = await steps.all_of_it()
     await steps.ledger.erase(request.requester.id, by="admin carol", why="they asked")
-    assert await built(steps, file, with_text=True) == []
-    assert ask(file, "SELECT justification FROM requests") == [{"justification": None}]
+    assert await built(steps, evidence, with_text=True) == []
+    assert ask(evidence, "SELECT justification FROM requests") == [{"justification": None}]
 
 
-async def test_a_request_outside_the_period_is_not_in_it(steps: Steps, file: Path) -> None:
+async def test_a_request_outside_the_period_is_not_in_it(steps: Steps, evidence: Path) -> None:
     await steps.all_of_it()
-    await built(steps, file, period=Period(NOW + timedelta(days=10), NOW + timedelta(days=30)))
-    assert ask(file, "SELECT id FROM requests") == ask(file, "SELECT seq FROM events") == []
+    await built(steps, evidence, period=Period(NOW + timedelta(days=10), NOW + timedelta(days=30)))
+    assert ask(evidence, "SELECT id FROM requests") == ask(evidence, "SELECT seq FROM events") == []
 
 
-async def test_every_version_of_the_policies_is_in_it_word_for_word(steps: Steps, file: Path) -> None:
+async def test_every_version_of_the_policies_is_in_it_word_for_word(steps: Steps, evidence: Path) -> None:
     for version in ("one", "one", "two"):
         await steps.ledger.know_policy(version, {"advice.md": f"Policy {version}."}, actor=BOT)
-    await built(steps, file)
-    assert [row["digest"] for row in ask(file, "SELECT * FROM policies")] == ["one", "two"]
-    assert "Policy two." in ask(file, "SELECT files FROM policies WHERE digest = 'two'")[0]["files"]
-    assert len(ask(file, "SELECT seq FROM events WHERE what = 'policy.in_force'")) == 2
+    await built(steps, evidence)
+    assert [row["digest"] for row in ask(evidence, "SELECT * FROM policies")] == ["one", "two"]
+    assert "Policy two." in ask(evidence, "SELECT files FROM policies WHERE digest = 'two'")[0]["files"]
+    assert len(ask(evidence, "SELECT seq FROM events WHERE what = 'policy.in_force'")) == 2
 
 
 # --- what it finds ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_grant_before_its_approval_is_found(steps: Steps, file: Path) -> None:
+async def test_a_grant_before_its_approval_is_found(steps: Steps, evidence: Path) -> None:
     request = await steps.asks()
     await steps.shows(request)
     assert request.plan is not None
     await steps.ledger.start_grant(request.plan, 60, actor=BOT)
     await steps.approves(request)
-    found = await built(steps, file)
+    found = await built(steps, evidence)
     assert [(one.check, one.request_id) for one in found] == [("approval before provisioning", "TA-1")]
-    assert ask(file, "SELECT finding FROM findings")[0]["finding"].startswith(
+    assert ask(evidence, "SELECT finding FROM findings")[0]["finding"].startswith(
         "0 of 1 approvals of this plan came before"
     )
 
 
-async def test_one_approval_where_two_are_needed_is_found(steps: Steps, file: Path) -> None:
+async def test_one_approval_where_two_are_needed_is_found(steps: Steps, evidence: Path) -> None:
     request = await steps.asks(approvals=2)
     await steps.shows(request)
     await steps.approves(request)
     assert request.plan is not None
     await steps.ledger.start_grant(request.plan, 60, actor=BOT)
-    assert checks(await built(steps, file)) == {"approval before provisioning"}
+    assert checks(await built(steps, evidence)) == {"approval before provisioning"}
 
 
-async def test_approvals_of_another_plan_do_not_count(steps: Steps, file: Path) -> None:
+async def test_approvals_of_another_plan_do_not_count(steps: Steps, evidence: Path) -> None:
     request = await steps.asks()
     await steps.shows(request)
     await steps.approves(request)
     other = a_plan(request, minutes=240)
     await steps.ledger.start_grant(other, 240, actor=BOT)
-    assert checks(await built(steps, file)) == {"approval before provisioning"}
+    assert checks(await built(steps, evidence)) == {"approval before provisioning"}
 
 
-async def test_approvals_before_the_plan_changed_do_not_count(steps: Steps, file: Path) -> None:
+async def test_approvals_before_the_plan_changed_do_not_count(steps: Steps, evidence: Path) -> None:
     request = await steps.asks()
     await steps.shows(request)
     await steps.approves(request)
@@ -226,74 +230,73 @@ async def test_approvals_before_the_plan_changed_do_not_count(steps: Steps, file
     changed = Audit(BOT, "plan.changed", {"digest": request.plan.digest})
     await steps.ledger.reopen(request.id, request.plan, a_ruling(), audit=changed, jobs=())
     await steps.ledger.start_grant(request.plan, 60, actor=BOT)
-    assert checks(await built(steps, file)) == {"approval before provisioning"}
+    assert checks(await built(steps, evidence)) == {"approval before provisioning"}
 
 
-async def test_an_approval_of_a_plan_that_was_not_shown_is_found(steps: Steps, file: Path) -> None:
+async def test_an_approval_of_a_plan_that_was_not_shown_is_found(steps: Steps, evidence: Path) -> None:
     request = await steps.asks()
     await steps.approves(request)
     await steps.grants(request)
-    assert checks(await built(steps, file)) == {"plan shown before approval"}
+    assert checks(await built(steps, evidence)) == {"plan shown before approval"}
 
 
-async def test_an_approval_by_the_requester_is_found(steps: Steps, file: Path) -> None:
+async def test_an_approval_by_the_requester_is_found(steps: Steps, evidence: Path) -> None:
     request = await steps.asks()
     await steps.shows(request)
     await steps.approves(request, "alice")
     await steps.grants(request)
-    assert checks(await built(steps, file)) == {"separation of duties"}
+    assert checks(await built(steps, evidence)) == {"separation of duties"}
 
 
 @pytest.mark.parametrize(("minutes", "late"), [(64, set()), (66, {"taken back on time"})])
-async def test_access_that_is_taken_back_late_is_found(steps: Steps, file: Path, minutes: int, late: set[str]) -> None:
+async def test_access_that_is_taken_back_late_is_found(
+    steps: Steps, evidence: Path, minutes: int, late: set[str]
+) -> None:
     request = await steps.asks()
     await steps.shows(request)
     await steps.approves(request)
     await steps.grants(request)
     await steps.takes_back(request, minutes=minutes)
-    assert checks(await built(steps, file)) == late
+    assert checks(await built(steps, evidence)) == late
 
 
-async def test_access_that_was_never_taken_back_is_found(steps: Steps, file: Path) -> None:
+async def test_access_that_was_never_taken_back_is_found(steps: Steps, evidence: Path) -> None:
     request = await steps.asks()
     await steps.shows(request)
     await steps.approves(request)
     await steps.grants(request)
     steps.clock.advance(days=1)
-    found = await built(steps, file)
+    found = await built(steps, evidence)
     assert [one.finding.partition(", ")[2] for one in found] == ["not taken back yet"]
 
 
-async def test_a_write_that_nothing_came_of_is_found(steps: Steps, file: Path) -> None:
+async def test_a_write_that_nothing_came_of_is_found(steps: Steps, evidence: Path) -> None:
     request = await steps.asks()
     await steps.shows(request)
     await steps.approves(request)
     assert request.plan is not None
     await steps.ledger.start_grant(request.plan, 60, actor=BOT)
     steps.clock.advance(hours=1)
-    assert checks(await built(steps, file)) == {"writes have an end"}
+    assert checks(await built(steps, evidence)) == {"writes have an end"}
 
 
-async def test_what_was_put_into_the_tables_alone_is_found(steps: Steps, file: Path, database: str) -> None:
+async def test_what_was_put_into_the_tables_alone_is_found(steps: Steps, evidence: Path, database: str) -> None:
     request = await steps.all_of_it()
-    with closing(sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)) as disk:
-        disk.execute("UPDATE decisions SET person_id = '00ucarol0000000003'")
-    assert checks(await built(steps, file)) == {"tables agree with the trail"}
+    behind_our_back(database, "UPDATE decisions SET person_id = '00ucarol0000000003'")
+    assert checks(await built(steps, evidence)) == {"tables agree with the trail"}
     assert request.id == "TA-1"
 
 
-async def test_a_broken_chain_is_the_first_finding(steps: Steps, file: Path, database: str) -> None:
+async def test_a_broken_chain_is_the_first_finding(steps: Steps, evidence: Path, database: str) -> None:
     await steps.all_of_it()
-    with closing(sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)) as disk:
-        disk.execute("DROP TRIGGER events_no_update")
-        disk.execute("UPDATE events SET at = replace(at, '2026', '2025') WHERE seq = 1")
-    assert (await built(steps, file))[0].check == "audit chain"
+    behind_our_back(database, "UPDATE events SET at = replace(at, '2026', '2025') WHERE seq = 1")
+    assert (await built(steps, evidence))[0].check == "audit chain"
 
 
-async def test_a_clock_that_was_set_back_is_found(steps: Steps, file: Path) -> None:
+async def test_a_clock_that_was_set_back_is_found(steps: Steps, evidence: Path) -> None:
     request = await steps.asks()
     await steps.shows(request)
     await steps.approves(request)
     steps.clock.advance(minutes=-10)
     await steps.grants(request)
-    assert checks(await built(steps, file)) == {"times in order"}
+    assert checks(await built(steps, evidence)) == {"times in order"}

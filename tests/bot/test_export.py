@@ -63,8 +63,8 @@ def test_ocsf_names_what_happened_to_whom_and_when() -> None:
 
 
 def test_ocsf_says_that_a_member_was_added_or_removed_only_when_one_was() -> None:
-    assert ocsf(an_event("grant.verified", held_before=False, **MEMBER))["type_uid"] == 300603
-    assert ocsf(an_event("grant.verified", held_before=True, **MEMBER))["type_uid"] == 300403
+    assert ocsf(an_event("grant.verified", added=True, **MEMBER))["type_uid"] == 300603
+    assert ocsf(an_event("grant.verified", added=False, **MEMBER))["type_uid"] == 300403
     assert ocsf(TRAIL[2])["type_uid"] == 300604
     assert ocsf(TRAIL[3])["type_uid"] == 300403
 
@@ -77,7 +77,7 @@ def test_ocsf_names_the_member_and_the_group() -> None:
 
 def test_ocsf_tells_another_kind_of_action_as_a_privilege_assigned_and_revoked() -> None:
     account = {"action": "aws.permission_set", "changes": {"account": "111122223333", "user": "00ualice0000000001"}}
-    given = ocsf(an_event("grant.verified", held_before=False, **account))
+    given = ocsf(an_event("grant.verified", added=True, **account))
     assert (given["type_uid"], given["privileges"]) == (300501, ["account=111122223333"])
     assert ocsf(an_event("grant.revoked", **account))["type_uid"] == 300502
 

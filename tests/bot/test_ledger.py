@@ -17,8 +17,7 @@ from bot.core.request import Answer, Decision, Request
 from bot.core.verdict import Outcome, Tally
 from bot.errors import Refused, SettingsError
 from bot.ledger import Audit, Due, Figures, Job, Ledger
-from bot.ledger.engine import open_engine
-from tests.bot.conftest import HandClock
+from tests.bot.conftest import HandClock, behind_our_back
 from tests.builders import NOW, a_decision, a_draft, a_grant, a_person, a_plan, a_request, a_ruling, an_entitlement
 
 HOUR = timedelta(hours=1)
@@ -322,17 +321,9 @@ async def test_a_trail_that_was_touched_shows_where(ledger: Ledger, spoil: Spoil
     assert broken_link(spoil(events)) == first_wrong
 
 
-FREED = {"sqlite": "DROP TRIGGER events_no_update", "postgresql": "DROP TRIGGER events_no_update ON events"}
-SPOIL = "UPDATE events SET detail = replace(detail, '60', '61') WHERE seq = 1"
-
-
 async def test_one_byte_changed_on_disk_is_found(ledger: Ledger, database: str) -> None:
     await granted(ledger)
-    engine = open_engine(database)
-    with engine.begin() as disk:
-        disk.exec_driver_sql(FREED[disk.dialect.name])
-        disk.exec_driver_sql(SPOIL)
-    engine.dispose()
+    behind_our_back(database, "UPDATE events SET detail = replace(detail, '60', '61') WHERE seq = 1")
     assert broken_link(await ledger.events()) == 1
 
 

@@ -62,12 +62,20 @@ class AnchoredStory(Story):
     def copy(self, name: str) -> Path:
         """A backup of the database as it is on disk; the program does not run."""
         kept = self.data_dir.parent / name
-        shutil.copytree(self.data_dir, kept)
+        self._copy(self.data_dir, kept)
         return kept
 
     def restore(self, kept: Path) -> None:
-        shutil.rmtree(self.data_dir)
-        shutil.copytree(kept, self.data_dir)
+        for file in self.data_dir.glob("*.db*"):
+            file.unlink()
+        self._copy(kept, self.data_dir)
+
+    @staticmethod
+    def _copy(place: Path, to: Path) -> None:
+        to.mkdir(exist_ok=True)
+        for file in place.glob("*.db*"):
+            if file.is_file():
+                shutil.copy(file, to)
 
 
 @pytest.fixture
