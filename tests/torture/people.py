@@ -158,9 +158,15 @@ class Life:
             await asyncio.sleep(AGAIN)
         return False
 
-    async def approve(self, who: str) -> bool:
+    async def approve(self, who: str) -> None:
+        """Press until the card asks nobody any more: whoever hit a twin of it is told so, and presses the right one."""
         await self.until(lambda: self.offers("approve") or self.says(*FINISHED)(), "nobody could approve")
-        return await self.press(who, "approve")
+
+        async def press() -> None:
+            await self.press(who, "approve")
+            await self._long_moment(lambda: not self.offers("approve"))
+
+        await self.keep_trying(press, lambda: not self.offers("approve"), f"{who} could not approve")
 
     async def deny(self, who: str) -> bool:
         """The button and its form."""
