@@ -35,7 +35,7 @@ async def a_denied_request(ledger: Ledger, key: str = "view-1", who: str = "alic
 
 def on_disk(database: str) -> bytes:
     file = Path(database.removeprefix("sqlite:///"))
-    return b"".join(one.read_bytes() for one in file.parent.glob(f"{file.name}*"))
+    return b"".join(one.read_bytes() for one in file.parent.glob(f"{file.name}*") if one.is_file())
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

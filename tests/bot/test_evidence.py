@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.core.lifecycle import Event
-from bot.core.request import Advice, Answer, Leaning, Request
+from bot.core.request import Advice, Answer, Leaning, Plan, Request
 from bot.evidence_checks import Finding
 from bot.evidence_file import Period, build
 from bot.ledger import Audit, Ledger, written
@@ -51,6 +51,12 @@ class Steps:
         digest = request.plan.digest if request.plan else ""
         decision = a_decision(who, Answer.APPROVE, request_id=request.id, digest=digest, reason="Fine", **more)
         await self.ledger.decide(decision, approved_jobs=(), closed_jobs=(), jobs=())
+
+    async def writes(self, request: Request, plan: Plan | None = None) -> None:
+        """A write begins, of this plan or of the request's own, whatever the ledger would have said to it."""
+        begun = plan or request.plan
+        assert begun is not None
+        await self.ledger.note_event(Audit(BOT, "grant.writing", written(begun)), request=request.id)
 
     async def grants(self, request: Request) -> None:
         assert request.plan is not None
@@ -194,8 +200,7 @@ async def test_every_version_of_the_policies_is_in_it_word_for_word(steps: Steps
 async def test_a_grant_before_its_approval_is_found(steps: Steps, evidence: Path) -> None:
     request = await steps.asks()
     await steps.shows(request)
-    assert request.plan is not None
-    await steps.ledger.start_grant(request.plan, 60, actor=BOT)
+    await steps.writes(request)
     await steps.approves(request)
     found = await built(steps, evidence)
     assert [(one.check, one.request_id) for one in found] == [("approval before provisioning", "TA-1")]
@@ -208,8 +213,7 @@ async def test_one_approval_where_two_are_needed_is_found(steps: Steps, evidence
     request = await steps.asks(approvals=2)
     await steps.shows(request)
     await steps.approves(request)
-    assert request.plan is not None
-    await steps.ledger.start_grant(request.plan, 60, actor=BOT)
+    await steps.writes(request)
     assert checks(await built(steps, evidence)) == {"approval before provisioning"}
 
 
@@ -217,8 +221,7 @@ async def test_approvals_of_another_plan_do_not_count(steps: Steps, evidence: Pa
     request = await steps.asks()
     await steps.shows(request)
     await steps.approves(request)
-    other = a_plan(request, minutes=240)
-    await steps.ledger.start_grant(other, 240, actor=BOT)
+    await steps.writes(request, a_plan(request, minutes=240))
     assert checks(await built(steps, evidence)) == {"approval before provisioning"}
 
 
@@ -229,7 +232,7 @@ async def test_approvals_before_the_plan_changed_do_not_count(steps: Steps, evid
     assert request.plan is not None
     changed = Audit(BOT, "plan.changed", {"digest": request.plan.digest})
     await steps.ledger.reopen(request.id, request.plan, a_ruling(), audit=changed, jobs=())
-    await steps.ledger.start_grant(request.plan, 60, actor=BOT)
+    await steps.writes(request)
     assert checks(await built(steps, evidence)) == {"approval before provisioning"}
 
 
@@ -274,8 +277,7 @@ async def test_a_write_that_nothing_came_of_is_found(steps: Steps, evidence: Pat
     request = await steps.asks()
     await steps.shows(request)
     await steps.approves(request)
-    assert request.plan is not None
-    await steps.ledger.start_grant(request.plan, 60, actor=BOT)
+    await steps.writes(request)
     steps.clock.advance(hours=1)
     assert checks(await built(steps, evidence)) == {"writes have an end"}
 

@@ -316,7 +316,7 @@ def removed(place: int) -> Spoil:
 async def test_a_trail_that_was_touched_shows_where(ledger: Ledger, spoil: Spoil, first_wrong: int) -> None:
     await granted(ledger)
     events = await ledger.events()
-    assert len(events) == 5
+    assert len(events) == 6
     assert broken_link(events) is None
     assert broken_link(spoil(events)) == first_wrong
 
@@ -335,7 +335,8 @@ async def test_the_trail_keeps_the_order_and_names_who_did_what(ledger: Ledger) 
         (2, "tinyapprover", "request.planned"),
         (3, a_person("bob").id, "decision.approve"),
         (4, "tinyapprover", "grant.started"),
-        (5, "tinyapprover", "grant.verified"),
+        (5, "tinyapprover", "grant.writing"),
+        (6, "tinyapprover", "grant.verified"),
     ]
 
 

@@ -151,7 +151,8 @@ async def test_a_database_restored_from_an_older_backup_is_refused_until_somebod
 async def abandoned(story: AnchoredStory) -> Sequence[Anchor]:
     """What an admin does while the program cannot start."""
     settings = sandbox_settings(story.base, story.sandbox.world, story.data_dir, **story.settings)
-    slack = Slack(new_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value()))
+    client = new_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value())
+    slack = Slack(client, story.sandbox.world)
     ledger = await Ledger.open(settings.ledger_url, kind=SANDBOX, now=story.sandbox.world.now)
     try:
         return await anchoring(settings, ledger, story.sandbox.world, slack).abandon(

@@ -109,7 +109,8 @@ async def test_a_secret_in_a_denial_by_comment_is_not_kept(story: Story) -> None
     await story.until(lambda: "Denied" in story.card()["text"])
     await story.until(lambda: "reason withheld: looks like a password" in story.told("alice"))
     await story.settle()
-    assert "hunter2secret" not in "".join(file.read_text("latin-1") for file in story.data_dir.glob("tinyapprover.db*"))
+    files = [one for one in story.data_dir.glob("tinyapprover.db*") if one.is_file()]  # a pipe would be read for ever
+    assert "hunter2secret" not in "".join(file.read_text("latin-1") for file in files)
 
 
 async def test_a_secret_in_the_ticket_is_refused_at_the_ticket(story: Story) -> None:
