@@ -142,14 +142,13 @@ class Timing:
         events = await journey.ledger.events(request.id)
         opened = [str(event.detail["incident"]) for event in events if event.what == OVERDUE_PAGED]
         if not request.revoke_overdue:
-            await _close(request, opened, journey.pager)
+            await self._close(request, opened, journey.pager)
             return None
         incident = await journey.pager.open_incident(page.overdue(request, len(opened)), look_first=job.attempts > 1)
         await journey.ledger.note_event(Audit(BOT, OVERDUE_PAGED, {"incident": incident.id}), request=request.id)
         return journey.clock.now() + journey.limits.patience.repage
 
-
-async def _close(request: Request, incidents: Sequence[str], pager: Pager) -> None:
-    for incident in incidents:
-        await pager.add_note(incident, page.outcome_note(request))
-        await pager.resolve(incident)
+    async def _close(self, request: Request, incidents: Sequence[str], pager: Pager) -> None:
+        for incident in incidents:
+            await self.journey.note(request.id, incident, page.outcome_note(request))
+            await pager.resolve(incident)
