@@ -135,7 +135,8 @@ class Acting:
         """Nobody is told that they have it; whatever may have been written is taken away again."""
         audit = Audit(BOT, "grant.failed", {"trouble": trouble})
         values = {"outcome": f"{reason} Whatever was written is being taken away; after that it can be retried."}
-        jobs = (Due("card"), Due("dm"), Due("tell:outcome"), Due("end_note"), Due("revoke"))
+        closing = Due("resolve", at=request.deadline)
+        jobs = (Due("card"), Due("dm"), Due("tell:outcome"), Due("end_note"), Due("revoke"), closing)
         await self.ledger.move(request.id, Event.GAVE_UP, audit=audit, values=values, jobs=jobs)
 
     # --- take back --------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ UNREADABLE = (
     "What has to be checked before your answer counts cannot be read, and trying again would not help, so nothing is "
     "decided by it. Ask an admin to look at your accounts."
 )
-UNDECIDED = OPEN | {State.APPROVED, State.FAILED}  # the page stays open
+UNDECIDED = OPEN | {State.APPROVED}  # the page stays open
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,11 +281,13 @@ class Journey:
     # --- 6. act: see bot.acting; 7. end ------------------------------------------------------------------------------
 
     async def resolve(self, job: Job) -> datetime | None:
-        """Write how it ended on the incident, and close it."""
+        """Write how it ended on the incident, and close it; what failed stays open as long as it can be tried again."""
         request, paged = await self.ledger.request(job.subject), await self.ledger.paged(job.subject)
         if self.pager is None or paged is None or paged.resolved or request.state in UNDECIDED:
             return None
-        await self.note(request.id, paged.incident_id, page.outcome_note(request))
+        if request.state is State.FAILED and self.clock.now() < request.deadline:
+            return request.deadline
+        await self.note(request.id, paged.incident_id, page.closing_note(request))
         await self.pager.resolve(paged.incident_id)
         await self.ledger.incident_resolved(request.id, paged.incident_id)
         return None

@@ -169,6 +169,13 @@ def outcome_note(request: Request) -> str:
     return f"{request.id}: {outcome(request)}{how}"
 
 
+def closing_note(request: Request) -> str:
+    """The last note on the page: how it ended, or that nobody tried again what had failed."""
+    if request.state is State.FAILED:
+        return f"{request.id}: nobody tried it again in time, so nothing was granted. Whoever still needs it asks anew."
+    return outcome_note(request)
+
+
 def how_to_stop(request: Request) -> str:
     """The exact line to write."""
     return f"To stop it, comment: stop {request.id}"

@@ -264,6 +264,21 @@ async def test_a_grant_that_keeps_failing_is_given_up_told_and_can_be_tried_agai
     assert story.changes() == [ADDED]
 
 
+async def test_the_page_of_what_failed_stays_open_until_it_can_not_be_tried_again_any_more(story: Story) -> None:
+    await story.fault("okta", "PUT /groups/*", "error", status=500, times=None)
+    await story.asks()
+    await story.until(story.incidents)
+    await story.presses("bob", "approve")
+    await story.until(lambda: story.calls("okta", "PUT /groups/"))
+    await an_hour(story, steps=6)
+    await story.until(lambda: story.card(button="retry"))
+    await story.settle()
+    assert story.incidents()[0]["status"] != "resolved"
+    await story.advance(8 * 3600)
+    await story.until(lambda: story.incidents()[0]["status"] == "resolved")
+    assert story.notes().count("nobody tried it again in time") == 1
+
+
 @pytest.mark.parametrize("kind", ["lost_answer", "empty", "html", "cut"])
 async def test_a_grant_whose_answer_cannot_be_used_is_read_back(story: Story, kind: str) -> None:
     await story.fault("okta", "PUT /groups/*", kind, times=3)
