@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from bot.anchors import Anchoring, AnchorStore, ChannelAnchors, Noticeboard
+from bot.anchors import Anchoring, AnchorStore
 from bot.config import Settings
 from bot.errors import SettingsError
 from bot.ledger import Ledger
 from bot.ports import Clock
 from connectors.object_lock import Keys, ObjectLock
+
+if TYPE_CHECKING:
+    from bot.slack.noticeboard import Noticeboard
 
 
 def anchoring(settings: Settings, ledger: Ledger, clock: Clock, board: Noticeboard | None) -> Anchoring:
@@ -24,6 +28,8 @@ def _stores(settings: Settings, board: Noticeboard | None) -> Sequence[AnchorSto
     if settings.anchor_bucket:
         stores.append(_bucket(settings))
     if settings.anchor_channel and board is not None:
+        from bot.slack.noticeboard import ChannelAnchors  # only who speaks to Slack loads it
+
         stores.append(ChannelAnchors(board, settings.anchor_channel))
     return stores
 

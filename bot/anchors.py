@@ -7,22 +7,20 @@ computed anew, no longer fits what was told before.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from bot.audit import Anchor, read_anchor
+from bot.audit import Anchor
 from bot.errors import Fault, SettingsError
 from bot.ledger import Audit, Due, Job, Ledger
-from bot.ports import Clock, Message, Sent
-from bot.slack.blocks import escape
+from bot.ports import Clock
 from bot.verifying import ABANDONED, Verified
 
 EVERY = timedelta(hours=1)
 TRAIL = "trail"
 ANCHOR = Due("anchor", subject=TRAIL)
-KEY = "anchor/"
 
 
 class AnchorStore(Protocol):
@@ -43,57 +41,6 @@ class AnchorStore(Protocol):
     async def read(self, *, since: int = 0) -> Sequence[Anchor]:
         """Every anchor kept of event `since` and later ones, whatever database it names."""
         ...
-
-
-class Noticeboard(Protocol):
-    """A chat channel, as far as anchors need it."""
-
-    async def post(self, channel: str, message: Message, *, key: str) -> Sent: ...
-
-    def keys(self, channel: str) -> AsyncIterator[tuple[str, datetime]]:
-        """The keys of our own messages there, newest first, and when each was posted."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelAnchors:
-    """The copy that people see: a message for each anchor, found again by the key that it carries."""
-
-    board: Noticeboard
-    channel: str
-
-    @property
-    def name(self) -> str:
-        return f"Slack channel {self.channel}"
-
-    @property
-    def reads_apart(self) -> bool:
-        return (
-            True  # with the bot's own token; this is the copy for people, the bucket is the one that cannot be changed
-        )
-
-    async def put(self, anchor: Anchor, *, at: datetime) -> None:
-        async for key, _ in self.board.keys(self.channel):
-            if key == f"{KEY}{anchor.key}":
-                return
-            if key.startswith(KEY):
-                break
-        await self.board.post(self.channel, _notice(anchor), key=f"{KEY}{anchor.key}")
-
-    async def read(self, *, since: int = 0) -> Sequence[Anchor]:
-        found = []
-        async for key, posted_at in self.board.keys(self.channel):
-            anchor = read_anchor(key.removeprefix(KEY), at=posted_at.isoformat(timespec="seconds"))
-            if anchor is not None and anchor.seq >= since:
-                found.append(anchor)
-            if anchor is not None and anchor.seq < since:
-                break
-        return found
-
-
-def _notice(anchor: Anchor) -> Message:
-    words = f"Audit trail: event {anchor.seq} of {anchor.at}\n`{anchor.hash}`"
-    return Message(text=escape(words), blocks=[{"type": "section", "text": {"type": "mrkdwn", "text": escape(words)}}])
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,7 +223,7 @@ async def test_an_old_card_of_the_same_name_is_not_taken_for_a_twin(story: Story
     """A database that began anew counts its requests from one again."""
     await story.asks()
     await story.advance(7200)
-    await story.submits(why="Something else")
+    await story.submits("bob", why="Something else")
     await story.until(lambda: story.card(request="TA-2", button="approve"))
     await story.settle()
     slack = story.sandbox.stand_ins["slack"]
