@@ -77,15 +77,18 @@ class Comments:
 
     async def poll(self, job: Job) -> datetime | None:
         """Take what is new on one incident; again later while the request is open, and once after that."""
-        request = await self.ledger.request(job.subject)
-        paged = await self.ledger.paged(job.subject)
+        request, paged, opened = await asyncio.gather(
+            self.ledger.request(job.subject),
+            self.ledger.paged(job.subject),
+            self.ledger.events(job.subject, what=OPENED),
+        )
         if paged is None:
             return None
         now = self.clock.now()
         turn = now if _cannot_wait(job, paged, now) else self.pace.first(paged.incident_id, now)
         if turn > now:
             return turn
-        earlier = await self._earlier(request.id, paged.incident_id)
+        earlier = [one for event in opened if (one := str(event.detail["incident"])) != paged.incident_id]
         incident, _ = await asyncio.gather(
             self.pager.incident(paged.incident_id), self._read_all(request, paged.incident_id, earlier)
         )
@@ -110,15 +113,10 @@ class Comments:
             self._read(request, incident_id), *(self._read(request, one, why=EARLIER) for one in earlier)
         )
 
-    async def _earlier(self, request: str, incident_id: str) -> list[str]:
-        """The incidents that stood for the request before this one."""
-        opened = [event.detail["incident"] for event in await self.ledger.events(request, what=OPENED)]
-        return [one for one in opened if one != incident_id]
-
     async def _read(self, request: Request, incident_id: str, *, why: str = "") -> None:
         """Take what is new on one incident; `why` says why nothing that stands there counts."""
         notes = await self.pager.notes(incident_id)
-        taken = await self.ledger.accepted(SOURCE, [_receipt(note) for note in notes])
+        taken = await self.ledger.accepted(SOURCE, [_receipt(note) for note in notes]) if notes else set()
         for note in notes:
             if _receipt(note) not in taken:
                 await self._take(request, note, incident_id, why)
