@@ -19,10 +19,12 @@ from bench.figures import Figure
 from bench.outside import APPROVER, crowded_world, token
 from bench.small import environment, running
 from bench.stage import Outside, outside
+from bot.clock import SystemClock
 from bot.core.lifecycle import Event
 from bot.core.request import Draft, Entitlement, Evidence, Fact, Person, Plan, Ruling
 from bot.ledger import Audit, Due, Ledger
-from bot.ports import Incident, Sent
+from bot.ports import Incident, Message
+from connectors.slack import Slack, new_client
 from policies.load import load
 
 NAMES = ("start-full", "memory-full", "idle-full", "cpu-full", "decide-full")
@@ -30,10 +32,12 @@ WAITING, QUICK = 10_000, 1_000
 AT_ONCE = 100
 DECISIONS, FEW, EVERY = 100, 20, 0.3
 SETTLED, IDLE = 15.0, 60.0  # seconds
+COMPARED = 75.0  # seconds: after a start the messages of every channel are read back, a channel a second
 ASKED_AGO = timedelta(hours=2)
-READ_IN = 2 * WAITING / 4  # seconds: two calls for each open incident, four calls a second for all of them
+READ_IN = 2 * WAITING / 1  # seconds: two calls for each open incident, one call a second for all that are old
 MEGABYTE = 1024 * 1024
 FILLER = Audit("bench", "filled")
+CARD = Message("Somebody waits.", [{"type": "section", "text": {"type": "plain_text", "text": "Somebody waits."}}])
 
 
 async def measure_waiting(*, quick: bool) -> AsyncIterator[Figure]:
@@ -53,6 +57,7 @@ async def measure_waiting(*, quick: bool) -> AsyncIterator[Figure]:
             await asyncio.sleep(SETTLED)
             yield _memory(empty, _resident(pid), count)
             vendors, cases = Outside(base, http), range(decisions)
+            await asyncio.sleep(COMPARED)
             yield (idle := await _idle(pid, vendors, count))
             yield await _submit(pid, vendors, [*cases], idle.p50)
             yield await _decide(vendors, [*cases], count)
@@ -150,15 +155,18 @@ async def _fill(env: dict[str, str], base: str, count: int) -> None:
     room = asyncio.Semaphore(AT_ONCE)
     now = datetime.now(UTC) - ASKED_AGO
     ledger = await Ledger.open(f"sqlite:///{data / 'tinyapprover.db'}", kind="production", now=lambda: now)
+    slack = Slack(new_client(env["SLACK_API_URL"], env["SLACK_BOT_TOKEN"]), SystemClock())
     async with aiohttp.ClientSession(base, headers=_headers(env)) as http:
 
         async def one(number: int) -> None:
             async with room:
                 draft = _draft(number)
                 incident = await _page(http, env, draft.key)
-                await _wait_for_it(ledger, draft, entitlements[draft.entitlement], incident, number / count)
+                entitled = entitlements[draft.entitlement]
+                await _wait_for_it(ledger, slack, draft, entitled, incident, number / count)
 
         await asyncio.gather(*(one(number) for number in range(count)))
+    await slack.close()
     await ledger.close()
 
 
@@ -181,7 +189,9 @@ def _headers(env: dict[str, str]) -> dict[str, str]:
     return {"Authorization": token, "From": env["PAGERDUTY_FROM_EMAIL"]}
 
 
-async def _wait_for_it(ledger: Ledger, draft: Draft, entitled: Entitlement, incident: Incident, share: float) -> None:
+async def _wait_for_it(
+    ledger: Ledger, slack: Slack, draft: Draft, entitled: Entitlement, incident: Incident, share: float
+) -> None:
     """Everything up to the decision, through the ledger's own changes. `share` spreads the next readings."""
     now = datetime.now(UTC)
     deadline = now + timedelta(hours=6)
@@ -192,7 +202,7 @@ async def _wait_for_it(ledger: Ledger, draft: Draft, entitled: Entitlement, inci
     evidence = Evidence(facts=tuple(Fact("okta", f"Fact {n}", "something that is known of them") for n in range(8)))
     await ledger.record(request, audit=FILLER, values={"evidence": evidence})
     number = int(draft.key.rpartition("/")[2])
-    card = Sent(channel(number), f"{number}.000100")
-    await ledger.show(request, "card", card, digest=plan.digest, fingerprint="bench")
+    card = await slack.post(channel(number), CARD, key=f"{request}/card")
+    await ledger.show(request, "card", card, digest=plan.digest, fingerprint=CARD.fingerprint)
     reading = Due("poll", at=now + timedelta(seconds=share * READ_IN))
     await ledger.record_incident(request, incident, digest=plan.digest, jobs=(reading,))

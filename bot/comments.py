@@ -24,6 +24,7 @@ CALLS_A_SECOND = 4.0  # of the 16 that PagerDuty allows: pages and notes go firs
 CALLS_A_READING = 2
 REPAGE_AFTER = timedelta(minutes=10)
 LIVE_READING = timedelta(seconds=30)
+FRESH = timedelta(minutes=30)  # whoever answers a page does so soon
 AT_ONCE = timedelta(seconds=20)
 
 
@@ -31,7 +32,7 @@ def next_reading(age: timedelta) -> timedelta:
     """How long until an incident is read again that has shown its plan for so long: seconds at first."""
     if age < timedelta(minutes=2):
         return timedelta(seconds=5)
-    return timedelta(seconds=15 if age < timedelta(minutes=30) else 60)
+    return timedelta(seconds=15 if age < FRESH else 60)
 
 
 @dataclass(slots=True)
@@ -67,13 +68,13 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Comments:
-    """Reads the comments of open incidents."""
+    """Reads the comments of open incidents. What was paged long ago, or is decided, has a small budget of its own."""
 
     ledger: Ledger
     pager: Pager
     clock: Clock
     pace: Pace = field(default_factory=Pace)
-    live: Pace = field(default_factory=lambda: Pace(CALLS_A_SECOND / 4))
+    aside: Pace = field(default_factory=lambda: Pace(CALLS_A_SECOND / 4))
 
     async def poll(self, job: Job) -> datetime | None:
         """Take what is new on one incident; again later while the request is open, and once after that."""
@@ -85,7 +86,9 @@ class Comments:
         if paged is None:
             return None
         now = self.clock.now()
-        turn = now if _cannot_wait(job, paged, now) else self.pace.first(paged.incident_id, now)
+        age = now - paged.shown_at
+        pace = self.pace if age < FRESH else self.aside
+        turn = now if _cannot_wait(job, paged, now) else pace.first(paged.incident_id, now)
         if turn > now:
             return turn
         earlier = [one for event in opened if (one := str(event.detail["incident"])) != paged.incident_id]
@@ -97,15 +100,17 @@ class Comments:
             return self._look_for_a_stop(request, paged.incident_id)
         if incident.status == "resolved":
             await self._closed_undecided(request, paged.incident_id)
-        wanted, calls = next_reading(now - paged.shown_at), CALLS_A_READING + len(earlier)
-        return self.clock.now() + self.pace.until_next(paged.incident_id, wanted, calls=calls)
+        if pace is self.aside:
+            self.pace.forget(paged.incident_id)
+        wanted, calls = next_reading(age), CALLS_A_READING + len(earlier)
+        return self.clock.now() + pace.until_next(paged.incident_id, wanted, calls=calls)
 
     def _look_for_a_stop(self, request: Request, incident_id: str) -> datetime | None:
         """What was decided can still be stopped by a comment; with a budget of its own, so that nobody waits for it."""
         if not request.stoppable:
-            self.live.forget(incident_id)
+            self.aside.forget(incident_id)
             return None
-        return self.clock.now() + self.live.until_next(incident_id, LIVE_READING)
+        return self.clock.now() + self.aside.until_next(incident_id, LIVE_READING)
 
     async def _read_all(self, request: Request, incident_id: str, earlier: Sequence[str]) -> None:
         """This incident, and those before it, whose comments get an answer and count no more."""
