@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from bot.claims import ClaimLost, holding
+from bot.claims import Busy, ClaimLost, holding
 from bot.errors import Fault
 from bot.ledger import Job, Ledger
 from bot.ledger.kinds import LANE_ROOM, kind_of
@@ -33,6 +33,7 @@ SHORTEST_BACK_OFF, LONGEST_BACK_OFF = 0.2, 60.0
 STUCK_TRIES = 10  # minutes of failing: people are told
 HOPELESS_TRIES, HOPELESS_BACK_OFF = 100, 300.0  # hours of it: tried more slowly
 DATABASE_AWAY_SECONDS = 1.0
+BUSY = timedelta(seconds=0.5)
 GRACE_SECONDS = 8.0  # less than what supervisors wait after SIGTERM
 AT_ONCE = 256
 BURST, BURST_SECONDS = 8, 0.1
@@ -212,6 +213,8 @@ class Worker:
             log.info("done", extra=_fields(job, started))
         except ClaimLost:
             await self._overtaken(job)
+        except Busy:
+            await self._put_back(job)
         except Fault as fault:
             log.warning("%s", fault, extra=_fields(job, started, vendor=fault.vendor))
             await self._retry(job, str(fault), retry_after=fault.retry_after)
@@ -222,6 +225,16 @@ class Worker:
             log.exception("failed", extra=_fields(job, started))
             await self._retry(job, "an error of our own, see the log")
 
+    async def _put_back(self, job: Job) -> None:
+        """Two that wait for each other in turn must not begin to count their failures anew each time."""
+        try:
+            await self._ledger.put_back(job, at=self._clock.now() + BUSY)
+        except Fault as fault:
+            self._keeps_lease(job, fault)
+
+    def _keeps_lease(self, job: Job, fault: Fault) -> None:
+        log.warning("its lease has to run out first: %s", fault, extra={"request": job.subject, "step": job.kind})
+
     async def _retry(self, job: Job, trouble: str, *, retry_after: float | None = None) -> None:
         wait = back_off(job.attempts, retry_after=retry_after, longest=longest_back_off(job))
         again_at = self._clock.now() + wait
@@ -229,7 +242,7 @@ class Worker:
             await self._ledger.finish(job, again_at=again_at, trouble=trouble, retry=True)
             await self._on_trouble(job, trouble)
         except Fault as fault:
-            log.warning("its lease has to run out first: %s", fault, extra={"request": job.subject, "step": job.kind})
+            self._keeps_lease(job, fault)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bot import jobs
-from bot.claims import still_ours
+from bot.claims import Busy, still_ours
 from bot.errors import Fault
 from bot.jobs import LEASE_SECONDS, Worker, back_off, longest_back_off
 from bot.ledger import Due, Job, Ledger, queue
@@ -89,7 +89,7 @@ async def shift(ledger: Ledger, clock: HandClock) -> AsyncIterator[Shift]:
         await shift.end()
 
 
-def failing(*faults: Fault) -> Callable[[Job], None]:
+def failing(*faults: Exception) -> Callable[[Job], None]:
     """A step that fails in these ways, and then goes well."""
     left = list(faults)
 
@@ -160,6 +160,33 @@ async def test_a_failed_step_is_tried_again_and_its_trouble_is_told(shift: Shift
     await shift.later(seconds=1)
     assert shift.ran.count("card") == 2
     assert await shift.waiting() is None
+
+
+async def test_waiting_for_another_job_does_not_count_and_forgets_no_failure(shift: Shift) -> None:
+    """Two removals of one access at a vendor who is down: each waits for the other, and both must become overdue."""
+    tries: list[int] = []
+    down, fail = Fault("okta", "500"), failing(Fault("okta", "500"), Busy(), Busy(), Fault("okta", "500"))
+
+    def step(job: Job) -> None:
+        tries.append(job.attempts)
+        fail(job)
+
+    shift.steps["grant"] = step
+    shift.begin()
+    await shift.want("grant")
+    await shift.all_quiet()
+    for _ in range(4):
+        await shift.later(seconds=2)
+    assert tries == [1, 2, 2, 2, 3]
+    assert shift.troubles == [f"grant: {down}"] * 2
+
+
+async def test_what_is_wanted_while_it_waits_for_another_job_is_due_at_once(ledger: Ledger, clock: HandClock) -> None:
+    await ledger.schedule("TA-1", [Due("revoke")])
+    (job,) = await ledger.claim(["executor"], most=1, lease=60)
+    await ledger.schedule("TA-1", [Due("revoke")])
+    await ledger.put_back(job, at=clock.now() + timedelta(hours=1))
+    assert [one.attempts for one in await ledger.claim(["executor"], most=1, lease=60)] == [1]
 
 
 async def test_as_long_as_the_vendor_says_nothing_is_tried(shift: Shift) -> None:
