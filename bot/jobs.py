@@ -91,7 +91,7 @@ class Worker:
     async def run(self) -> None:
         """Until `stop`; then what is running is finished."""
         await self._ledger.release_leases(self._roles)
-        self._ledger.hand_first_cards_to(self._take, lease=LEASE_SECONDS)
+        self._ledger.hand_first_cards_to(self._take, lease=LEASE_SECONDS, while_=self._has_room)
         async with self._ledger.heard(self._roles, self.wake), _beside(self._keep_leases()):
             while not self._stopping:
                 await self._turn()
@@ -101,7 +101,7 @@ class Worker:
         """Start what is due, and sleep. A database that is away for a while is waited for."""
         self._wake.clear()
         try:
-            room = AT_ONCE - len(self._running)
+            room = max(0, AT_ONCE - len(self._running))  # cards may have been handed over together
             jobs = await self._claim(room) if room else []
             self._start_all(jobs)
             if not room or len(jobs) < room:
@@ -164,6 +164,10 @@ class Worker:
     async def _claim(self, room: int) -> list[Job]:
         """Never a job that runs here still, whatever the clock did to its lease."""
         return await self._ledger.claim(self._roles, most=room, lease=LEASE_SECONDS, running=self._jobs())
+
+    def _has_room(self) -> bool:
+        """Whether one more card can begin at once. Asked on a thread of the ledger."""
+        return not self._stopping and len(self._running) < AT_ONCE
 
     def _take(self, job: Job) -> None:
         """The card of a request that was just stored: the first that people see of it."""
