@@ -58,6 +58,7 @@ async def test_a_stop_beats_a_write_that_is_under_way(story: Story) -> None:
     assert story.members(READONLY) == []
     assert "Withdrawn" in story.card()["text"]
     assert "read back as gone" in str(story.card()["blocks"])
+    assert "What was begun and was taken back" in str(story.card()["blocks"])
     assert "Granted" not in story.told("alice")
 
 
