@@ -15,6 +15,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
     update,
 )
 
@@ -41,6 +42,7 @@ _MAY_BEGIN = (
     )
     .with_for_update()
 )  # a stop at the same moment comes wholly before it, or wholly after
+_NO_FREEZE_BEGINS = text("LOCK TABLE freezes IN SHARE MODE")  # SQLite has one writer in any case
 _COVERS = exists().where(
     t.requests.c.number == numbered(t.grants.c.request_id), or_(*(t.requests.c.state == one.value for one in COVERING))
 )
@@ -75,6 +77,8 @@ class Grants(Requests):
         """
 
         def work(c: Connection) -> Grant | None:
+            if self._shared:
+                c.execute(_NO_FREEZE_BEGINS)
             if c.execute(_MAY_BEGIN, {"n": number_of(plan.request_id)}).one_or_none() is None:
                 return None
             row = c.execute(_GRANT, {"r": plan.request_id}).one_or_none()

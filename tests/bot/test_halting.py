@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from sqlalchemy import insert, text
 
 from bot import emergency
 from bot.core.lifecycle import Event, State
@@ -14,11 +15,14 @@ from bot.emergency import FROZEN, THAWED
 from bot.errors import Refused
 from bot.follows import CLOSED_JOBS
 from bot.ledger import Audit, Due, Ledger
+from bot.ledger import tables as t
+from bot.ledger.engine import open_engine
 from tests.bot.conftest import HandClock
 from tests.bot.test_ledger import an_answer, decide, pending
 from tests.builders import NOW, a_draft, a_plan, a_ruling, an_entitlement
 
 READ_BACK = Audit("tinyapprover", "grant.verified")
+WAITERS = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 End = Callable[[Ledger, Request], Awaitable[None]]
 
 
@@ -151,6 +155,22 @@ async def test_a_freeze_is_seen_by_every_process_at_the_next_write(
         assert (await ledger.request(request.id)).frozen == ""
     finally:
         await other.close()
+
+
+async def test_a_write_waits_for_a_freeze_that_is_being_committed(postgres_url: str, clock: HandClock) -> None:
+    """SQLite has one writer; on PostgreSQL no write may begin that the freeze in the trail is older than."""
+    ledger = await Ledger.open(postgres_url, kind="production", now=clock.now)
+    request = await approved(ledger)
+    engine = open_engine(postgres_url)
+    with engine.connect() as other:
+        other.execute(insert(t.freezes), {"why": "break-in", "by": "admin root", "at": NOW})
+        writing = asyncio.create_task(begin(ledger, request))
+        while not (writing.done() or other.execute(WAITERS).scalar()):  # noqa: ASYNC110 - it is the server that waits
+            await asyncio.sleep(0)
+        other.commit()
+    assert not await writing
+    engine.dispose()
+    await ledger.close()
 
 
 async def test_a_repeated_write_is_held_up_by_a_freeze_too(ledger: Ledger) -> None:
