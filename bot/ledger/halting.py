@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from bot.core.lifecycle import STOPPABLE, Event, State
 from bot.ledger import tables as t
-from bot.ledger.database import Audit, Due
+from bot.ledger.database import Audit, Due, ring_for
 from bot.ledger.requests import Requests, number_of, request_id
 
 _LAST_FREEZE = select(t.freezes).order_by(t.freezes.c.number.desc()).limit(1)
@@ -30,6 +30,7 @@ _EXTENSIONS = select(t.requests.c.number).where(
     t.requests.c.extends_id == bindparam("r"), or_(*(t.requests.c.state == state.value for state in sorted(STOPPABLE)))
 )
 _APPROVED = select(t.requests.c.number).where(t.requests.c.state == State.APPROVED.value)
+_RESTORE_NOW = update(t.jobs).where(t.jobs.c.kind == "restore").values(due=bindparam("at"), wanted=t.jobs.c.wanted + 1)
 REVOKE = Due("revoke")
 
 
@@ -111,6 +112,8 @@ class Halting(Requests):
                 return False
             self._append(c, "", Audit(by, "freeze.ended"))
             self._redraw(c, told, Due("grant"))
+            c.execute(_RESTORE_NOW, {"at": self._now().timestamp()})
+            ring_for(c, ["restore"])
             return True
 
         return await self._change(work)
