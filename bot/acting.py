@@ -143,6 +143,8 @@ class Acting:
         request = await self.ledger.with_target(job)
         if request.state not in MAY_BE_LEFT or request.plan is None or request.grant is None:
             return None
+        if request.grant.revoked_at is not None:
+            return None  # done before a crash: what is there since then is not ours
         try:
             outcome = await self._take_back(request, request.plan, request.grant)
         except Fault as fault:
