@@ -24,7 +24,6 @@ from bot.rules import Limits
 REMOVED = "The access was removed and read back as gone."
 GRANT_TRIES = 6
 OVERDUE_AFTER = 3
-TARGET_IS_BUSY = timedelta(seconds=0.5)
 MAY_BE_LEFT = (State.ACTIVE, State.FAILED, State.WITHDRAWN)
 UNTIL_THAWED = timedelta(hours=1)
 FROZEN_JOBS = (Due("card"), Due("dm"), Due("tell:frozen"), Due("end_note"))
@@ -45,8 +44,6 @@ class Acting:
     async def grant(self, job: Job) -> datetime | None:
         """Check the decisions, the plan and the policy once more; write; read back; only then say it is granted."""
         request = await self.ledger.with_target(job)
-        if request is None:
-            return self.clock.now() + TARGET_IS_BUSY
         if request.state is not State.APPROVED or request.plan is None:
             return None
         try:
@@ -144,10 +141,10 @@ class Acting:
     async def revoke(self, job: Job) -> datetime | None:
         """Take back what we added, read that it is gone, and only then say so. Never gives up."""
         request = await self.ledger.with_target(job)
-        if request is None:
-            return self.clock.now() + TARGET_IS_BUSY
         if request.state not in MAY_BE_LEFT or request.plan is None or request.grant is None:
             return None
+        if request.grant.revoked_at is not None:
+            return None  # done before a crash: what is there since then is not ours
         try:
             outcome = await self._take_back(request, request.plan, request.grant)
         except Fault as fault:
@@ -187,8 +184,6 @@ class Acting:
     async def restore(self, job: Job) -> datetime | None:
         """What a removal for another request may have taken along is read, and put back while it is still granted."""
         request = await self.ledger.with_target(job)
-        if request is None:
-            return self.clock.now() + TARGET_IS_BUSY
         if request.state is not State.ACTIVE or request.plan is None or not _lasts(request.grant, self.clock.now()):
             return None
         actor = self.actors[request.entitlement.action]
@@ -215,4 +210,4 @@ async def _write(actor: Actor, plan: Plan) -> None:
 
 def _lasts(grant: Grant | None, now: datetime) -> bool:
     """Whether it is ours and not due to be taken back."""
-    return grant is not None and not grant.held_before and (grant.ends_at is None or now < grant.ends_at)
+    return grant is not None and not grant.held_before and grant.lasts(now)

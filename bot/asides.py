@@ -146,7 +146,8 @@ class Asides:
         if request.state is not State.ACTIVE:
             raise Refused(f"{request.id} is not active, so there is nothing to give back.", rule="grant#not-active")
         audit = Audit(person.id, "grant.given_back", {"receipt": press.receipt})
-        await self.journey.ledger.end_now(request.id, audit=audit, jobs=(Due("revoke"), Due("home", subject=press.who)))
+        jobs = (Due("revoke"), Due("home", subject=press.who))
+        await self.journey.ledger.end_now(request.id, audit=audit, jobs=jobs, never_granted=CLOSED_JOBS)
 
     # --- codes for comments on sensitive requests -------------------------------------------------------------------
 

@@ -155,7 +155,7 @@ def erase(who: str, why: str, *, really: bool) -> None:
     for request, texts in _by_request(erasure).items():
         out.print(f"{done}: {request}: {texts}", markup=False)
     for request in erasure.kept:
-        out.print(f"Kept: {request} is still open and needs its words.", markup=False)
+        out.print(f"Kept: {request} is not over yet and needs its words.", markup=False)
     if erasure.linked:
         out.print("Kept: the name in the link of their accounts; first run: tinyapprover people unlink LOGIN")
     if not really:

@@ -17,6 +17,10 @@ class ClaimLost(Exception):
     """Another process has this job now: nothing more may be written for it here."""
 
 
+class Busy(Exception):
+    """Another job changes the same thing at this moment: this one did nothing, and its try does not count."""
+
+
 def holding(hold: Hold) -> None:
     """From here on, in this task, `still_ours` asks `hold`."""
     _hold.set(hold)

@@ -135,10 +135,9 @@ class Settings(BaseSettings):
         "Reading credential for `audit verify` and the check at the start; empty means boto3's own chain in `verify` "
         "and no check of the bucket at the start.",
         "",
-        only=FRONT,
     )
     anchor_reader_key: SecretStr | None = _setting(
-        "TINYAPPROVER_ANCHOR_READ_SECRET_ACCESS_KEY", "Secret of the reading credential.", None, only=FRONT
+        "TINYAPPROVER_ANCHOR_READ_SECRET_ACCESS_KEY", "Secret of the reading credential.", None
     )
     anchor_channel: str = _setting(
         "TINYAPPROVER_ANCHOR_CHANNEL", "Slack channel id (C...) that is told the same, for people to see.", ""

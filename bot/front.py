@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot import metrics
 from bot.abuse import Doorkeeper, Flood
@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
 TELLS_THE_CARD = frozenset({"page", "plan"})
 DECIDE, PRESS = "decide", "press"
+WITHOUT_PAGERDUTY, WITHOUT_SETTINGS = ("poll", "unclear", "subscription"), timedelta(hours=1)
 CANNOT_DO = "your press is taken. It cannot be carried out just now; that is tried again until it can."
 CANNOT_CHECK = "your answer is taken. Whether it counts cannot be checked just now; that is tried again until it can."
 
@@ -110,6 +111,10 @@ class Front:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
         gc.freeze()  # the packages' own objects: looking through them again and again holds everything up for 0.1 s
         self.warm.set()
+
+    async def wait_for_settings(self, job: Job) -> datetime:
+        """PagerDuty, or its webhook, is not configured any more: what is left to do there waits until it is again."""
+        return self.journey.clock.now() + WITHOUT_SETTINGS
 
     async def tell_trouble(self, job: Job) -> None:
         """The card says what cannot be planned or paged; whoever answered is told once that their answer waits."""
@@ -223,7 +228,7 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         emergency.thawed,
         Tending(journey).stuck,
     ]
-    table = {step.__name__: step for step in steps}
+    table = dict.fromkeys(WITHOUT_PAGERDUTY, front.wait_for_settings) | {step.__name__: step for step in steps}
     if journey.pager is not None:
         comments = Comments(journey.ledger, journey.pager, journey.clock)
         table |= {"poll": comments.poll, "unclear": comments.unclear}

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from bot.claims import ClaimLost, holding
+from bot.claims import Busy, ClaimLost, holding
 from bot.errors import Fault
 from bot.ledger import Job, Ledger
 from bot.ledger.kinds import LANE_ROOM, kind_of
@@ -33,6 +33,7 @@ SHORTEST_BACK_OFF, LONGEST_BACK_OFF = 0.2, 60.0
 STUCK_TRIES = 10  # minutes of failing: people are told
 HOPELESS_TRIES, HOPELESS_BACK_OFF = 100, 300.0  # hours of it: tried more slowly
 DATABASE_AWAY_SECONDS = 1.0
+BUSY = timedelta(seconds=0.5)
 GRACE_SECONDS = 8.0  # less than what supervisors wait after SIGTERM
 AT_ONCE = 256
 BURST, BURST_SECONDS = 8, 0.1
@@ -90,7 +91,7 @@ class Worker:
     async def run(self) -> None:
         """Until `stop`; then what is running is finished."""
         await self._ledger.release_leases(self._roles)
-        self._ledger.hand_first_cards_to(self._take, lease=LEASE_SECONDS)
+        self._ledger.hand_first_cards_to(self._take, lease=LEASE_SECONDS, while_=self._has_room)
         async with self._ledger.heard(self._roles, self.wake), _beside(self._keep_leases()):
             while not self._stopping:
                 await self._turn()
@@ -100,7 +101,7 @@ class Worker:
         """Start what is due, and sleep. A database that is away for a while is waited for."""
         self._wake.clear()
         try:
-            room = AT_ONCE - len(self._running)
+            room = max(0, AT_ONCE - len(self._running))  # cards may have been handed over together
             jobs = await self._claim(room) if room else []
             self._start_all(jobs)
             if not room or len(jobs) < room:
@@ -164,6 +165,10 @@ class Worker:
         """Never a job that runs here still, whatever the clock did to its lease."""
         return await self._ledger.claim(self._roles, most=room, lease=LEASE_SECONDS, running=self._jobs())
 
+    def _has_room(self) -> bool:
+        """Whether one more card can begin at once. Asked on a thread of the ledger."""
+        return not self._stopping and len(self._running) < AT_ONCE
+
     def _take(self, job: Job) -> None:
         """The card of a request that was just stored: the first that people see of it."""
         self._handed_over.add(job.id)
@@ -212,6 +217,8 @@ class Worker:
             log.info("done", extra=_fields(job, started))
         except ClaimLost:
             await self._overtaken(job)
+        except Busy:
+            await self._put_back(job)
         except Fault as fault:
             log.warning("%s", fault, extra=_fields(job, started, vendor=fault.vendor))
             await self._retry(job, str(fault), retry_after=fault.retry_after)
@@ -222,6 +229,16 @@ class Worker:
             log.exception("failed", extra=_fields(job, started))
             await self._retry(job, "an error of our own, see the log")
 
+    async def _put_back(self, job: Job) -> None:
+        """Two that wait for each other in turn must not begin to count their failures anew each time."""
+        try:
+            await self._ledger.put_back(job, at=self._clock.now() + BUSY)
+        except Fault as fault:
+            self._keeps_lease(job, fault)
+
+    def _keeps_lease(self, job: Job, fault: Fault) -> None:
+        log.warning("its lease has to run out first: %s", fault, extra={"request": job.subject, "step": job.kind})
+
     async def _retry(self, job: Job, trouble: str, *, retry_after: float | None = None) -> None:
         wait = back_off(job.attempts, retry_after=retry_after, longest=longest_back_off(job))
         again_at = self._clock.now() + wait
@@ -229,7 +246,7 @@ class Worker:
             await self._ledger.finish(job, again_at=again_at, trouble=trouble, retry=True)
             await self._on_trouble(job, trouble)
         except Fault as fault:
-            log.warning("its lease has to run out first: %s", fault, extra={"request": job.subject, "step": job.kind})
+            self._keeps_lease(job, fault)
 
 
 @asynccontextmanager

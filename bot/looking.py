@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.core.lifecycle import State
@@ -27,11 +27,13 @@ class Looking:
 
     async def look(self, job: Job) -> datetime | None:
         """A step that was overtaken may have written last: read what stands there now, and put it right."""
-        request = await self.ledger.request(job.subject)
+        request = await self.ledger.with_target(job)
         if request.plan is None or request.grant is None or request.grant.held_before:
             return None
         if request.state is State.APPROVED:
             return self.clock.now() + LOOK_AGAIN  # whoever overtook it is at work
+        if request.state is State.ACTIVE and not request.grant.lasts(self.clock.now()):
+            return None  # it is due to be taken back, and that looks by itself
         there = await self.actors[request.entitlement.action].verify(request.plan)
         covered = await self._covered(request, request.grant)
         if there and not covered:
@@ -49,7 +51,7 @@ class Looking:
     async def _take_away(self, request: Request, plan: Plan) -> None:
         actor = self.actors[request.entitlement.action]
         await self.ledger.note_event(Audit(BOT, "revoke.writing", written(plan)), request=request.id)
-        await actor.revoke(plan)
+        await actor.revoke(replace(plan, already=False))  # the grant says whether it is ours to remove
         if await actor.verify(plan):
             raise Fault("okta", "what an overtaken step had written is still there after it was removed")
         await self.ledger.note_event(Audit(BOT, "grant.put_right", written(plan)), request=request.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.audit import GENESIS, TEXTS, Anchor, AuditEvent, AuditText, follows, salted_digest
@@ -76,7 +76,7 @@ class Verifier:
             self._abandoned.append(event)
 
     def _take_texts(self, event: AuditEvent, texts: dict[str, AuditText]) -> None:
-        digests = event.detail.get(TEXTS, {})
+        digests = _mapping(event.detail.get(TEXTS))
         self._texts_seen += len(texts)
         for name, text in texts.items():
             if not _fits(text, digests.get(name)):
@@ -139,15 +139,23 @@ def _fits(text: AuditText, digest: object) -> bool:
 
 def _erased_by(event: AuditEvent) -> set[tuple[int, str]]:
     """The texts that an event says were erased; it may have been spoiled itself."""
-    texts = event.detail.get("erased", {})
-    return {(int(seq), name) for seq, names in texts.items() for name in names}
+    texts = _mapping(event.detail.get("erased")).items()
+    return {(int(seq), str(name)) for seq, names in texts if seq.isdecimal() for name in _listed(names)}
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _listed(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else ()
 
 
 def _covers(event: AuditEvent, anchor: Anchor) -> bool:
     """Whether a declaration of loss names the anchor."""
-    return anchor.key in event.detail.get("anchors", ())
+    return anchor.key in _listed(event.detail.get("anchors"))
 
 
 def _declared(event: AuditEvent) -> str:
-    count = len(event.detail.get("anchors", ()))
+    count = len(_listed(event.detail.get("anchors")))
     return f"event {event.seq} ({event.at}): {event.actor} abandoned what {count} anchors tell of"

@@ -338,6 +338,10 @@ class Grant:
     ends_at: datetime | None = None
     revoked_at: datetime | None = None
 
+    def lasts(self, now: datetime) -> bool:
+        """Whether it is not due to be taken back."""
+        return self.ends_at is None or now < self.ends_at
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

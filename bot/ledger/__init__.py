@@ -59,11 +59,17 @@ class Ledger(
     """The story's memory, in one piece."""
 
     _first_to: Callable[[Job], None] | None = None
+    _hands_over: Callable[[], bool] = staticmethod(lambda: False)
     _lease = 0.0
 
-    def hand_first_cards_to(self, take: Callable[[Job], None], *, lease: float) -> None:
-        """From now on a new request's card is claimed as it is stored and given to `take`: somebody waits for it."""
-        self._first_to, self._lease = take, lease
+    def hand_first_cards_to(
+        self, take: Callable[[Job], None], *, lease: float, while_: Callable[[], bool] = lambda: True
+    ) -> None:
+        """From now on a new request's card is claimed as it is stored and given to `take`: somebody waits for it.
+
+        Only as long as `while_` says so: what cannot begin at once is claimed like any other job.
+        """
+        self._first_to, self._lease, self._hands_over = take, lease, while_
 
     async def receive(
         self,
@@ -97,7 +103,7 @@ class Ledger(
         if admit is not None:
             admit(self._traffic(c, draft))
         request = self._store(c, draft, entitlement, deadline, jobs)
-        if self._first_to is None or all(due.kind != FIRST for due in jobs):
+        if not self._hands_over() or all(due.kind != FIRST for due in jobs):
             return request.id, None
         first = self._claim_at_once(c, request.id, FIRST, lease=self._lease)
         return request.id, replace(first, reading=(request, None))

@@ -7,20 +7,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, Text, delete, or_, select, type_coerce, update
+from sqlalchemy import Connection, Row, Text, delete, exists, or_, select, type_coerce, update
 
 from bot.audit import Audit, AuditText
 from bot.core.lifecycle import FINAL
 from bot.core.request import Person
 from bot.ledger import tables as t
 from bot.ledger.database import Database
-from bot.ledger.requests import number_of, request_id
+from bot.ledger.requests import number_of, numbered, request_id
 from bot.verifying import ERASED
 
 NAMELESS = "(erased)"
 _TEXTS = select(t.texts, t.events.c.request_id).join(t.events, t.events.c.seq == t.texts.c.seq)
 _EVIDENCE = type_coerce(t.requests.c.evidence, Text)
-_CLOSED = t.requests.c.state.in_([state.value for state in FINAL])
+_LEFT = exists().where(numbered(t.grants.c.request_id) == t.requests.c.number, t.grants.c.revoked_at.is_(None))
+_CLOSED = t.requests.c.state.in_([state.value for state in FINAL]) & ~_LEFT  # what was stopped may be there still
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,9 @@ class Erasing(Database):
 
 
 def _erasure(c: Connection, person: str) -> Erasure:
-    concerned = c.execute(select(t.requests.c.number, t.requests.c.state).where(_concerns(person))).all()
-    closed = tuple(request_id(row.number) for row in concerned if row.state in FINAL)
-    kept = tuple(request_id(row.number) for row in concerned if row.state not in FINAL)
+    concerned = c.execute(select(t.requests.c.number, _CLOSED.label("closed")).where(_concerns(person))).all()
+    closed = tuple(request_id(row.number) for row in concerned if row.closed)
+    kept = tuple(request_id(row.number) for row in concerned if not row.closed)
     linked = c.execute(select(t.people.c.id).where(t.people.c.id == person)).scalar() is not None
     about = t.events.c.request_id.in_(closed) & (t.texts.c.name != "name")
     rows = c.execute(_TEXTS.where(or_(t.texts.c.person == person, about)).order_by(t.texts.c.seq)).all()
@@ -96,7 +97,7 @@ def _may_go(c: Connection, request: str, *, linked: bool) -> bool:
     """Words in an open request stay, and so does the name in a link that stands."""
     if not request:
         return not linked
-    return c.execute(select(t.requests.c.state).where(t.requests.c.number == number_of(request))).scalar() in FINAL
+    return bool(c.execute(select(_CLOSED).where(t.requests.c.number == number_of(request))).scalar())
 
 
 def _text(row: Row[Any]) -> AuditText:

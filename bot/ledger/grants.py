@@ -15,6 +15,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
     update,
 )
 
@@ -30,7 +31,7 @@ from bot.ledger.requests import Requests, grant_of, number_of, numbered
 
 _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
 _EXTENDED_BY = select(t.requests.c.number).where(
-    t.requests.c.extends_id == bindparam("r"), t.requests.c.state == State.ACTIVE.value
+    t.requests.c.extends_id == bindparam("r"), or_(*(t.requests.c.state == one.value for one in COVERING))
 )
 _MAY_BEGIN = (
     select(t.requests.c.number)
@@ -41,6 +42,7 @@ _MAY_BEGIN = (
     )
     .with_for_update()
 )  # a stop at the same moment comes wholly before it, or wholly after
+_NO_FREEZE_BEGINS = text("LOCK TABLE freezes IN SHARE MODE")  # SQLite has one writer in any case
 _COVERS = exists().where(
     t.requests.c.number == numbered(t.grants.c.request_id), or_(*(t.requests.c.state == one.value for one in COVERING))
 )
@@ -75,6 +77,8 @@ class Grants(Requests):
         """
 
         def work(c: Connection) -> Grant | None:
+            if self._shared:
+                c.execute(_NO_FREEZE_BEGINS)
             if c.execute(_MAY_BEGIN, {"n": number_of(plan.request_id)}).one_or_none() is None:
                 return None
             row = c.execute(_GRANT, {"r": plan.request_id}).one_or_none()
@@ -196,15 +200,21 @@ class Grants(Requests):
 
         return await self._run(work)
 
-    async def end_now(self, request: str, *, audit: Audit, jobs: Sequence[Due]) -> None:
-        """An active grant ends earlier than planned, with what extends it: they cover nothing from now on."""
+    async def end_now(self, request: str, *, audit: Audit, jobs: Sequence[Due], never_granted: Sequence[Due]) -> None:
+        """An active grant ends earlier than planned, with what extends it: they cover nothing from now on.
+
+        An extension that was approved and is not granted yet never is, even if its write has begun.
+        """
+        now = self._now()
+        closing = {"outcome": f"{request} was given back.", "closed_at": now}
 
         def work(c: Connection) -> None:
             ending: str | None = request
             while ending is not None:
                 row = (t.grants.c.request_id == ending) & t.grants.c.revoked_at.is_(None)
-                c.execute(update(t.grants).where(row).values(ends_at=self._now()))
-                self._append(c, ending, audit)
+                c.execute(update(t.grants).where(row).values(ends_at=now))
+                if not self._move(c, ending, Event.STOPPED, audit, closing, never_granted):
+                    self._append(c, ending, audit)
                 self._schedule(c, ending, jobs)
                 number = c.execute(_EXTENDED_BY, {"r": ending}).scalar()
                 ending = f"TA-{number}" if number else None

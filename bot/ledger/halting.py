@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
-from bot.core.lifecycle import Event, State
+from bot.core.lifecycle import STOPPABLE, Event, State
 from bot.ledger import tables as t
-from bot.ledger.database import Audit, Due
-from bot.ledger.requests import Requests, number_of
+from bot.ledger.database import Audit, Due, ring_for
+from bot.ledger.requests import Requests, number_of, request_id
 
 _LAST_FREEZE = select(t.freezes).order_by(t.freezes.c.number.desc()).limit(1)
 _THAW = (
@@ -26,7 +26,11 @@ _HALT = (
     .where(t.requests.c.number == bindparam("n"), t.requests.c.state == State.ACTIVE.value, t.requests.c.outcome == "")
     .values(outcome=bindparam("why"))
 )
+_EXTENSIONS = select(t.requests.c.number).where(
+    t.requests.c.extends_id == bindparam("r"), or_(*(t.requests.c.state == state.value for state in sorted(STOPPABLE)))
+)
 _APPROVED = select(t.requests.c.number).where(t.requests.c.state == State.APPROVED.value)
+_RESTORE_NOW = update(t.jobs).where(t.jobs.c.kind == "restore").values(due=bindparam("at"), wanted=t.jobs.c.wanted + 1)
 REVOKE = Due("revoke")
 
 
@@ -50,24 +54,42 @@ class Halting(Requests):
     ) -> bool:
         """What was not granted yet never is, and what was ends now; false when there is nothing to stop any more.
 
-        A write that has begun is taken back, whatever comes of it.
+        A write that has begun is taken back, whatever comes of it. What extends it is stopped with it: else the access
+        would only have another name.
         """
 
         def work(c: Connection) -> bool:
-            now = self._now()
-            closing = {"outcome": outcome, "closed_at": now}
-            if self._move(c, request, Event.STOPPED, audit, closing, never_granted):
-                began = c.execute(_END_NOW, {"r": request, "at": now}).rowcount == 1
-                self._schedule(c, request, [REVOKE] if began else [])
-                return True
-            if c.execute(_HALT, {"n": number_of(request), "why": outcome}).rowcount == 0:
-                return False
-            c.execute(_END_NOW, {"r": request, "at": now})
-            self._append(c, request, audit)
-            self._schedule(c, request, [REVOKE, *was_granted])
-            return True
+            stopped = self._stop(c, request, outcome, audit, never_granted, was_granted)
+            waiting = [request] if stopped else []
+            while waiting:
+                for number in c.execute(_EXTENSIONS, {"r": waiting.pop()}).scalars().all():
+                    self._stop(c, request_id(number), outcome, audit, never_granted, was_granted)
+                    waiting.append(request_id(number))
+            return stopped
 
         return await self._change(work)
+
+    def _stop(
+        self,
+        c: Connection,
+        request: str,
+        outcome: str,
+        audit: Audit,
+        never_granted: Sequence[Due],
+        was_granted: Sequence[Due],
+    ) -> bool:
+        now = self._now()
+        closing = {"outcome": outcome, "closed_at": now}
+        if self._move(c, request, Event.STOPPED, audit, closing, never_granted):
+            began = c.execute(_END_NOW, {"r": request, "at": now}).rowcount == 1
+            self._schedule(c, request, [REVOKE] if began else [])
+            return True
+        if c.execute(_HALT, {"n": number_of(request), "why": outcome}).rowcount == 0:
+            return False
+        c.execute(_END_NOW, {"r": request, "at": now})
+        self._append(c, request, audit)
+        self._schedule(c, request, [REVOKE, *was_granted])
+        return True
 
     async def freeze(self, why: str, by: str, *, told: Due) -> bool:
         """From this commit on no write begins, in any process; false when it was frozen already."""
@@ -90,6 +112,8 @@ class Halting(Requests):
                 return False
             self._append(c, "", Audit(by, "freeze.ended"))
             self._redraw(c, told, Due("grant"))
+            c.execute(_RESTORE_NOW, {"at": self._now().timestamp()})
+            ring_for(c, ["restore"])
             return True
 
         return await self._change(work)

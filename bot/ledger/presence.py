@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select,
 
 from bot.ledger import tables as t
 from bot.ledger.database import Database
+from bot.ledger.engine import database_clock
 
 _SEEN = update(t.presence).where(t.presence.c.role == bindparam("who")).values(seen_at=bindparam("now"))
 _FIRST_SEEN = insert(t.presence)
@@ -19,9 +20,9 @@ _ALL = select(t.presence.c.role, t.presence.c.seen_at)
 
 @cache
 def _waiting_since(roles: tuple[str, ...]) -> Select[Any]:
-    """When the first job fell due that nobody does now; a lease that ran out holds nothing."""
+    """When the first job fell due that nobody does now. A lease that ran out by the database's clock holds nothing."""
     theirs = or_(*(t.jobs.c.role == role for role in roles))
-    return select(func.min(t.jobs.c.due)).where(theirs, t.jobs.c.leased_until <= bindparam("now"))
+    return select(func.min(t.jobs.c.due)).where(theirs, t.jobs.c.leased_until <= database_clock())
 
 
 class Presence(Database):
@@ -47,7 +48,7 @@ class Presence(Database):
 
         def work(c: Connection) -> float:
             now = self._now().timestamp()
-            due = c.execute(_waiting_since(tuple(roles)), {"now": now}).scalar()
+            due = c.execute(_waiting_since(tuple(roles))).scalar()
             return max(now - due, 0.0) if due is not None else 0.0
 
         return await self._run(work)

@@ -117,6 +117,15 @@ _OURS = (t.jobs.c.id == bindparam("job")) & (t.jobs.c.claim == bindparam("ours")
 _RENEW = update(t.jobs).where(_OURS).values(leased_until=_UNTIL)
 _UNCHANGED = _OURS & (t.jobs.c.wanted == bindparam("claimed"))
 _AGAIN = {"leased_until": 0.0, "attempts": t.jobs.c.attempts * bindparam("kept"), "trouble": bindparam("what")}
+_PUT_BACK = (
+    update(t.jobs)
+    .where(_OURS)
+    .values(
+        leased_until=0.0,
+        attempts=t.jobs.c.attempts - 1,
+        due=case((t.jobs.c.wanted == bindparam("claimed"), bindparam("at")), else_=t.jobs.c.due),
+    )
+)
 _DONE = delete(t.jobs).where(_UNCHANGED)
 _LATER = update(t.jobs).where(_UNCHANGED).values(**_AGAIN, due=bindparam("at"))
 _WANTED_MEANWHILE = update(t.jobs).where(_OURS).values(**_AGAIN)
@@ -184,6 +193,11 @@ class Queue(Database):
 
         if await self._run(work):
             self.on_commit()  # it waits again, perhaps for less long than anything that was known before
+
+    async def put_back(self, job: Job, *, at: datetime) -> None:
+        """It did nothing: as before this claim, due at a time, or at once when it was wanted meanwhile."""
+        again = {**_claim(job), "claimed": job.wanted, "at": at.timestamp()}
+        await self._change(lambda c: c.execute(_PUT_BACK, again))
 
     def _overtaken(self, c: Connection, job: Job) -> None:
         """Somebody else has claimed it meanwhile: what this claim wrote outside may have come after theirs."""

@@ -291,6 +291,7 @@ def _received(request: str, draft: Draft, entitlement: Entitlement, *, now: date
         origin=draft.origin,
         created_at=now,
         deadline=deadline,
+        extends=draft.extends,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+from bot.claims import Busy
 from bot.core.request import Request
 from bot.ledger.queue import Job
 from bot.ledger.requests import Requests
@@ -22,14 +23,17 @@ _HOLD = text(
 class Targets(Requests):
     """The access that a job is about to change."""
 
-    async def with_target(self, job: Job) -> Request | None:
-        """The job's request, its target held from now on; None while another job changes the same access."""
+    async def with_target(self, job: Job) -> Request:
+        """The job's request, its target held from now on; `Busy` while another job changes the same access."""
 
         def work(c: Connection) -> Request | None:
             request = self._load(c, job.subject)
             return request if self._take_target(c, request, job) else None
 
-        return await self._run(work)
+        request = await self._run(work)
+        if request is None:
+            raise Busy
+        return request
 
     def _take_target(self, c: Connection, request: Request, job: Job) -> bool:
         if request.plan is None:

@@ -175,6 +175,8 @@ def _as_granted(request: Request, words: str) -> str:
 def _plan_title(request: Request) -> str:
     if request.state in (State.ACTIVE, State.ENDED, State.DONE):
         return "What was done"
+    if request.state in FINAL and request.grant is not None and not request.grant.held_before:
+        return f"What was begun and {'was' if request.grant.revoked_at else 'is being'} taken back"
     return "What was asked for; nothing of it was done" if request.state in FINAL else "What will be done"
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bot import emergency
 from bot.core.lifecycle import Event
 from bot.core.request import Answer
 from bot.ledger import Audit, Ledger
+from tests.bot.test_halting import approved
 from tests.builders import NOW, a_decision, a_draft, a_person, a_plan, a_ruling, an_entitlement, some_evidence
 
 ALICE, BOB = a_person("alice").id, a_person("bob").id
@@ -105,3 +107,16 @@ async def test_looking_first_changes_nothing(ledger: Ledger, database: str) -> N
 async def test_somebody_is_found_by_the_login_in_their_requests(ledger: Ledger, email: str, found: str | None) -> None:
     await a_denied_request(ledger)
     assert await ledger.id_of(email) == found
+
+
+async def test_what_was_stopped_keeps_its_words_until_the_access_is_gone(ledger: Ledger) -> None:
+    """Whoever is paged because it cannot be removed has to read what is to be removed, and of whom."""
+    request = await approved(ledger)
+    assert request.plan is not None
+    await ledger.start_grant(request.plan, 60, actor="tinyapprover")
+    await emergency.stop(ledger, request, by=BOB, who="Bob Baker in Slack")
+    erasure = await ledger.erase(ALICE, by="admin carol", why="they asked")
+    assert (erasure.requests, erasure.kept) == ((), (request.id,))
+    assert (await ledger.request(request.id)).plan == request.plan
+    await ledger.taken_back(request.id, outcome="gone", audit=Audit("tinyapprover", "grant.revoked"), jobs=())
+    assert (await ledger.erase(ALICE, by="admin carol", why="they asked")).requests == (request.id,)

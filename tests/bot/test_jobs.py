@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bot import jobs
-from bot.claims import still_ours
+from bot.claims import Busy, still_ours
 from bot.errors import Fault
 from bot.jobs import LEASE_SECONDS, Worker, back_off, longest_back_off
 from bot.ledger import Due, Job, Ledger, queue
@@ -89,7 +89,13 @@ async def shift(ledger: Ledger, clock: HandClock) -> AsyncIterator[Shift]:
         await shift.end()
 
 
-def failing(*faults: Fault) -> Callable[[Job], None]:
+async def asks(ledger: Ledger, number: int) -> str:
+    """A new request, of whose card and page somebody has to take care."""
+    due, deadline = [Due("card"), Due("page")], NOW + timedelta(hours=8)
+    return await ledger.receive(a_draft(str(number)), an_entitlement(), deadline=deadline, jobs=due)
+
+
+def failing(*faults: Exception) -> Callable[[Job], None]:
     """A step that fails in these ways, and then goes well."""
     left = list(faults)
 
@@ -118,17 +124,54 @@ async def test_in_a_burst_the_cards_go_out_before_anything_else_about_the_new_re
     shift.begin()
     await shift.all_quiet()
     count = 9
-    requests = [
-        shift.ledger.receive(
-            a_draft(str(number)), an_entitlement(), deadline=NOW + timedelta(hours=8), jobs=[Due("card"), Due("page")]
-        )
-        for number in range(count)
-    ]
-    await asyncio.gather(*requests)
+    await asyncio.gather(*(asks(shift.ledger, number) for number in range(count)))
     await shift.until(lambda: shift.ran.count("card") == count)
     assert "page" not in shift.ran
     go_on.set()
     await shift.until(lambda: shift.ran.count("page") == count)
+
+
+async def test_in_a_flood_of_new_requests_no_more_cards_are_begun_than_there_is_room_for(
+    shift: Shift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "AT_ONCE", 2)
+    go_on = asyncio.Event()
+    shift.steps["card"] = lambda job: go_on.wait()
+    shift.begin()
+    await shift.all_quiet()
+    for number in range(5):
+        await asks(shift.ledger, number)
+    await shift.until(lambda: shift.ran.count("card") == 2)
+    assert shift.worker.running == 2
+    go_on.set()
+    await shift.until(lambda: shift.ran.count("card") == 5)
+
+
+async def test_with_more_cards_at_once_than_there_is_room_nothing_is_claimed_again_and_again(
+    shift: Shift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "AT_ONCE", 2)
+    go_on, claims, claim = asyncio.Event(), [], shift.ledger.claim
+    monkeypatch.setattr(shift.ledger, "claim", lambda *who, **how: claims.append(who) or claim(*who, **how))
+    shift.steps["card"] = lambda job: go_on.wait()
+    shift.begin()
+    await shift.all_quiet()
+    await asyncio.gather(*(asks(shift.ledger, number) for number in range(9)))
+    assert shift.worker.running > 2
+    before = len(claims)
+    for _ in range(50):
+        await shift.ledger.presence()
+    assert len(claims) <= before + 1
+    go_on.set()
+    await shift.until(lambda: shift.ran.count("card") == 9)
+
+
+async def test_a_card_that_is_stored_after_the_stop_is_left_to_whoever_comes_next(shift: Shift) -> None:
+    shift.begin()
+    await shift.all_quiet()
+    await shift.end()
+    await asks(shift.ledger, 1)
+    assert [job.kind for job in await shift.ledger.claim(("front",), most=1, lease=60)] == ["card"]
 
 
 async def test_what_is_due_later_waits_for_its_time(shift: Shift) -> None:
@@ -160,6 +203,33 @@ async def test_a_failed_step_is_tried_again_and_its_trouble_is_told(shift: Shift
     await shift.later(seconds=1)
     assert shift.ran.count("card") == 2
     assert await shift.waiting() is None
+
+
+async def test_waiting_for_another_job_does_not_count_and_forgets_no_failure(shift: Shift) -> None:
+    """Two removals of one access at a vendor who is down: each waits for the other, and both must become overdue."""
+    tries: list[int] = []
+    down, fail = Fault("okta", "500"), failing(Fault("okta", "500"), Busy(), Busy(), Fault("okta", "500"))
+
+    def step(job: Job) -> None:
+        tries.append(job.attempts)
+        fail(job)
+
+    shift.steps["grant"] = step
+    shift.begin()
+    await shift.want("grant")
+    await shift.all_quiet()
+    for _ in range(4):
+        await shift.later(seconds=2)
+    assert tries == [1, 2, 2, 2, 3]
+    assert shift.troubles == [f"grant: {down}"] * 2
+
+
+async def test_what_is_wanted_while_it_waits_for_another_job_is_due_at_once(ledger: Ledger, clock: HandClock) -> None:
+    await ledger.schedule("TA-1", [Due("revoke")])
+    (job,) = await ledger.claim(["executor"], most=1, lease=60)
+    await ledger.schedule("TA-1", [Due("revoke")])
+    await ledger.put_back(job, at=clock.now() + timedelta(hours=1))
+    assert [one.attempts for one in await ledger.claim(["executor"], most=1, lease=60)] == [1]
 
 
 async def test_as_long_as_the_vendor_says_nothing_is_tried(shift: Shift) -> None:
@@ -275,6 +345,19 @@ async def test_a_dead_replicas_work_is_taken_over_when_its_lease_has_run_out(shi
     await shift.all_quiet()
     while "grant" not in shift.ran:
         await shift.all_quiet()
+
+
+async def test_a_job_is_late_when_nobody_has_it_whatever_the_programs_clock_says_of_leases(
+    ledger: Ledger, clock: HandClock
+) -> None:
+    await ledger.schedule("TA-1", [Due("grant")])
+    await ledger.claim(["executor"], most=1, lease=60)
+    clock.advance(days=9999)
+    assert await ledger.lateness(["executor"]) == 0
+    clock.advance(days=-9998)
+    await ledger.schedule("TA-2", [Due("revoke", at=clock.now() - timedelta(hours=1))])
+    await ledger.claim(["executor"], most=1, lease=-1)
+    assert await ledger.lateness(["executor"]) == 3600
 
 
 async def test_while_a_lease_lasts_nobody_else_gets_the_job(ledger: Ledger, clock: HandClock) -> None:

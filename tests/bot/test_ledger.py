@@ -13,7 +13,7 @@ import pytest
 
 from bot.audit import AuditEvent, broken_link
 from bot.core.lifecycle import Event, State
-from bot.core.request import Answer, Decision, Request
+from bot.core.request import Answer, Decision, Extension, Request
 from bot.core.verdict import Outcome, Tally
 from bot.errors import Refused, SettingsError
 from bot.ledger import Audit, Due, Figures, Job, Ledger
@@ -64,6 +64,14 @@ async def test_a_new_request_is_handed_over_as_it_is_stored_with_its_card_claime
     assert await ledger.claim(("front",), most=9, lease=60) == []
     await ledger.finish(job)
     assert await ledger.figures() == Figures({"received": 1}, {"expire": 1}, 0.0)
+
+
+async def test_the_first_card_of_an_extension_says_what_it_extends(ledger: Ledger) -> None:
+    handed: list[Job] = []
+    ledger.hand_first_cards_to(handed.append, lease=60)
+    draft = a_draft("longer", extends=Extension("TA-1", NOW + HOUR, 60))
+    request = await ledger.receive(draft, an_entitlement(), deadline=NOW + HOUR, jobs=[Due("card")])
+    assert handed[0].reading == await ledger.to_show(request, "card")
 
 
 async def test_what_fails_undoes_nothing_that_is_committed_together_with_it(ledger: Ledger) -> None:

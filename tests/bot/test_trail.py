@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 
-from bot.audit import Anchor, broken_link, canonical, event_hash, read_anchor
+from bot.audit import Anchor, AuditEvent, AuditText, broken_link, canonical, event_hash, read_anchor
 from bot.core.lifecycle import Event
 from bot.core.request import Answer
 from bot.ledger import Audit, Ledger
 from bot.ledger.engine import is_postgresql, open_engine
-from bot.verifying import Verified
+from bot.verifying import ABANDONED, ERASED, Verified, Verifier
 from tests.builders import NOW, a_decision, a_draft, a_person, a_plan, a_ruling, an_entitlement
 
 WHY = "Look at yesterday's error logs; naïve, \u201cquoted\u201d \\ and \U0001f511"
@@ -213,6 +213,16 @@ def test_any_byte_flipped_in_any_row_is_found(
     except sqlite3.IntegrityError:
         assume(False)  # the number of another row
     assert not spoiled.verify().whole
+
+
+@pytest.mark.parametrize("what", [ERASED, ABANDONED, "request.received"])
+@pytest.mark.parametrize("spoiled", [{"q2": ["ticket"]}, {"2": 7}, {"2": [["ticket"]]}, 7, [7], "ticket"])
+def test_an_event_that_says_nonsense_is_named_and_does_not_end_the_check(what: str, spoiled: Any) -> None:
+    detail = {"erased": spoiled, "anchors": spoiled, "texts": spoiled}
+    event = AuditEvent(1, "2026-03-02T09:00:00Z", "", "somebody", what, detail, "0" * 64, "f" * 64)
+    verifier = Verifier("db", [Anchor("db", 1, "a" * 64)])
+    verifier.take([event], [AuditText(1, "ticket", "00ualice", "salt", "OPS-1")])
+    assert any("the chain breaks at event 1" in finding for finding in verifier.verified().findings)
 
 
 @many

@@ -10,9 +10,9 @@ import pytest
 
 from bot.anchor_setup import anchoring
 from bot.anchors import Anchoring
-from bot.app import SANDBOX
+from bot.app import SANDBOX, start
 from bot.audit import Anchor, read_anchor
-from bot.config import Settings
+from bot.config import ROLES, Settings, withheld
 from bot.demo import sandbox_settings
 from bot.errors import SettingsError
 from bot.ledger import Ledger
@@ -146,6 +146,22 @@ async def test_a_database_restored_from_an_older_backup_is_refused_until_somebod
     verified, _ = await story.anchors.verify()
     assert verified.findings == ()
     assert "abandoned" in verified.abandoned[0]
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_alone_neither_role_begins_on_a_database_that_is_older(story: AnchoredStory, role: str) -> None:
+    await story.settle()
+    await story.stop()
+    backup = story.copy("backup")
+    await story.start()
+    await approved(story)
+    await story.settle()
+    await story.stop()
+    story.restore(backup)
+    known = {**story.settings, **withheld([role])}
+    settings = sandbox_settings(story.base, story.sandbox.world, story.data_dir, **known)
+    with pytest.raises(SettingsError, match="is not the one that its anchors tell of"):
+        await start(settings, kind=SANDBOX, roles=[role])
 
 
 async def abandoned(story: AnchoredStory) -> Sequence[Anchor]:

@@ -162,6 +162,19 @@ async def test_giving_back_ends_the_extension_as_well(story: Story) -> None:
     assert story.changes() == [GRANTED, TAKEN]
 
 
+async def test_a_stop_ends_the_extension_as_well(story: Story) -> None:
+    message = await warned(story)
+    first = story.id_of(story.card())
+    await extends(story, message)
+    second = await extension_of(story, first)
+    await approved(story, second)
+    await story.presses("bob", "stop", card=story.card(request=first))
+    await story.until(lambda: "Ended" in story.card(request=first)["text"])
+    await story.until(lambda: "Ended" in story.card(request=second)["text"])
+    assert story.changes() == [GRANTED, TAKEN]
+    assert "Stopped by Bob Baker" in str(story.card(request=second)["blocks"])
+
+
 async def test_a_grant_is_extended_by_one_request_at_a_time(story: Story) -> None:
     message = await warned(story)
     first = story.id_of(story.card())

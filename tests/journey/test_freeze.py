@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.emergency import FROZEN, THAWED
+from bot.ledger import Due
 from bot.metrics import exposition
 from tests.story import Story
 
@@ -71,6 +72,20 @@ async def test_a_thaw_grants_what_waited_at_once_after_one_more_check(story: Sto
     assert story.changes() == [ADDED]
     assert "frozen" not in str(story.card()["blocks"])
     assert [one for one in await story.trail() if one.startswith("freeze.")] == ["freeze.begun", "freeze.ended"]
+
+
+async def test_access_that_a_removal_took_along_is_put_back_at_the_thaw(story: Story) -> None:
+    request = await story.asks()
+    await story.presses("bob", "approve")
+    await story.until(lambda: "Granted" in story.card()["text"])
+    await freeze(story)
+    await story.act("carol", "okta.remove_member", who="alice", group=READONLY)
+    assert story.running is not None
+    await story.running.ledger.schedule(request, [Due("restore")])
+    await story.settle()
+    assert story.members(READONLY) == []
+    await thaw(story)
+    await story.until(lambda: story.members(READONLY) == [ALICE])
 
 
 async def test_access_ends_on_time_while_it_is_frozen(story: Story) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.ledger import Due
 from tests.story import Story
 
 READONLY = "prod-readonly"
@@ -58,7 +59,13 @@ async def test_a_stop_beats_a_write_that_is_under_way(story: Story) -> None:
     assert story.members(READONLY) == []
     assert "Withdrawn" in story.card()["text"]
     assert "read back as gone" in str(story.card()["blocks"])
+    assert "What was begun and was taken back" in str(story.card()["blocks"])
     assert "Granted" not in story.told("alice")
+    await story.act("carol", "okta.add_member", who="alice", group=READONLY)
+    assert story.running is not None
+    await story.running.ledger.schedule("TA-1", [Due("revoke")])  # as after a crash between the removal and its end
+    await story.settle()
+    assert story.members(READONLY) == [ALICE]
 
 
 async def test_a_grant_that_failed_cannot_be_tried_again_after_a_stop(story: Story) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bot import front
+from bot.config import FRONT
+from bot.ledger.kinds import KINDS
 from bot.webhooks import PATH, set_up
 from connectors.pagerduty import PagerDuty
 from connectors.sandbox.pagerduty_webhooks import sign
@@ -193,3 +196,23 @@ async def test_a_subscription_whose_secret_was_lost_on_the_way_is_not_left_behin
         await set_up(pager_of(story), "https://bot.example.com")
     assert story.state["pagerduty"]["subscriptions"] == []
     assert (await set_up(pager_of(story), "https://bot.example.com")).secret
+
+
+async def test_without_pagerduty_in_the_settings_any_more_what_was_begun_there_waits_and_is_no_trouble(
+    story: Story, relay: Relay
+) -> None:
+    await paged(story)
+    await story.stop()
+    story.settings |= {"PAGERDUTY_API_KEY": None, "PAGERDUTY_WEBHOOK_SECRETS": ""}
+    await story.start()
+    await story.advance(3600)
+    await story.settle()
+    assert story.running is not None
+    waiting = {job.kind: job.trouble for job in await story.running.ledger.waiting()}
+    assert {"poll", "subscription"} <= set(waiting)
+    assert not any(waiting.values())
+
+
+async def test_every_kind_of_job_of_the_front_has_a_step_there(story: Story) -> None:
+    assert story.running is not None
+    assert set(front.handlers(story.running.front)) == {kind for kind, one in KINDS.items() if one.role == FRONT}
