@@ -147,6 +147,10 @@ class Story:
         except (KeyError, IndexError, StopIteration):
             return None
 
+    async def until_card(self, request: str, says: str) -> None:
+        """Wait until the card of a request says so."""
+        await self.until(lambda: says in self.card(request=request)["text"])
+
     async def settle(self, *, seconds: float = PATIENCE) -> None:
         """Wait until no job is due or running, so that "nothing more happens" can be asserted."""
         deadline = time.monotonic() + seconds

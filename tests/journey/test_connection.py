@@ -169,7 +169,7 @@ async def test_an_update_that_arrives_after_a_later_one_is_overwritten(story: St
     old = {
         "text": "Waiting",
         "blocks": [],
-        "metadata": {**message.metadata, "event_payload": {"key": f"{request}/card"}},
+        "metadata": {**(message.metadata or {}), "event_payload": {"key": f"{request}/card"}},
     }
     await assert_it_works(story)
     await story.until(lambda: "Granted and read back" in story.card()["text"])

@@ -35,7 +35,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def _mount(place: Path, options: str) -> bool:
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", place]
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
     return bool(shutil.which("mount")) and subprocess.run(command, capture_output=True).returncode == 0
 
 

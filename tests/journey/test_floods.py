@@ -58,7 +58,7 @@ async def test_each_of_them_is_decided_by_itself_and_then_the_list_is_closed(nar
     _, _, third, fourth = await four_requests(narrow)
     for request, who in ((third, "bob"), (fourth, "carol")):
         await narrow.presses(who, "approve", card=narrow.card(request=request))
-        await narrow.until(lambda request=request: "Granted" in narrow.card(request=request)["text"])
+        await narrow.until_card(request, "Granted")
     assert narrow.members("github-admins") == [ALICE]
     await narrow.advance(5 * MINUTE + 1)
     await narrow.until(lambda: narrow.incidents()[-1]["status"] == "resolved")

@@ -89,7 +89,7 @@ async def test_asking_and_withdrawing_again_and_again_stops_paging_people(strict
         await strict.settle()
         message = await strict.until(lambda: next(m for m in strict.dms("alice") if "withdraw" in strict.buttons(m)))
         await strict.act("alice", "slack.click", ts=message["ts"], action_id="withdraw")
-        await strict.until(lambda request=request: "Withdrawn" in strict.card(request=request)["text"])
+        await strict.until_card(request, "Withdrawn")
         await strict.settle()
     assert "You have asked 4 times within 1 hour" in refusal(await strict.submits())
     await strict.advance(3601)

@@ -152,7 +152,7 @@ async def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     """A story whose program waits less than a second for an answer."""
     monkeypatch.setattr("connectors.slack.TIMEOUT_SECONDS", LIMIT)
     for connector in (PagerDuty, OktaApi):
-        monkeypatch.setitem(connector.__init__.__kwdefaults__, "timeout", LIMIT)
+        monkeypatch.setitem(connector.__init__.__kwdefaults__ or {}, "timeout", LIMIT)
     story = Story(tmp_path / "data")
     await story.open()
     try:
