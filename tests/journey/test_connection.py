@@ -240,6 +240,14 @@ async def test_an_old_card_of_the_same_name_is_not_taken_for_a_twin(story: Story
     assert {old.ts, new.ts} < {one["ts"] for one in story.messages()}
 
 
+async def test_bolt_is_given_nothing_that_it_warns_of(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+    """As at every start."""
+    await story.stop()
+    caplog.clear()
+    await story.start()
+    assert [record.getMessage() for record in caplog.records if record.name == "slack"] == []
+
+
 # --- two connections -------------------------------------------------------------------------------------------------
 
 
