@@ -96,7 +96,7 @@ async def test_details_must_be_a_string_and_a_title_must_be_there(wire: Wire) ->
 
 
 async def test_unknown_ids_are_not_found(wire: Wire) -> None:
-    for path in ("users/P1", "incidents/Q1", "incidents/Q1/notes", "services/P1", "escalation_policies/P1"):
+    for path in ("users/P1", "incidents/Q1", "incidents/Q1/notes", "services/P1"):
         status, _, _ = await wire.call("GET", f"/pagerduty/{path}", PAGERDUTY)
         assert status == 404
 

@@ -24,7 +24,6 @@ CALLS: list[tuple[str, str, str, Any]] = [
     ("GET", "/users", "/users", None),
     ("GET", "/users/{id}", "/users/PBOB001", None),
     ("GET", "/services/{id}", "/services/PSVC001", None),
-    ("GET", "/escalation_policies/{id}", "/escalation_policies/PPOL001", None),
     ("GET", "/oncalls", "/oncalls", None),
     (
         "POST",
