@@ -11,7 +11,7 @@ import pytest
 from bot.errors import Refused
 from bot.people import as_person
 from tests.builders import a_draft
-from tests.story import Json, Story
+from tests.story import Json, Story, opened
 
 ADMIN, ANALYTICS = "Production, administrator", "Analytics, viewer"
 
@@ -19,12 +19,8 @@ ADMIN, ANALYTICS = "Production, administrator", "Analytics, viewer"
 @pytest.fixture
 async def strict(tmp_path: Path) -> AsyncIterator[Story]:
     """A story with low limits."""
-    story = Story(tmp_path / "data", TINYAPPROVER_OPEN_REQUESTS=2, TINYAPPROVER_REQUESTS_AN_HOUR=4)
-    await story.open()
-    try:
+    async with opened(Story(tmp_path / "data", TINYAPPROVER_OPEN_REQUESTS=2, TINYAPPROVER_REQUESTS_AN_HOUR=4)) as story:
         yield story
-    finally:
-        await story.close()
 
 
 def refusal(answer: Json) -> str:

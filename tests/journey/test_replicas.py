@@ -13,7 +13,7 @@ import pytest
 from bot.audit import broken_link
 from tests.postgres import Server
 from tests.replicas import TwoReplicas
-from tests.story import Json
+from tests.story import Json, opened
 
 READONLY = "prod-readonly"
 ALICE, BOB = "alice@example.com", "bob@example.com"
@@ -21,12 +21,8 @@ ALICE, BOB = "alice@example.com", "bob@example.com"
 
 @pytest.fixture
 async def story(tmp_path: Path, postgres: Server) -> AsyncIterator[TwoReplicas]:
-    story = TwoReplicas(tmp_path / "data", TINYAPPROVER_DATABASE_URL=postgres.empty_database())
-    await story.open()
-    try:
+    async with opened(TwoReplicas(tmp_path / "data", TINYAPPROVER_DATABASE_URL=postgres.empty_database())) as story:
         yield story
-    finally:
-        await story.close()
 
 
 def keys(messages: list[Json]) -> Counter[str]:
