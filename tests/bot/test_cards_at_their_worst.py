@@ -33,10 +33,10 @@ def test_the_card_fits(request: Request) -> None:
 def test_the_requesters_messages_fit(request: Request) -> None:
     assert_message_fits(cards.requester_card(request))
     told = ["outcome", "ended", "progress", "again", "closed", *(f"question:{one.id}" for one in request.questions)]
-    for message in [cards.told(request, what) for what in told]:
+    for message in [notices.told(request, what) for what in told]:
         if message is not None:
             assert_message_fits(message)
-    assert_message_fits(cards.code_message(request, "K7QF-2M9D"))
+    assert_message_fits(notices.code_message(request, "K7QF-2M9D"))
     assert_message_fits(notices.ends_soon(request, request.deadline))
 
 

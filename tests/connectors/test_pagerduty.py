@@ -212,4 +212,4 @@ def test_one_file_alone_imports_pdpyras() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             importers |= {path.name for name in names if name.split(".")[0] == "pdpyras"}
-    assert importers == {"pagerduty.py"}
+    assert importers == {"pagerduty_api.py"}
