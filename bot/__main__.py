@@ -55,25 +55,25 @@ def stop(
     why: Annotated[str, typer.Option(help="Told to everybody whom it concerns.")] = "",
 ) -> None:
     """Stop one request: what was not granted yet never is, and live access is taken back now."""
-    from bot import commands
+    from bot import urgent_commands
 
-    commands.stop(request, why)
+    urgent_commands.stop(request, why)
 
 
 @app.command()
 def freeze(why: Annotated[str, typer.Option(help="Told to everybody who waits.")]) -> None:
     """Halt all execution, in every process: nothing is granted until thaw. Access still ends on time."""
-    from bot import commands
+    from bot import urgent_commands
 
-    commands.freeze(why)
+    urgent_commands.freeze(why)
 
 
 @app.command()
 def thaw() -> None:
     """End a freeze: what was approved meanwhile is checked once more and granted."""
-    from bot import commands
+    from bot import urgent_commands
 
-    commands.thaw()
+    urgent_commands.thaw()
 
 
 @app.command()
@@ -83,9 +83,9 @@ def revoke(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Take back everything that one person was given, and stop what was approved for them."""
-    from bot import commands
+    from bot import urgent_commands
 
-    commands.revoke(all_of, why, yes=yes)
+    urgent_commands.revoke(all_of, why, yes=yes)
 
 
 @app.command()
@@ -126,9 +126,9 @@ def search(
     documents: Documents = None,
 ) -> None:
     """Search the documents as the card does."""
-    from bot import commands
+    from bot import document_commands
 
-    commands.search(query, k, data_dir, documents)
+    document_commands.search(query, k, data_dir, documents)
 
 
 @app.command()
@@ -138,9 +138,9 @@ def index(
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Make all vectors anew.")] = False,
 ) -> None:
     """Read the documents anew; what has not changed is not embedded again."""
-    from bot import commands
+    from bot import document_commands
 
-    commands.index(data_dir, documents, rebuild=rebuild)
+    document_commands.index(data_dir, documents, rebuild=rebuild)
 
 
 @app.command()

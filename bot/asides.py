@@ -16,7 +16,7 @@ from bot.errors import Fault, Refused
 from bot.follows import BOT, CLOSED_JOBS
 from bot.journey import Journey, plan_paged
 from bot.ledger import Audit, Due, Job
-from bot.slack import cards, home
+from bot.slack import home, notices
 from policies.rules import may_ask
 
 PASSED_ON = "page.passed_on"
@@ -40,7 +40,7 @@ class Asides:
     async def ask(self, request: Request, person: Person, words: str, *, receipt: str) -> None:
         """A responder's question goes to the requester, and onto the page; once for each `receipt`."""
         if request.state not in OPEN:
-            raise Refused(cards.too_late(request), rule="decision#too-late")
+            raise Refused(notices.too_late(request), rule="decision#too-late")
         audit = Audit(person.id, "question.asked", texts={"question": words})
         await self.journey.ledger.ask(request.id, person.name, words, receipt=receipt, audit=audit, jobs=_question_jobs)
 
@@ -83,7 +83,7 @@ class Asides:
     async def take(self, request: Request, person: Person, press: Press) -> None:
         """*I take it*: after the page was closed, somebody has it in Slack, so it is not paged once more."""
         if request.state not in OPEN:
-            raise Refused(cards.too_late(request), rule="decision#too-late")
+            raise Refused(notices.too_late(request), rule="decision#too-late")
         await self.journey.ledger.cancel(request.id, ["repage"])
         audit = Audit(person.id, "request.taken", {"receipt": press.receipt})
         told = press.reply(f"{request.id} is yours: it is not paged again. Decide on its card.")
@@ -137,7 +137,7 @@ class Asides:
         jobs = (*CLOSED_JOBS, Due("home", subject=press.who))
         if not await self.journey.ledger.move(request.id, Event.WITHDRAWN, audit=audit, values=values, jobs=jobs):
             now = await self.journey.ledger.request(request.id)  # somebody else was quicker
-            raise Refused(cards.too_late(now), rule="decision#too-late")
+            raise Refused(notices.too_late(now), rule="decision#too-late")
 
     async def give_back(self, request: Request, person: Person, press: Press) -> None:
         """Early end: the requester or the beneficiary no longer needs it."""
@@ -177,7 +177,7 @@ class Asides:
         key = f"{request.id}/code/{person.id}/{request.round}/{request.plan.digest[:16]}"
         sent = await journey.chat.find(channel, key=key, since=request.created_at) if job.attempts > 1 else None
         if sent is None:
-            sent = await journey.chat.post(channel, cards.code_message(request, code), key=key)
+            sent = await journey.chat.post(channel, notices.code_message(request, code), key=key)
             if job.attempts > 1:
                 await journey.showing.look_later(channel)
         detail = {"to": person.id, "channel": sent.channel, "ts": sent.ts}

@@ -8,10 +8,10 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bot.admin import open_ledger
 from bot.anchor_setup import anchoring
@@ -19,6 +19,7 @@ from bot.anchors import Anchoring
 from bot.audit import Anchor, AuditEvent, AuditText
 from bot.clock import SystemClock
 from bot.config import read_settings
+from bot.console import bar
 from bot.core.words import one_line
 from bot.errors import Fault, Refused, SettingsError
 from bot.evidence_checks import Finding
@@ -197,14 +198,7 @@ def evidence(file: Path, since: datetime, until: datetime, *, with_text: bool) -
 
 
 async def _evidence(file: Path, period: Period, *, with_text: bool) -> Sequence[Finding]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     async with open_ledger(read_settings()) as ledger:
-        seen = Console(stderr=True)
-        with Progress(*columns, console=seen, transient=True, disable=not seen.is_terminal) as bar:
-            task = bar.add_task("requests", total=None)
-
-            def advance(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total)
-
-            now = SystemClock().now()
-            return await build(ledger, file, period, now=now, with_text=with_text, advance=advance)
+        with bar() as (_, advance):
+            told = partial(advance, "requests")
+            return await build(ledger, file, period, now=SystemClock().now(), with_text=with_text, advance=told)

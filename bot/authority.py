@@ -14,7 +14,7 @@ from bot.ledger import Due, Ledger
 from bot.planning import SHARED_SECONDS, Planning
 from bot.ports import Clock, Directory, Pager
 from bot.rules import Rules
-from bot.slack import cards
+from bot.slack import notices
 
 RESPONDER_SECONDS = 60.0
 
@@ -162,7 +162,7 @@ class Authority:
         elif request.state in OPEN and decision.at >= request.deadline:
             words = f"Too late for {request.id}: the time to decide it is over. It has to be asked for anew."
         else:
-            words = cards.too_late(request)
+            words = notices.too_late(request)
         return Refused(words, rule="decision#too-late")
 
     # --- the other buttons of responders ----------------------------------------------------------------------------

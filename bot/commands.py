@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import webbrowser
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.prompt import Confirm
 from rich.table import Table
 
-from bot.config import ROLES, Settings, read_settings
-from bot.core.request import Request
-from bot.core.words import date, one_line
-from bot.errors import Fault, Refused, SettingsError
+from bot.config import ROLES, Settings, path_named_in, read_settings
+from bot.console import out
+from bot.errors import Refused, SettingsError
 from bot.logs import set_up
 
 T = TypeVar("T")
-out = Console(highlight=False)
 ALL = "all"
 
 
@@ -136,89 +130,6 @@ def check() -> None:
         raise SettingsError("something needs attention; see the lines with ✗")
 
 
-# --- documents -------------------------------------------------------------------------------------------------------
-
-
-def search(query: str, k: int, data_dir: Path | None, documents: Path | None) -> None:
-    """The best passages, best first."""
-    from knowledge.memory import Knowledge
-
-    async def look(knowledge: Knowledge) -> None:
-        await knowledge.warm()
-        await knowledge.index()
-        for result in await knowledge.search([query], k):
-            out.print(f"{result.score:.3f}  {result.title} › {result.heading}", markup=False, style="bold")
-            out.print(f"       {result.url or result.file}", markup=False)
-            out.print(f"       {one_line(result.text, 300)}\n", markup=False)
-
-    asyncio.run(_with_knowledge(data_dir, documents, look))
-
-
-def index(data_dir: Path | None, documents: Path | None, *, rebuild: bool) -> None:
-    """Read the documents anew, with a bar for what takes long."""
-    from knowledge.memory import Knowledge
-
-    async def work(knowledge: Knowledge) -> None:
-        await knowledge.warm()
-        with bar() as (_, advance):
-            summary = await knowledge.index(advance, rebuild=rebuild)
-        change = summary.change
-        out.print(f"{summary.documents} documents, {summary.passages} passages; embedder: {summary.embedder}")
-        out.print(
-            f"new {change.new}, unchanged {change.unchanged}, removed {change.deleted}; embedded {summary.embedded}"
-        )
-        for trouble in summary.trouble:
-            out.print(trouble, markup=False, style="yellow")
-
-    asyncio.run(_with_knowledge(data_dir, documents, work))
-
-
-class bar:  # noqa: N801 - a context manager used like a function
-    """A progress bar a step, as the work names its steps."""
-
-    def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        self._progress = Progress(*columns, console=out, transient=True)
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> tuple[Progress, Callable[[str, int, int], None]]:
-        self._progress.start()
-        return self._progress, self._advance
-
-    def _advance(self, step: str, done: int, total: int) -> None:
-        if step not in self._tasks:
-            self._tasks[step] = self._progress.add_task(step, total=total)
-        self._progress.update(self._tasks[step], completed=done, total=total)
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-
-async def _with_knowledge(
-    data_dir: Path | None, documents: Path | None, work: Callable[[Any], Coroutine[Any, Any, None]]
-) -> None:
-    from knowledge.embed import Wanted
-    from knowledge.memory import Knowledge
-
-    place = data_dir or Path(os.environ.get("TINYAPPROVER_DATA_DIR", "data"))
-    folder = documents or (
-        Path(os.environ["TINYAPPROVER_DOCUMENTS"]) if "TINYAPPROVER_DOCUMENTS" in os.environ else None
-    )
-    if folder is None:
-        raise SettingsError("TINYAPPROVER_DOCUMENTS: is not set; name a folder with --documents")
-    knowledge = await Knowledge.open(place, folder, embedder=Wanted(os.environ.get("TINYAPPROVER_EMBEDDER", "auto")))
-    try:
-        await work(knowledge)
-    finally:
-        await knowledge.close()
-
-
-def _named_in(variable: str) -> Path | None:
-    """A path from the environment alone: searching needs none of the vendors' settings."""
-    value = os.environ.get(variable)
-    return Path(value) if value else None
-
-
 # --- policies --------------------------------------------------------------------------------------------------------
 
 
@@ -239,7 +150,7 @@ def policy_check(directory: Path | None) -> None:
     from bot.app import ACTIONS
     from policies.check import check as check_policies
 
-    named = directory or _named_in("TINYAPPROVER_POLICIES") or Path(__file__).parent.parent / "policies"
+    named = directory or path_named_in("TINYAPPROVER_POLICIES") or Path(__file__).parent.parent / "policies"
     report = check_policies(named, actions=ACTIONS)
     for finding in report.findings:
         out.print(str(finding), markup=False)
@@ -299,104 +210,4 @@ def setup_pagerduty(url: str) -> None:
         raise SettingsError(
             "PAGERDUTY_WEBHOOK_SECRETS: is not set, and PagerDuty tells a secret only once. If it is lost, delete the "
             "subscription in PagerDuty and run this again"
-        )
-
-
-# --- when something is wrong -----------------------------------------------------------------------------------------
-
-FOLLOW_SECONDS = 60.0
-
-
-def stop(request: str, why: str) -> None:
-    """Stop one request."""
-    from bot.urgent import stop_one
-
-    settings = read_settings(roles=())
-    found = asyncio.run(stop_one(settings, request.upper(), why))
-    out.print(f"{found.id} is stopped. {found.outcome}", markup=False)
-    _say_who_does_it(settings)
-
-
-def freeze(why: str) -> None:
-    """Halt all execution."""
-    from bot.urgent import freeze as freeze_all
-
-    settings = read_settings(roles=())
-    if not asyncio.run(freeze_all(settings, why)):
-        raise Refused("Everything is frozen already; `tinyapprover thaw` ends it.")
-    out.print("Frozen: nothing is granted until `tinyapprover thaw`. Access still ends on time, and can be stopped.")
-    _say_who_does_it(settings)
-
-
-def thaw() -> None:
-    """Let it go on."""
-    from bot.urgent import thaw as thaw_all
-
-    settings = read_settings(roles=())
-    if not asyncio.run(thaw_all(settings)):
-        raise Refused("Nothing is frozen.")
-    out.print("Thawed: what was approved meanwhile is checked once more and granted now.")
-    _say_who_does_it(settings)
-
-
-def revoke(email: str, why: str, *, yes: bool) -> None:
-    """Take back everything that somebody was given: show it, ask, and tell what was read back as gone."""
-    from bot.urgent import given_to
-    from bot.urgent import revoke as revoke_all
-
-    settings = read_settings(roles=())
-    given = asyncio.run(given_to(settings, email))
-    if not given:
-        out.print(f"{email} holds nothing that was given here, and nothing is on its way.", markup=False)
-        return
-    _show_given(given)
-    if not (yes or _confirmed(f"Take back all {len(given)}?")):
-        raise Refused("Nothing was changed.")
-    asyncio.run(revoke_all(settings, given, why))
-    _say_who_does_it(settings)
-    _follow(settings, given)
-
-
-def _confirmed(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise SettingsError("nobody is there to be asked: say --yes")
-    return Confirm.ask(question, console=out, default=False)
-
-
-def _show_given(given: Sequence[Request]) -> None:
-    table = Table("Request", "Access", "Who", "Stands", "Until")
-    for one in given:
-        until = date(one.grant.ends_at) if one.grant and one.grant.ends_at else ""
-        table.add_row(one.id, one.entitlement.title, one.beneficiary.email, one.state.value, until)
-    out.print(table)
-
-
-def _follow(settings: Settings, given: Sequence[Request]) -> None:
-    """With a bar, until each is read back as gone; what is not, in a while, is an error."""
-    from bot.urgent import follow
-
-    with bar() as (progress, advance):
-        settled: list[Request] = []
-
-        def told(request: Request) -> None:
-            settled.append(request)
-            progress.console.print(f"{request.id}: {request.outcome}", markup=False)
-            advance("read back", len(settled), len(given))
-
-        advance("read back", 0, len(given))
-        left = asyncio.run(follow(settings, given, seconds=FOLLOW_SECONDS, told=told))
-    if left:
-        names = ", ".join(request.id for request in left)
-        raise Fault("executor", f"not read back as gone yet: {names}. It goes on; see their cards, or try again")
-
-
-def _say_who_does_it(settings: Settings) -> None:
-    from bot.urgent import executor
-
-    found = asyncio.run(executor(settings))
-    if not found.alive:
-        out.print(
-            f"No executor is at work ({found.words}): it is written down, and is done as soon as one runs "
-            "(tinyapprover run).",
-            style="yellow",
         )

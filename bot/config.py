@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -323,3 +324,9 @@ def _check_address(name: str, url: str, allowed: tuple[str, ...]) -> None:
         raise SettingsError(
             f"{name}: {host!r} is not one of {known}; add it to TINYAPPROVER_ALLOWED_HOSTS if it is yours"
         )
+
+
+def path_named_in(variable: str) -> Path | None:
+    """A path from the environment alone, for commands that need no other setting."""
+    value = os.environ.get(variable)
+    return Path(value) if value else None

@@ -16,7 +16,6 @@ from connectors.sandbox.server import Sandbox
 from connectors.sandbox.world import World
 
 RESPONDERS = ("bob", "carol")
-WEBHOOK_SECRET = "sandbox-webhook-secret"  # noqa: S105 - a plainly fake one
 
 
 def sandbox_settings(base_url: str, world: World, data_dir: Path, **override: Any) -> Settings:

@@ -21,7 +21,7 @@ from bot.follows import CLOSED_JOBS
 from bot.journey import UNREADABLE, Journey
 from bot.ledger import Audit, Due, Job, Ledger
 from bot.ports import Message
-from bot.slack import cards
+from bot.slack import notices
 
 FROZEN, THAWED = Due("frozen"), Due("thawed")
 NEVER_GRANTED = (*CLOSED_JOBS, Due("announce:stopped"))
@@ -83,7 +83,7 @@ class Emergency:
         freeze = await self.journey.ledger.last_freeze()
         if freeze is not None and freeze.thawed_at is None:
             await self._tell_channels(
-                job, f"freeze/{freeze.number}", cards.frozen_notice(freeze.by, freeze.why), freeze.at
+                job, f"freeze/{freeze.number}", notices.frozen_notice(freeze.by, freeze.why), freeze.at
             )
         return None
 
@@ -91,7 +91,7 @@ class Emergency:
         """And that it goes on."""
         freeze = await self.journey.ledger.last_freeze()
         if freeze is not None and freeze.thawed_at is not None:
-            message = cards.thawed_notice(freeze.thawed_by)
+            message = notices.thawed_notice(freeze.thawed_by)
             await self._tell_channels(job, f"thaw/{freeze.number}", message, freeze.thawed_at)
         return None
 

@@ -26,7 +26,7 @@ from bot.planning import Planning, refusal
 from bot.ports import Adviser, Chat, Clock, Directory, Pager, Source
 from bot.rules import Limits, Rules
 from bot.showing import Showing, occasion
-from bot.slack import cards, forms
+from bot.slack import cards, forms, notices
 from bot.slack.blocks import escape
 
 log = logging.getLogger(__name__)
@@ -301,7 +301,7 @@ class Journey:
     async def announce(self, job: Job) -> datetime | None:
         """Something that everybody in the responder channel should see, once."""
         request, shown = await self.ledger.to_show(job.subject, job.kind)
-        message = cards.announced(request, job.kind.partition(":")[2])
+        message = notices.announced(request, job.kind.partition(":")[2])
         if shown is None and message is not None:
             await self.showing.to_responders(job, request, job.kind, message, shown)
         return None
@@ -310,7 +310,7 @@ class Journey:
         """A new message to the requester, in the thread of their own, because a changed one notifies nobody."""
         request = await self.ledger.request(job.subject)
         user, once = request.requester.slack_user, occasion(request, job.kind)
-        message = cards.told(request, job.kind.partition(":")[2])
+        message = notices.told(request, job.kind.partition(":")[2])
         shown = await self.ledger.shown(request.id, once)
         if user is not None and message is not None and shown is None:
             await self.showing.to_requester(job, request, once, message, shown)

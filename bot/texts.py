@@ -73,8 +73,9 @@ def command_help() -> str:
 def _commands(group: object, prefix: str = "") -> list[tuple[str, str]]:
     found = []
     for name, command in getattr(group, "commands", {}).items():
-        inner = _commands(command, f"{prefix}{name} ")
-        found += inner or [(f"{prefix}{name}", (command.help or "").strip().splitlines()[0])]
+        found += _commands(command, f"{prefix}{name} ")
+        if getattr(command, "invoke_without_command", True):  # a group that does nothing by itself has no row
+            found.append((f"{prefix}{name}", (command.help or "").strip().splitlines()[0]))
     return found
 
 

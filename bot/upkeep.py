@@ -11,8 +11,8 @@ from rich.table import Table
 
 from bot.admin import open_ledger
 from bot.clock import SystemClock
-from bot.commands import bar, out
 from bot.config import read_settings
+from bot.console import bar, out
 from bot.core.words import one_line, span
 from bot.errors import Refused, SettingsError
 from bot.ledger.kinds import KINDS

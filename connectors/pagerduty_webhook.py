@@ -20,9 +20,7 @@ class WebhookEvent:
 
     id: str
     type: str
-    occurred_at: str
     incident_id: str | None
-    note_id: str | None
 
 
 def verify_signature(secrets: Sequence[str], body: bytes, header: str | None) -> bool:
@@ -44,13 +42,10 @@ def parse_event(body: bytes) -> WebhookEvent:
         raise ValueError("not a PagerDuty event: no event with an id and an event_type")
     data = event.get("data")
     data = data if isinstance(data, dict) else {}
-    is_note = data.get("type") == "incident_note"
     return WebhookEvent(
         id=event["id"],
         type=event["event_type"],
-        occurred_at=str(event.get("occurred_at", "")),
         incident_id=_incident_of(data),
-        note_id=_text(data.get("id")) if is_note else None,
     )
 
 

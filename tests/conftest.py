@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import Server, a_server
-from tests.story import Story
+from tests.story import Story, opened
 
 
 @pytest.fixture
@@ -16,12 +16,8 @@ async def story(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
     """The sandbox and the program, ready for alice; on SQLite unless a test asks for `postgresql`."""
     on_postgresql = getattr(request, "param", "sqlite") == "postgresql"
     url = request.getfixturevalue("postgres").empty_database() if on_postgresql else ""
-    story = Story(tmp_path / "data", TINYAPPROVER_DATABASE_URL=url)
-    await story.open()
-    try:
+    async with opened(Story(tmp_path / "data", TINYAPPROVER_DATABASE_URL=url)) as story:
         yield story
-    finally:
-        await story.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -147,6 +148,10 @@ class Story:
         except (KeyError, IndexError, StopIteration):
             return None
 
+    async def until_card(self, request: str, says: str) -> None:
+        """Wait until the card of a request says so."""
+        await self.until(lambda: says in self.card(request=request)["text"])
+
     async def settle(self, *, seconds: float = PATIENCE) -> None:
         """Wait until no job is due or running, so that "nothing more happens" can be asserted."""
         deadline = time.monotonic() + seconds
@@ -251,3 +256,16 @@ class Story:
         """The names of the buttons and menus of a message or view."""
         elements = [element for block in message["blocks"] for element in block.get("elements", [])]
         return {str(element["action_id"]) for element in elements if "action_id" in element}
+
+
+S = TypeVar("S", bound=Story)
+
+
+@asynccontextmanager
+async def opened(story: S) -> AsyncIterator[S]:
+    """The story for the length of a test; closed also when opening fails half-way."""
+    try:
+        await story.open()
+        yield story
+    finally:
+        await story.close()

@@ -13,11 +13,11 @@ from typing import Any
 import aiohttp
 
 import policies
+from bot.app import PRODUCTION
 from bot.config import EXECUTOR, FRONT
-from bot.core.request import Person
-from bot.demo import RESPONDERS, sandbox_settings
-from bot.ledger import Ledger
+from bot.demo import sandbox_settings
 from bot.supervisor import SUPERVISED, environment
+from tests.responders import link_in
 from tests.story import Story
 
 PROGRAM = Path(sys.executable).parent / "tinyapprover"
@@ -33,26 +33,8 @@ class SupervisedStory(Story):
         self.base = await self.sandbox.start()
         self._http = aiohttp.ClientSession()
         self.data_dir.mkdir(parents=True)
-        await self._link()
+        await link_in(self.database, self.sandbox.world, kind=PRODUCTION)
         await self.start()
-
-    async def _link(self) -> None:
-        """What `tinyapprover people link` does, without asking anybody."""
-        world = self.sandbox.world
-        ledger = await Ledger.open(self.database, kind="production", now=world.now)
-        for key in RESPONDERS:
-            who = world.people[key]
-            person = Person(
-                id=str(who.okta),
-                email=who.email,
-                name=who.name,
-                slack_team=world.seed["workspace"]["id"],
-                slack_user=who.slack,
-                pagerduty_user=who.pagerduty,
-                decides=True,
-            )
-            await ledger.link(person, by="test")
-        await ledger.close()
 
     @property
     def database(self) -> str:

@@ -31,7 +31,7 @@ NEEDS = {
     "views_publish": set(),
 }
 FAMILIES = "api|apps|auth|bookmarks|chat|conversations|files|pins|reactions|team|usergroups|users|views"
-EVENTS = {"app_home_opened": set()}
+EVENTS: dict[str, set[str]] = {"app_home_opened": set()}
 
 
 @pytest.fixture(scope="module")

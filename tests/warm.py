@@ -20,8 +20,8 @@ import bot.app
 import bot.commands
 import bot.front  # noqa: F401
 from bot.screen import warm
-from connectors import pagerduty
+from connectors.pagerduty_api import pdpyras_package
 
 warm()
-pagerduty._pdpyras()
+pdpyras_package()
 inspect.stack()  # Bolt asks who called it; the first answer reads every module's file name

@@ -62,13 +62,8 @@ class Decisions(Requests):
         request = self._load(c, decision.request_id)
         if not _may_still_be_decided(request, decision) or not self._record_decision(c, request, decision):
             return None
-        if code and not self._use_code(c, decision, code):
-            raise Refused(
-                "This code is not yours, was used already, or is for an older plan. Use the newest one sent to you.",
-                rule="invariant#code",
-            )
         if code:
-            self._append(c, request.id, Audit(decision.person_id, "code.used", {"digest": decision.digest}))
+            self._use_code(c, decision, code)
         needed = request.ruling.approvals if request.ruling else 1
         counted = tally((*request.decisions, decision), needed=needed, minutes=request.minutes)
         audit = _told(decision, request)
@@ -102,10 +97,15 @@ class Decisions(Requests):
         c.execute(insert(t.decisions), row)
         return True
 
-    def _use_code(self, c: Connection, decision: Decision, code: str) -> bool:
+    def _use_code(self, c: Connection, decision: Decision, code: str) -> None:
         mine = (t.codes.c.request_id == decision.request_id) & (t.codes.c.person_id == decision.person_id)
         live = mine & (t.codes.c.code == code) & (t.codes.c.digest == decision.digest) & t.codes.c.used_at.is_(None)
-        return c.execute(update(t.codes).where(live).values(used_at=decision.at)).rowcount == 1
+        if c.execute(update(t.codes).where(live).values(used_at=decision.at)).rowcount != 1:
+            raise Refused(
+                "This code is not yours, was used already, or is for an older plan. Use the newest one sent to you.",
+                rule="invariant#code",
+            )
+        self._append(c, decision.request_id, Audit(decision.person_id, "code.used", {"digest": decision.digest}))
 
     async def give_code(self, request: str, person: str, digest: str, code: str) -> str:
         """The one-time code of a person for a plan: the one that they have, or this new one."""

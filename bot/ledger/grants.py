@@ -83,25 +83,25 @@ class Grants(Requests):
                 return None
             row = c.execute(_GRANT, {"r": plan.request_id}).one_or_none()
             if row is None:
-                values = {
-                    "request_id": plan.request_id,
-                    "target": plan.target,
-                    "held_before": plan.already,
-                    "minutes": minutes,
-                    "started_at": self._now(),
-                }
-                c.execute(insert(t.grants), values)
-                self._append(
-                    c,
-                    plan.request_id,
-                    Audit(actor, "grant.started", {"digest": plan.digest, "held_before": plan.already}),
-                )
+                self._insert_grant(c, plan, minutes, actor)
                 row = c.execute(_GRANT, {"r": plan.request_id}).one()
             if writes and not row.held_before:
                 self._append(c, plan.request_id, Audit(actor, "grant.writing", written(plan)))
             return grant_of(row)
 
         return await self._run(work)
+
+    def _insert_grant(self, c: Connection, plan: Plan, minutes: int, actor: str) -> None:
+        values = {
+            "request_id": plan.request_id,
+            "target": plan.target,
+            "held_before": plan.already,
+            "minutes": minutes,
+            "started_at": self._now(),
+        }
+        c.execute(insert(t.grants), values)
+        audit = Audit(actor, "grant.started", {"digest": plan.digest, "held_before": plan.already})
+        self._append(c, plan.request_id, audit)
 
     async def granted(self, request: Request, *, audit: Audit, jobs: Callable[[datetime], Sequence[Due]]) -> bool:
         """The access was read back: approved becomes active until its end."""

@@ -72,13 +72,8 @@ class Places(Database):
         def work(c: Connection) -> bool:
             row = c.execute(_MESSAGE, {"s": subject, "k": kind}).one_or_none()
             since = row.shown_at if row and row.digest == digest else now
-            values = {
-                "channel": sent.channel,
-                "ts": sent.ts,
-                "digest": digest,
-                "fingerprint": fingerprint,
-                "shown_at": since,
-            }
+            content = {"digest": digest, "fingerprint": fingerprint, "shown_at": since}
+            values = {"channel": sent.channel, "ts": sent.ts, **content}
             if row is None:
                 c.execute(_POSTED, {"subject": subject, "kind": kind, **values})
             else:

@@ -1,4 +1,4 @@
-"""The messages people read: the card for responders, the requester's own message, and short notices.
+"""The two messages that follow a request to its end: the card for responders, and the requester's own.
 
 A card is a view: the whole of it is drawn from the stored request on every change.
 """
@@ -136,7 +136,7 @@ def _status_detail(request: Request) -> str:
     grant, names = request.grant, said(page.deciders(request))
     match request.state:
         case State.PENDING:
-            return f" · {_count(request)}"
+            return f" · {count(request)}"
         case State.ACTIVE if grant and grant.ends_at:
             return f" · approved by {names} · ends {when(grant.ends_at)}"
         case State.APPROVED | State.DONE | State.DENIED:
@@ -145,7 +145,8 @@ def _status_detail(request: Request) -> str:
             return ""
 
 
-def _count(request: Request) -> str:
+def count(request: Request) -> str:
+    """How many approvals there are, of how many, and by whom."""
     needed = request.ruling.approvals if request.ruling else 1
     counted = tally(request.decisions, needed=needed, minutes=request.minutes)
     who = f" ({said(page.deciders(request))})" if counted.approvals else ""
@@ -347,97 +348,6 @@ def _who_decides(request: Request) -> str:
 def _deciding(request: Request) -> str:
     first, *fallback = (said(group) for group in request.deciding_groups)
     return f"{first} and, as nobody had answered, of {fallback[0]}" if fallback else first
-
-
-def told(request: Request, what: str) -> Message | None:
-    """A short notice in the requester's direct messages; None when there is nothing to say (any more)."""
-    words = _notice(request, what)
-    if words is None:
-        return None
-    whole = f"*{request.id}* · {said(request.entitlement.title, 100)}: {words}"
-    return Message(text=whole, blocks=[section(whole), *_notice_buttons(request, what)])
-
-
-def _notice(request: Request, what: str) -> str | None:
-    match what.partition(":")[0]:
-        case "outcome" | "ended" | "stopped" | "frozen" as how:
-            return said(page.outcome(request), 2000) if _is_news(request, how) else None
-        case "progress":
-            return f"{_count(request)} so far." if request.state is State.PENDING else None
-        case "again":
-            return "the plan changed before it could be carried out, so responders are asked again."
-        case "closed":
-            return (
-                "the page was closed without a decision. Your request is still open, and somebody is asked again soon."
-            )
-        case "question":
-            question = next((one for one in request.questions if str(one.id) == what.partition(":")[2]), None)
-            return f"{said(question.asked_by, 100)} asks: {said(question.text, 1000)}" if question else None
-        case _:
-            return None
-
-
-def _is_news(request: Request, how: str) -> bool:
-    """That it ended is told in its own words, and that it is frozen only while it is."""
-    if how == "frozen":
-        return request.frozen != ""
-    return how == "ended" or request.state is not State.ENDED
-
-
-def _notice_buttons(request: Request, what: str) -> list[Block]:
-    kind, _, number = what.partition(":")
-    if kind != "question" or request.state not in OPEN:
-        return []
-    return [actions("answer", button("Answer", REPLY, f"{request.id}:{number}", style="primary"))]
-
-
-def announced(request: Request, what: str) -> Message | None:
-    """For everybody in the responder channel; None when there is nothing to say (any more)."""
-    if what == "stopped":
-        words = f"*{request.id}*: {said(page.outcome(request), 2000)}"
-        return Message(text=words, blocks=[section(words)])
-    return _page_closed(request) if request.state in OPEN else None
-
-
-def frozen_notice(by: str, why: str) -> Message:
-    """For the channels in which requests are decided."""
-    words = (
-        f"❄️ *Everything is frozen* by {said(by, 100)}: {said(why, 1000)}\n"
-        "Requests can be made and decided; nothing is granted until it is thawed. Access still ends on time."
-    )
-    return Message(text=words, blocks=[section(words)])
-
-
-def thawed_notice(by: str) -> Message:
-    """The same channels, afterwards."""
-    words = f"*Thawed* by {said(by, 100)}: what was approved meanwhile is granted now, after one more check."
-    return Message(text=words, blocks=[section(words)])
-
-
-def _page_closed(request: Request) -> Message:
-    """Closing the page decided nothing."""
-    words = (
-        f"*{request.id}*: the page was closed without a decision, so nothing is decided. "
-        "It is paged once more in ten minutes unless somebody takes it or decides it."
-    )
-    return Message(text=words, blocks=[section(words), actions("take", button("I take it", TAKE, request.id))])
-
-
-def code_message(request: Request, code: str) -> Message:
-    """Somebody's own one-time code for a comment on the page."""
-    words = (
-        f"{sentence(request)}\n"
-        f"To approve from PagerDuty, comment exactly: `approve {request.id} {code}`\n"
-        "The code is yours alone, works once, and only for the plan that the page shows."
-    )
-    return Message(text=words, blocks=[section(words)])
-
-
-def too_late(request: Request) -> str:
-    """For whoever answered after it was decided."""
-    if request.state in OPEN:
-        return f"{request.id} cannot be approved yet; look at the card again."
-    return f"Too late for {request.id}: {page.outcome(request)}"
 
 
 def _own(request: Request) -> bool:

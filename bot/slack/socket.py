@@ -31,15 +31,17 @@ def new_app(client: AsyncWebClient, *, token: str, team: str, user: str, bot_id:
 
     `process_before_response` returns the acknowledgement as soon as a handler ends: Bolt's default looks for it only
     every 10 ms. Who we are is known, so nothing is asked of Slack before a handler runs. What Bolt checks of requests
-    over HTTP (signatures, handshakes) has no meaning over a socket.
+    over HTTP (signatures, handshakes) has no meaning over a socket. Its client shares the session and has no token:
+    Bolt takes that from `authorize`, and warns at every start of one that it will not use.
     """
     who = AuthorizeResult(enterprise_id=None, team_id=team, bot_token=token, bot_id=bot_id, bot_user_id=user)
 
     async def authorize(**_: Any) -> AuthorizeResult:
         return who
 
+    bare = AsyncWebClient(base_url=client.base_url, timeout=client.timeout, session=client.session, retry_handlers=[])
     return AsyncApp(
-        client=client,
+        client=bare,
         authorize=authorize,
         process_before_response=True,
         logger=logging.getLogger("slack"),

@@ -69,7 +69,6 @@ class PagerDuty:
             ("GET", "/users", self._list_users),
             ("GET", "/users/{id}", self._get_user),
             ("GET", "/services/{id}", self._get_service),
-            ("GET", "/escalation_policies/{id}", self._get_policy),
             ("GET", "/oncalls", self._list_oncalls),
             ("GET", "/incidents", self._list_incidents),
             ("POST", "/incidents", self._create_incident),
@@ -147,15 +146,6 @@ class PagerDuty:
             "status": "active",
         }
         return 200, {"service": {**service, "escalation_policy": self._account.policy}}
-
-    async def _get_policy(self, request: web.Request) -> Any:
-        _known({self._account.policy["id"]: True}, request)
-        rules = [
-            {"id": f"PRULE{n}", "escalation_delay_in_minutes": 30, "targets": [user_reference(u) for u in level]}
-            for n, level in enumerate(self._account.levels, start=1)
-        ]
-        policy = {**self._account.policy, "type": "escalation_policy", "name": self._account.policy["summary"]}
-        return 200, {"escalation_policy": {**policy, "escalation_rules": rules}}
 
     async def _list_oncalls(self, request: web.Request) -> Any:
         wanted = request.query.getall("escalation_policy_ids[]", [self._account.policy["id"]])

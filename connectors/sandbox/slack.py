@@ -31,7 +31,6 @@ BOT_SCOPES = (
     "groups:read",
     "im:history",
     "im:write",
-    "reactions:write",
     "users:read",
     "users:read.email",
 )
@@ -113,7 +112,7 @@ class Slack:
         }
 
     def _message(self, message: Message) -> Json:
-        usual: Json = {"blocks": [], "metadata": None, "thread_ts": None, "reactions": [], "edited": None}
+        usual: Json = {"blocks": [], "metadata": None, "thread_ts": None, "edited": None}
         return usual | self.workspace.message_json(message) | {"bot": message.bot}
 
     def _view(self, view: View) -> Json:

@@ -1,4 +1,4 @@
-"""The Web API's `chat.*` and `reactions.*`: posting and changing messages, with Slack's refusals."""
+"""The Web API's `chat.*`: posting and changing messages, with Slack's refusals."""
 
 from __future__ import annotations
 
@@ -159,33 +159,9 @@ def _post_ephemeral(workspace: Workspace, args: Json) -> Json:
     return {"message_ts": seen.ts}
 
 
-def _permalink(workspace: Workspace, args: Json) -> Json:
-    channel = visible_channel(workspace, args.get("channel"))
-    ts = str(args.get("message_ts"))
-    if ts not in channel.messages:
-        raise ApiError("message_not_found")
-    place = workspace.world.seed["workspace"]["url"].rstrip("/")
-    return {"channel": channel.id, "permalink": f"{place}/archives/{channel.id}/p{ts.replace('.', '')}"}
-
-
-def _react(workspace: Workspace, args: Json) -> Json:
-    channel = visible_channel(workspace, args.get("channel"))
-    message = channel.messages.get(str(args.get("timestamp")))
-    if message is None:
-        raise ApiError("message_not_found")
-    name = str(args.get("name"))
-    if any(reaction["name"] == name for reaction in message.reactions):
-        raise ApiError("already_reacted")
-    message.reactions.append({"name": name, "users": [workspace.bot_user], "count": 1})
-    workspace.world.touch()
-    return {}
-
-
 CHAT_METHODS = {
     "chat.postMessage": (_post, "chat:write"),
     "chat.update": (_update, "chat:write"),
     "chat.delete": (_delete, "chat:write"),
     "chat.postEphemeral": (_post_ephemeral, "chat:write"),
-    "chat.getPermalink": (_permalink, ""),
-    "reactions.add": (_react, "reactions:write"),
 }

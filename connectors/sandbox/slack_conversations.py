@@ -11,14 +11,14 @@ from connectors.sandbox.slack_chat import flag, visible_channel
 from connectors.sandbox.slack_store import ApiError, Channel, Json, Message, Workspace
 
 Item = TypeVar("Item")
-MOST_ITEMS = 999
+MOST_ITEMS, USUAL_ITEMS = 999, 100
 
 
-def _page(items: Sequence[Item], args: Json, *, usual: int = 100) -> tuple[Sequence[Item], Json]:
+def _page(items: Sequence[Item], args: Json) -> tuple[Sequence[Item], Json]:
     """The asked-for page and Slack's note of what comes next."""
     start = _position(args.get("cursor"))
     try:
-        limit = int(args.get("limit") or usual)
+        limit = int(args.get("limit") or USUAL_ITEMS)
     except ValueError:
         raise ApiError("invalid_limit") from None
     if not 1 <= limit <= MOST_ITEMS:
@@ -90,62 +90,10 @@ def _history(workspace: Workspace, args: Json) -> Json:
     return {"messages": messages, "has_more": bool(following["next_cursor"]), "response_metadata": following}
 
 
-def _replies(workspace: Workspace, args: Json) -> Json:
-    channel = _readable(workspace, args)
-    asked = channel.messages.get(str(args.get("ts")))
-    if asked is None:
-        raise ApiError("thread_not_found")
-    root = asked.thread_ts or asked.ts
-    chosen = [one for one in _thread(channel, root) if one.ts == root or _within(args)(one)]
-    page, following = _page(chosen, args, usual=MOST_ITEMS)
-    messages = [_shown(workspace, channel, one, args) for one in page]
-    return {"messages": messages, "has_more": bool(following["next_cursor"]), "response_metadata": following}
-
-
-def channel_json(workspace: Workspace, channel: Channel) -> Json:
-    """A conversation as `conversations.info` gives it."""
-    shown: Json = {"id": channel.id, "is_archived": channel.archived, "context_team_id": workspace.team_id}
-    if channel.im_with:
-        return shown | {"is_im": True, "user": channel.im_with, "is_channel": False, "is_private": True}
-    member = workspace.bot_user in channel.members
-    return shown | {
-        "name": channel.name,
-        "is_im": False,
-        "is_channel": not channel.private,
-        "is_group": channel.private,
-        "is_private": channel.private,
-        "is_member": member,
-        "is_ext_shared": False,
-        "is_shared": False,
-        "num_members": len(channel.members),
-    }
-
-
-def _info(workspace: Workspace, args: Json) -> Json:
-    channel = visible_channel(workspace, args.get("channel"))
-    _need_read(workspace, channel)
-    return {"channel": channel_json(workspace, channel)}
-
-
 def _need_read(workspace: Workspace, channel: Channel) -> None:
     needed = f"{channel.scope_family}:read"
     if needed not in workspace.scopes and channel.im_with is None:
         raise ApiError("missing_scope", needed=needed, provided=",".join(workspace.scopes))
-
-
-def _list(workspace: Workspace, args: Json) -> Json:
-    types = str(args.get("types") or "public_channel").split(",")
-    kinds = {"public_channel": "channels", "private_channel": "groups", "im": "im"}
-    wanted = {kinds[name.strip()] for name in types if name.strip() in kinds}
-    chosen = [
-        channel
-        for channel in workspace.channels.values()
-        if channel.scope_family in wanted
-        and (not channel.private or workspace.bot_user in channel.members)
-        and not (channel.archived and flag(args, "exclude_archived"))
-    ]
-    page, following = _page(chosen, args)
-    return {"channels": [channel_json(workspace, one) for one in page], "response_metadata": following}
 
 
 def _members(workspace: Workspace, args: Json) -> Json:
@@ -175,9 +123,6 @@ def _open(workspace: Workspace, args: Json) -> Json:
 
 CONVERSATION_METHODS = {
     "conversations.history": (_history, ""),
-    "conversations.replies": (_replies, ""),
-    "conversations.info": (_info, ""),
-    "conversations.list": (_list, ""),
     "conversations.members": (_members, ""),
     "conversations.open": (_open, "im:write"),
 }

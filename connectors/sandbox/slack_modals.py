@@ -17,14 +17,6 @@ def _open(workspace: Workspace, args: Json) -> Json:
     return {"view": view_json(workspace, view)}
 
 
-def _push(workspace: Workspace, args: Json) -> Json:
-    body = checked_view(args.get("view"), "modal")
-    trigger = workspace.spend_trigger(args.get("trigger_id"))
-    view = push(workspace, trigger.user, body)
-    trigger.opened.set_result(view)
-    return {"view": view_json(workspace, view)}
-
-
 def _update(workspace: Workspace, args: Json) -> Json:
     view = _found(workspace, args)
     _check_hash(view, args)
@@ -62,7 +54,6 @@ def _check_hash(view: View, args: Json) -> None:
 
 VIEW_METHODS = {
     "views.open": (_open, ""),
-    "views.push": (_push, ""),
     "views.update": (_update, ""),
     "views.publish": (_publish, ""),
 }

@@ -85,22 +85,7 @@ def _info(workspace: Workspace, args: Json) -> Json:
     return {"user": user_json(workspace, person)}
 
 
-def _lookup(workspace: Workspace, args: Json) -> Json:
-    wanted = str(args.get("email")).lower()
-    for person in workspace.world.people.values():
-        if person.email.lower() == wanted and not person.deactivated:
-            return {"user": user_json(workspace, person)}
-    raise ApiError("users_not_found")
-
-
-def _list(workspace: Workspace, _args: Json) -> Json:
-    members = [user_json(workspace, person) for person in workspace.world.people.values()]
-    return {"members": [*members, _bot_json(workspace)], "response_metadata": {"next_cursor": ""}}
-
-
 PEOPLE_METHODS = {
     "auth.test": (_auth_test, ""),
     "users.info": (_info, "users:read"),
-    "users.lookupByEmail": (_lookup, "users:read.email"),
-    "users.list": (_list, "users:read"),
 }

@@ -42,7 +42,6 @@ class Message:
     thread_ts: str | None = None
     broadcast: bool = False
     edited: Json | None = None
-    reactions: list[Json] = field(default_factory=list)
     versions: list[list[Json]] = field(default_factory=list)
 
 
@@ -186,11 +185,6 @@ class Workspace:
         self.addresses[key] = ResponseAddress(user_id, channel, expires, message_ts, ephemeral)
         return f"{self.world.base_url}/slack/response/{key}"
 
-    def find_view(self, view_id: str) -> View | None:
-        """An open modal or a Home by its id."""
-        shown = [view for stack in self.stacks.values() for view in stack]
-        return next((view for view in [*shown, *self.homes.values()] if view.id == view_id), None)
-
     def tell(self, user_id: str, words: str) -> None:
         """What Slack itself shows a person, such as that the app did not answer."""
         self.notices[user_id].append(words)
@@ -247,7 +241,6 @@ class Workspace:
             "attachments": message.attachments,
             "thread_ts": message.thread_ts,
             "edited": message.edited,
-            "reactions": message.reactions,
             "metadata": message.metadata if metadata else None,
         }
         return shown | {name: value for name, value in optional.items() if value}

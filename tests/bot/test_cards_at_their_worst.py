@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.core.request import Fallback, Request
+from bot.core.request import Entitlement, Fallback, Request
 from bot.slack import blocks, cards, forms, notices
 from bot.slack.home import home
 from tests.bot.hostile import entitlements, names, requests, texts
@@ -33,10 +33,10 @@ def test_the_card_fits(request: Request) -> None:
 def test_the_requesters_messages_fit(request: Request) -> None:
     assert_message_fits(cards.requester_card(request))
     told = ["outcome", "ended", "progress", "again", "closed", *(f"question:{one.id}" for one in request.questions)]
-    for message in [cards.told(request, what) for what in told]:
+    for message in [notices.told(request, what) for what in told]:
         if message is not None:
             assert_message_fits(message)
-    assert_message_fits(cards.code_message(request, "K7QF-2M9D"))
+    assert_message_fits(notices.code_message(request, "K7QF-2M9D"))
     assert_message_fits(notices.ends_soon(request, request.deadline))
 
 
@@ -51,7 +51,7 @@ def test_what_is_said_of_a_request_that_waits_fits(request: Request, group: str)
 
 @worst
 @given(requests(), texts, st.none() | entitlements)
-def test_the_modals_fit(request: Request, words: str, entitlement: blocks.Any) -> None:
+def test_the_modals_fit(request: Request, words: str, entitlement: Entitlement | None) -> None:
     assert_view_fits(forms.request_form("U0ALICE", entitlement=entitlement, justification=words, notice=words))
     assert_view_fits(forms.refusal_form(words or "No."))
     assert_view_fits(forms.deny_form(request.id, channel="C0ACCESS", ts="1.2"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import AliasChoices
 
 from bot.config import EXECUTOR, FRONT, Settings, check_addresses, read_settings, setting_names
 from bot.errors import SettingsError
@@ -142,6 +143,7 @@ def test_the_database_is_in_the_data_directory_unless_an_address_says_otherwise(
 
 def test_every_setting_has_a_name_and_a_sentence() -> None:
     for field in Settings.model_fields.values():
+        assert isinstance(field.validation_alias, AliasChoices)
         assert str(field.validation_alias.choices[0]).isupper()
         assert str(field.description).endswith(".")
 

@@ -21,7 +21,7 @@ def an_event(what: str, *, actor: str = "tinyapprover", seq: int = 1, **detail: 
     return AuditEvent(seq, "2026-03-02T09:00:00.000+00:00", "TA-1", actor, what, detail, "0" * 64, "f" * 64)
 
 
-MEMBER = {"action": "okta.group", "changes": {"group": "00gprod", "user": "00ualice0000000001"}}
+MEMBER: dict[str, Any] = {"action": "okta.group", "changes": {"group": "00gprod", "user": "00ualice0000000001"}}
 TRAIL = [
     an_event("request.received", actor="00ualice0000000001", minutes=60),
     an_event("decision.deny", seq=2, reason="=1+1"),
@@ -76,7 +76,10 @@ def test_ocsf_names_the_member_and_the_group() -> None:
 
 
 def test_ocsf_tells_another_kind_of_action_as_a_privilege_assigned_and_revoked() -> None:
-    account = {"action": "aws.permission_set", "changes": {"account": "111122223333", "user": "00ualice0000000001"}}
+    account: dict[str, Any] = {
+        "action": "aws.permission_set",
+        "changes": {"account": "111122223333", "user": "00ualice0000000001"},
+    }
     given = ocsf(an_event("grant.verified", added=True, **account))
     assert (given["type_uid"], given["privileges"]) == (300501, ["account=111122223333"])
     assert ocsf(an_event("grant.revoked", **account))["type_uid"] == 300502

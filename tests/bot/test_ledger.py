@@ -78,6 +78,7 @@ async def test_what_fails_undoes_nothing_that_is_committed_together_with_it(ledg
     unknown = ledger.request("TA-99")
     stored, failed = await asyncio.gather(received(ledger), unknown, return_exceptions=True)
     assert isinstance(failed, KeyError)
+    assert isinstance(stored, str)
     assert (await ledger.request(stored)).state is State.RECEIVED
     assert [event.what for event in await ledger.events()] == ["request.received"]
 

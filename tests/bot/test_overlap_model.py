@@ -45,6 +45,7 @@ class Scene:
         await ledger.move(request, Event.PLANNED, audit=SOMEBODY, values={"plan": plan, "ruling": a_ruling()})
         await ledger.move(request, Event.APPROVED, audit=SOMEBODY)
         grant = await ledger.start_grant(plan, minutes, actor="somebody")
+        assert grant is not None
         self.there = self.there or not grant.held_before
         await ledger.granted(await ledger.request(request), audit=SOMEBODY, jobs=lambda _: [Due("revoke")])
         self.open[request] = start + minutes

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -24,6 +24,7 @@ from bot.ledger.engine import is_postgresql, open_engine
 from bot.verifying import ABANDONED, ERASED, Verified, Verifier
 from tests.builders import NOW, a_decision, a_draft, a_person, a_plan, a_ruling, an_entitlement
 
+T = TypeVar("T")
 WHY = "Look at yesterday's error logs; naïve, \u201cquoted\u201d \\ and \U0001f511"
 COLUMNS = ("seq", "at", "request_id", "actor", "what", "detail", "prev", "hash")
 GUARDS = ("events_no_update", "events_no_delete", "events_no_replace", "texts_no_update", "texts_no_replace")
@@ -107,7 +108,7 @@ class Disk:
     def __init__(self, file: Path) -> None:
         self.file = file
 
-    def do(self, work: Callable[[sqlite3.Connection], None]) -> None:
+    def do(self, work: Callable[[sqlite3.Connection], object]) -> None:
         with closing(sqlite3.connect(self.file, isolation_level=None)) as disk:
             for guard in GUARDS:
                 disk.execute(f"DROP TRIGGER IF EXISTS {guard}")
@@ -134,7 +135,7 @@ class Disk:
         assert found is not None
         return found
 
-    async def _with(self, work: Callable[[Ledger], Coroutine[Any, Any, Any]]) -> Any:
+    async def _with(self, work: Callable[[Ledger], Coroutine[Any, Any, T]]) -> T:
         ledger = await Ledger.open(f"sqlite:///{self.file}", kind="production", now=lambda: NOW)
         try:
             return await work(ledger)
@@ -142,7 +143,7 @@ class Disk:
             await ledger.close()
 
 
-def run(work: Coroutine[Any, Any, Any]) -> Any:
+def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
@@ -165,7 +166,7 @@ def disk(written: bytes, tmp_path: Path) -> Disk:
 
 
 def test_a_letter_of_a_salt_in_another_case_is_found(disk: Disk) -> None:
-    disk.do(lambda on_disk: on_disk.execute("UPDATE texts SET salt = upper(salt) WHERE seq = 2") and None)
+    disk.do(lambda on_disk: on_disk.execute("UPDATE texts SET salt = upper(salt) WHERE seq = 2"))
     assert "beside event 2 is not what was written" in disk.verify().findings[0]
 
 
@@ -283,7 +284,7 @@ def test_a_cut_tail_is_found_through_an_anchor_and_only_so(disk: Disk, written: 
     spoiled = again(disk, written)
     anchor = spoiled.head()
     spoiled.replace(spoiled.rows()[:left])
-    spoiled.do(lambda on_disk: on_disk.execute("DELETE FROM texts WHERE seq > ?", (left,)) and None)
+    spoiled.do(lambda on_disk: on_disk.execute("DELETE FROM texts WHERE seq > ?", (left,)))
     assert spoiled.verify().whole
     (finding,) = spoiled.verify([anchor]).findings
     assert finding == f"an anchor of {anchor.at} tells of event 8, and the trail ends at {left}: its end is cut off"
@@ -303,7 +304,7 @@ def test_a_chain_computed_anew_is_found_through_any_anchor_behind_the_change(
 
 
 def test_a_text_removed_without_an_event_is_found(disk: Disk) -> None:
-    disk.do(lambda on_disk: on_disk.execute("DELETE FROM texts WHERE name = 'ticket'") and None)
+    disk.do(lambda on_disk: on_disk.execute("DELETE FROM texts WHERE name = 'ticket'"))
     assert disk.verify().findings == (
         "the ticket beside event 2 was removed, and no event says that it was erased",
         "the ticket beside event 5 was removed, and no event says that it was erased",

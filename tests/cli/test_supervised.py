@@ -13,6 +13,7 @@ import pytest
 
 from bot.config import EXECUTOR, FRONT
 from bot.supervisor import wait_before
+from tests.story import opened
 from tests.supervised import SupervisedStory, is_alive
 
 READONLY = "prod-readonly"
@@ -23,12 +24,8 @@ ROLES = (FRONT, EXECUTOR)
 
 @pytest.fixture
 async def supervised(tmp_path: Path) -> AsyncIterator[SupervisedStory]:
-    story = SupervisedStory(tmp_path / "data")
-    await story.open()
-    try:
+    async with opened(SupervisedStory(tmp_path / "data")) as story:
         yield story
-    finally:
-        await story.close()
 
 
 async def test_each_process_is_given_the_secrets_of_its_own_role_only(supervised: SupervisedStory) -> None:
@@ -48,14 +45,10 @@ async def test_secrets_in_a_file_reach_only_the_process_that_may_know_them(tmp_p
             (self.data_dir / ".env").write_text("\n".join(lines))
             return {}
 
-    story = FromFile(tmp_path / "data")
-    await story.open()
-    try:
+    async with opened(FromFile(tmp_path / "data")) as story:
         writer = story.sandbox.world.token("okta_writer")
         assert writer in story.environ(EXECUTOR).values()
         assert writer not in story.environ(FRONT).values()
-    finally:
-        await story.close()
 
 
 async def test_killed_in_the_middle_either_is_begun_again_and_the_story_ends_right_and_once(
@@ -174,9 +167,7 @@ async def test_the_heartbeat_stays_away_while_a_process_is_stuck(tmp_path: Path)
             }
             return {**super().variables(), **watcher}
 
-    story = Watched(tmp_path / "data")
-    await story.open()
-    try:
+    async with opened(Watched(tmp_path / "data")) as story:
         await story.until(lambda: calls(story), seconds=30)
         os.kill(story.pid(FRONT), signal.SIGSTOP)
         await asyncio.sleep(0.3)  # what was on the wire arrives
@@ -185,8 +176,6 @@ async def test_the_heartbeat_stays_away_while_a_process_is_stuck(tmp_path: Path)
         assert calls(story) == silent
         os.kill(story.pid(FRONT), signal.SIGCONT)
         await story.until(lambda: calls(story) > silent, seconds=30)
-    finally:
-        await story.close()
 
 
 def calls(story: SupervisedStory) -> int:

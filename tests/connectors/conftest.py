@@ -17,7 +17,7 @@ from connectors.pagerduty import PagerDuty
 from connectors.sandbox.okta import Okta
 from connectors.sandbox.openai import MODEL, OpenAI
 from connectors.sandbox.pagerduty import PagerDuty as PagerDutyStandIn
-from connectors.sandbox.server import Sandbox
+from connectors.sandbox.server import Sandbox, StandIn
 from connectors.sandbox.world import Fault, World, new_world
 
 
@@ -60,7 +60,7 @@ class Wire:
 @pytest.fixture
 async def wire() -> AsyncIterator[Wire]:
     world = new_world()
-    stand_ins = [PagerDutyStandIn(world, retry_seconds=0.01), Okta(world, page=2), OpenAI(world)]
+    stand_ins: list[StandIn] = [PagerDutyStandIn(world, retry_seconds=0.01), Okta(world, page=2), OpenAI(world)]
     sandbox = Sandbox(stand_ins, world)
     yield Wire(sandbox, await sandbox.start())
     await sandbox.stop()

@@ -10,13 +10,15 @@ from bot.core.request import Flag
 from bot.errors import Fault, Refused, SettingsError
 from connectors.okta import OktaGroupActor, OktaReader
 from connectors.okta_api import OktaApi
+from connectors.okta_facts import OktaFacts
 from tests.builders import a_person, a_request
+from tests.connectors.conftest import Wire
 
 ALICE, MALLORY, DAVE = a_person("alice"), a_person("mallory"), a_person("dave")
 WIRE_FAULTS = ["slow", "cut", "error", "rate_limit", "rate_limit_bare", "html", "empty"]
 
 
-async def test_a_standing_tells_status_role_and_groups(okta, wire):
+async def test_a_standing_tells_status_role_and_groups(okta: OktaReader, wire: Wire) -> None:
     standing = await okta.standing(ALICE.id)
     assert standing.active
     assert (standing.name, standing.email) == ("Alice Archer", "alice@example.com")
@@ -25,11 +27,11 @@ async def test_a_standing_tells_status_role_and_groups(okta, wire):
     assert standing.read_at <= wire.world.now()
 
 
-async def test_somebody_deactivated_is_not_active(okta):
+async def test_somebody_deactivated_is_not_active(okta: OktaReader) -> None:
     assert (await okta.standing(DAVE.id)).status == "DEPROVISIONED"
 
 
-async def test_a_standing_is_read_again_once_it_is_too_old(okta, wire):
+async def test_a_standing_is_read_again_once_it_is_too_old(okta: OktaReader, wire: Wire) -> None:
     await okta.standing(ALICE.id, max_age=60)
     await wire.act("bob", "okta.deactivate", who="alice")
     assert (await okta.standing(ALICE.id, max_age=60)).active
@@ -37,18 +39,18 @@ async def test_a_standing_is_read_again_once_it_is_too_old(okta, wire):
     assert not (await okta.standing(ALICE.id, max_age=60)).active
 
 
-async def test_without_an_age_a_standing_is_always_fresh(okta, wire):
+async def test_without_an_age_a_standing_is_always_fresh(okta: OktaReader, wire: Wire) -> None:
     await okta.standing(ALICE.id)
     await wire.act("bob", "okta.deactivate", who="alice")
     assert not (await okta.standing(ALICE.id)).active
 
 
-async def test_many_who_ask_at_once_share_one_reading(okta, wire):
+async def test_many_who_ask_at_once_share_one_reading(okta: OktaReader, wire: Wire) -> None:
     await asyncio.gather(*(okta.standing(ALICE.id, max_age=60) for _ in range(20)))
     assert sum(route.endswith(ALICE.id) for route in wire.calls("okta")) == 1
 
 
-async def test_one_who_stops_waiting_does_not_spoil_it_for_the_others(okta):
+async def test_one_who_stops_waiting_does_not_spoil_it_for_the_others(okta: OktaReader) -> None:
     first = asyncio.create_task(okta.standing(ALICE.id, max_age=60))
     second = asyncio.create_task(okta.standing(ALICE.id, max_age=60))
     await asyncio.sleep(0)
@@ -56,59 +58,61 @@ async def test_one_who_stops_waiting_does_not_spoil_it_for_the_others(okta):
     assert (await second).active
 
 
-async def test_a_login_is_matched_whole_and_ignoring_case(okta):
-    assert (await okta.by_login("ALICE@example.com")).person_id == ALICE.id
+async def test_a_login_is_matched_whole_and_ignoring_case(okta: OktaReader) -> None:
+    alice = await okta.by_login("ALICE@example.com")
+    assert alice is not None
+    assert alice.person_id == ALICE.id
     assert await okta.by_login("nobody@example.com") is None
     assert await okta.by_login("alice") is None
     assert await okta.by_login("../groups?@example.com") is None
 
 
-async def test_members_are_read_over_all_pages(okta, wire):
+async def test_members_are_read_over_all_pages(okta: OktaReader, wire: Wire) -> None:
     everybody = await okta.members("everyone")
     assert len(everybody) == len(wire.members("everyone")) == 5
     assert len([route for route in wire.calls("okta") if route.endswith("/users")]) == 3
 
 
-async def test_a_page_that_fails_fails_the_whole_list(okta, wire):
+async def test_a_page_that_fails_fails_the_whole_list(okta: OktaReader, wire: Wire) -> None:
     await okta.members("everyone")
     wire.play("okta", "error", "GET *groups/*/users", times=1)
     with pytest.raises(Fault):
         await okta.members("everyone")
 
 
-async def test_a_group_that_is_not_there_has_no_members_but_a_fault(okta):
+async def test_a_group_that_is_not_there_has_no_members_but_a_fault(okta: OktaReader) -> None:
     with pytest.raises(Fault, match="0 groups") as caught:
         await okta.members("no such group")
     assert caught.value.permanent
 
 
-async def test_an_applications_group_counts_for_nothing(okta, wire):
+async def test_an_applications_group_counts_for_nothing(okta: OktaReader, wire: Wire) -> None:
     with pytest.raises(Fault, match="0 groups"):
         await okta.members("payroll-app-users")
 
 
 @pytest.mark.parametrize("group", ['" or profile.name sw "', "prod-readonly ", "PROD-READONLY", "\\"])
-async def test_a_group_is_found_by_its_exact_name_only(okta, group):
+async def test_a_group_is_found_by_its_exact_name_only(okta: OktaReader, group: str) -> None:
     assert list(await okta.groups_named(group)) == []
 
 
 # --- membership
 
 
-async def test_a_plan_says_what_will_change_in_words_and_in_ids(group_actor):
+async def test_a_plan_says_what_will_change_in_words_and_in_ids(group_actor: OktaGroupActor) -> None:
     plan = await group_actor.plan(a_request())
     assert plan.lines == ("adds alice@example.com to Okta group prod-readonly", "removes 1 hour after the grant")
     assert plan.changes["user"] == ALICE.id
     assert not plan.already
 
 
-async def test_a_plan_reads_everything_in_one_round_trip(group_actor, wire):
+async def test_a_plan_reads_everything_in_one_round_trip(group_actor: OktaGroupActor, wire: Wire) -> None:
     wire.play("okta", "slow", "*", times=None, seconds=0.15)
     async with asyncio.timeout(0.29):
         await group_actor.plan(a_request())
 
 
-async def test_a_grant_is_made_seen_and_taken_back(group_actor, wire):
+async def test_a_grant_is_made_seen_and_taken_back(group_actor: OktaGroupActor, wire: Wire) -> None:
     plan = await group_actor.plan(a_request())
     await group_actor.apply(plan)
     assert await group_actor.verify(plan)
@@ -118,7 +122,7 @@ async def test_a_grant_is_made_seen_and_taken_back(group_actor, wire):
     assert wire.members("prod-readonly") == []
 
 
-async def test_applying_and_revoking_twice_is_fine(group_actor, wire):
+async def test_applying_and_revoking_twice_is_fine(group_actor: OktaGroupActor, wire: Wire) -> None:
     plan = await group_actor.plan(a_request())
     await group_actor.apply(plan)
     await group_actor.apply(plan)
@@ -130,7 +134,7 @@ async def test_applying_and_revoking_twice_is_fine(group_actor, wire):
     ]
 
 
-async def test_what_was_held_before_is_not_taken_away(group_actor, wire):
+async def test_what_was_held_before_is_not_taken_away(group_actor: OktaGroupActor, wire: Wire) -> None:
     await wire.act("bob", "okta.add_member", who="alice", group="prod-readonly")
     plan = await group_actor.plan(a_request())
     assert plan.already
@@ -148,17 +152,19 @@ async def test_what_was_held_before_is_not_taken_away(group_actor, wire):
         ("no such group", "0 groups named"),
     ],
 )
-async def test_groups_that_must_not_be_touched_are_refused(group_actor, group, says):
+async def test_groups_that_must_not_be_touched_are_refused(group_actor: OktaGroupActor, group: str, says: str) -> None:
     with pytest.raises(Refused, match=says):
         await group_actor.plan(a_request(group=group))
 
 
-async def test_nobody_inactive_gets_a_plan(group_actor):
+async def test_nobody_inactive_gets_a_plan(group_actor: OktaGroupActor) -> None:
     with pytest.raises(Refused, match="DEPROVISIONED"):
         await group_actor.plan(a_request(person=DAVE))
 
 
-async def test_a_grant_whose_answer_is_lost_is_unknown_and_then_read_back(group_actor, wire):
+async def test_a_grant_whose_answer_is_lost_is_unknown_and_then_read_back(
+    group_actor: OktaGroupActor, wire: Wire
+) -> None:
     plan = await group_actor.plan(a_request())
     wire.play("okta", "lost_answer", "PUT */groups/*", times=None)
     with pytest.raises(Fault) as caught:
@@ -168,7 +174,9 @@ async def test_a_grant_whose_answer_is_lost_is_unknown_and_then_read_back(group_
 
 
 @pytest.mark.parametrize("kind", WIRE_FAULTS)
-async def test_a_failed_grant_says_whether_it_may_have_happened(group_actor, wire, kind):
+async def test_a_failed_grant_says_whether_it_may_have_happened(
+    group_actor: OktaGroupActor, wire: Wire, kind: str
+) -> None:
     plan = await group_actor.plan(a_request())
     wire.play("okta", kind, "PUT */groups/*", times=None, seconds=2)
     with pytest.raises(Fault) as caught:
@@ -179,14 +187,14 @@ async def test_a_failed_grant_says_whether_it_may_have_happened(group_actor, wir
 
 
 @pytest.mark.parametrize("kind", WIRE_FAULTS)
-async def test_a_failed_read_is_a_fault_that_is_never_unknown(okta, wire, kind):
+async def test_a_failed_read_is_a_fault_that_is_never_unknown(okta: OktaReader, wire: Wire, kind: str) -> None:
     wire.play("okta", kind, "GET *", times=None, seconds=2)
     with pytest.raises(Fault) as caught:
         await okta.standing(ALICE.id)
     assert (caught.value.unknown, caught.value.permanent) == (False, False)
 
 
-async def test_the_reader_token_can_never_write(okta, wire):
+async def test_the_reader_token_can_never_write(okta: OktaReader, wire: Wire) -> None:
     reading_only = OktaApi(f"{wire.url}/okta", "sandbox-okta-reader")
     actor = OktaGroupActor(okta, reading_only)
     plan = await actor.plan(a_request())
@@ -196,14 +204,14 @@ async def test_the_reader_token_can_never_write(okta, wire):
     assert (caught.value.status, caught.value.permanent, caught.value.unknown) == (403, True, False)
 
 
-async def test_a_process_without_a_writer_plans_and_does_not_write(okta):
+async def test_a_process_without_a_writer_plans_and_does_not_write(okta: OktaReader) -> None:
     actor = OktaGroupActor(okta, None)
     plan = await actor.plan(a_request())
     with pytest.raises(Fault, match="no writer token"):
         await actor.apply(plan)
 
 
-async def test_a_wrong_token_is_a_permanent_fault_in_oktas_words(wire):
+async def test_a_wrong_token_is_a_permanent_fault_in_oktas_words(wire: Wire) -> None:
     reader = OktaReader(OktaApi(f"{wire.url}/okta", "wrong"), wire.world)
     with pytest.raises(Fault, match="E0000011") as caught:
         await reader.ping()
@@ -211,13 +219,13 @@ async def test_a_wrong_token_is_a_permanent_fault_in_oktas_words(wire):
     assert (caught.value.status, caught.value.permanent) == (401, True)
 
 
-async def test_nothing_but_an_id_becomes_part_of_an_address(okta, wire):
+async def test_nothing_but_an_id_becomes_part_of_an_address(okta: OktaReader, wire: Wire) -> None:
     with pytest.raises(Fault, match="not an Okta id"):
         await okta.standing("../groups")
     assert not [route for route in wire.calls("okta") if "groups" in route]
 
 
-async def test_plain_http_is_for_loopback_only():
+async def test_plain_http_is_for_loopback_only() -> None:
     with pytest.raises(SettingsError, match="https only"):
         OktaApi("http://example.okta.com", "token")
 
@@ -225,7 +233,7 @@ async def test_plain_http_is_for_loopback_only():
 # --- evidence
 
 
-async def test_evidence_tells_account_role_groups_factors_and_place(okta_facts):
+async def test_evidence_tells_account_role_groups_factors_and_place(okta_facts: OktaFacts) -> None:
     facts = {fact.label: fact for fact in (await okta_facts.gather(a_request())).facts}
     assert facts["Account"].value == "ACTIVE"
     assert facts["Manager"].value == "bob@example.com"
@@ -235,33 +243,33 @@ async def test_evidence_tells_account_role_groups_factors_and_place(okta_facts):
     assert (facts["Last sign-in"].flag, "Berlin, Germany" in facts["Last sign-in"].value) == (Flag.GOOD, True)
 
 
-async def test_a_new_place_and_no_factors_are_warned_of(okta_facts):
+async def test_a_new_place_and_no_factors_are_warned_of(okta_facts: OktaFacts) -> None:
     facts = {fact.label: fact for fact in (await okta_facts.gather(a_request(person=MALLORY))).facts}
     assert facts["Sign-in factors"].flag is Flag.WARN
     assert facts["Last sign-in"].flag is Flag.WARN
     assert "first seen from this place in 90 days" in facts["Last sign-in"].value
 
 
-async def test_access_that_is_held_already_is_warned_of(okta_facts, wire):
+async def test_access_that_is_held_already_is_warned_of(okta_facts: OktaFacts, wire: Wire) -> None:
     await wire.act("bob", "okta.add_member", who="alice", group="prod-readonly")
     facts = {fact.label: fact for fact in (await okta_facts.gather(a_request())).facts}
     assert facts["Groups"].value == "already in prod-readonly, and in 2 others"
 
 
-async def test_a_part_that_cannot_be_read_says_so_and_the_rest_stays(okta_facts, wire):
+async def test_a_part_that_cannot_be_read_says_so_and_the_rest_stays(okta_facts: OktaFacts, wire: Wire) -> None:
     wire.play("okta", "error", "GET */logs", times=None)
     facts = {fact.label: fact for fact in (await okta_facts.gather(a_request())).facts}
     assert facts["Last sign-in"].flag is Flag.SILENT
     assert facts["Account"].flag is Flag.GOOD
 
 
-async def test_without_the_account_itself_there_is_no_evidence(okta_facts, wire):
+async def test_without_the_account_itself_there_is_no_evidence(okta_facts: OktaFacts, wire: Wire) -> None:
     wire.play("okta", "cut", "GET *", times=None)
     with pytest.raises(Fault):
         await okta_facts.gather(a_request())
 
 
-async def test_evidence_is_gathered_in_one_round_trip(okta_facts, wire):
+async def test_evidence_is_gathered_in_one_round_trip(okta_facts: OktaFacts, wire: Wire) -> None:
     wire.play("okta", "slow", "*", times=None, seconds=0.15)
     async with asyncio.timeout(0.29):
         await okta_facts.gather(a_request())

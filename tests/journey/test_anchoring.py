@@ -17,7 +17,7 @@ from bot.demo import sandbox_settings
 from bot.errors import SettingsError
 from bot.ledger import Ledger
 from connectors.slack import Slack, new_client
-from tests.story import Story
+from tests.story import Story, opened
 
 CHANNEL = "C0GENERAL"
 
@@ -80,12 +80,8 @@ class AnchoredStory(Story):
 
 @pytest.fixture
 async def story(tmp_path: Path) -> AsyncIterator[AnchoredStory]:
-    story = AnchoredStory(tmp_path / "data")
-    await story.open()
-    try:
+    async with opened(AnchoredStory(tmp_path / "data")) as story:
         yield story
-    finally:
-        await story.close()
 
 
 async def approved(story: Story) -> None:

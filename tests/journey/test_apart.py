@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.apart import ApartStory
+from tests.story import opened
 
 READONLY = "prod-readonly"
 ALICE = "alice@example.com"
@@ -19,12 +20,8 @@ HOUR = 3600
 
 @pytest.fixture
 async def apart(tmp_path: Path) -> AsyncIterator[ApartStory]:
-    story = ApartStory(tmp_path / "data")
-    await story.open()
-    try:
+    async with opened(ApartStory(tmp_path / "data")) as story:
         yield story
-    finally:
-        await story.close()
 
 
 async def granted(story: ApartStory) -> None:

@@ -169,7 +169,7 @@ async def test_an_update_that_arrives_after_a_later_one_is_overwritten(story: St
     old = {
         "text": "Waiting",
         "blocks": [],
-        "metadata": {**message.metadata, "event_payload": {"key": f"{request}/card"}},
+        "metadata": {**(message.metadata or {}), "event_payload": {"key": f"{request}/card"}},
     }
     await assert_it_works(story)
     await story.until(lambda: "Granted and read back" in story.card()["text"])
@@ -238,6 +238,14 @@ async def test_an_old_card_of_the_same_name_is_not_taken_for_a_twin(story: Story
     await story.advance(5)
     await story.settle()
     assert {old.ts, new.ts} < {one["ts"] for one in story.messages()}
+
+
+async def test_bolt_is_given_nothing_that_it_warns_of(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+    """As at every start."""
+    await story.stop()
+    caplog.clear()
+    await story.start()
+    assert [record.getMessage() for record in caplog.records if record.name == "slack"] == []
 
 
 # --- two connections -------------------------------------------------------------------------------------------------

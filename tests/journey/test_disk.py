@@ -15,7 +15,7 @@ import pytest
 
 from bot.errors import SettingsError
 from tests.postgres import Server
-from tests.story import Story
+from tests.story import Story, opened
 
 READONLY, ALICE = "prod-readonly", "alice@example.com"
 SIZE = 12 * 1024 * 1024
@@ -35,7 +35,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def _mount(place: Path, options: str) -> bool:
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", place]
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
     return bool(shutil.which("mount")) and subprocess.run(command, capture_output=True).returncode == 0
 
 
@@ -46,12 +46,8 @@ def _remount(place: Path, how: str) -> None:
 @pytest.fixture
 async def on_disk(disk: Path) -> AsyncIterator[Story]:
     """The story, with its data on the small disk."""
-    story = Story(disk / "data")
-    await story.open()
-    try:
+    async with opened(Story(disk / "data")) as story:
         yield story
-    finally:
-        await story.close()
 
 
 async def ready(story: Story) -> dict[str, Any]:

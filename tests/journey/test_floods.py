@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.story import Story
+from tests.story import Story, opened
 
 ALICE = "alice@example.com"
 READONLY, ADMIN = "Production, read only", "Production, administrator"
@@ -18,12 +18,8 @@ MINUTE, HOUR = 60, 3600
 @pytest.fixture
 async def narrow(tmp_path: Path) -> AsyncIterator[Story]:
     """A story in which two pages an hour are as many as there may be."""
-    story = Story(tmp_path / "data", TINYAPPROVER_PAGES_AN_HOUR=2)
-    await story.open()
-    try:
+    async with opened(Story(tmp_path / "data", TINYAPPROVER_PAGES_AN_HOUR=2)) as story:
         yield story
-    finally:
-        await story.close()
 
 
 async def four_requests(story: Story) -> list[str]:
@@ -58,7 +54,7 @@ async def test_each_of_them_is_decided_by_itself_and_then_the_list_is_closed(nar
     _, _, third, fourth = await four_requests(narrow)
     for request, who in ((third, "bob"), (fourth, "carol")):
         await narrow.presses(who, "approve", card=narrow.card(request=request))
-        await narrow.until(lambda request=request: "Granted" in narrow.card(request=request)["text"])
+        await narrow.until_card(request, "Granted")
     assert narrow.members("github-admins") == [ALICE]
     await narrow.advance(5 * MINUTE + 1)
     await narrow.until(lambda: narrow.incidents()[-1]["status"] == "resolved")

@@ -11,7 +11,7 @@ import pytest
 from bot.errors import Refused
 from bot.people import as_person
 from tests.builders import a_draft
-from tests.story import Json, Story
+from tests.story import Json, Story, opened
 
 ADMIN, ANALYTICS = "Production, administrator", "Analytics, viewer"
 
@@ -19,12 +19,8 @@ ADMIN, ANALYTICS = "Production, administrator", "Analytics, viewer"
 @pytest.fixture
 async def strict(tmp_path: Path) -> AsyncIterator[Story]:
     """A story with low limits."""
-    story = Story(tmp_path / "data", TINYAPPROVER_OPEN_REQUESTS=2, TINYAPPROVER_REQUESTS_AN_HOUR=4)
-    await story.open()
-    try:
+    async with opened(Story(tmp_path / "data", TINYAPPROVER_OPEN_REQUESTS=2, TINYAPPROVER_REQUESTS_AN_HOUR=4)) as story:
         yield story
-    finally:
-        await story.close()
 
 
 def refusal(answer: Json) -> str:
@@ -89,7 +85,7 @@ async def test_asking_and_withdrawing_again_and_again_stops_paging_people(strict
         await strict.settle()
         message = await strict.until(lambda: next(m for m in strict.dms("alice") if "withdraw" in strict.buttons(m)))
         await strict.act("alice", "slack.click", ts=message["ts"], action_id="withdraw")
-        await strict.until(lambda request=request: "Withdrawn" in strict.card(request=request)["text"])
+        await strict.until_card(request, "Withdrawn")
         await strict.settle()
     assert "You have asked 4 times within 1 hour" in refusal(await strict.submits())
     await strict.advance(3601)

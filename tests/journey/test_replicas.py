@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from bot.audit import broken_link
 from tests.postgres import Server
 from tests.replicas import TwoReplicas
-from tests.story import Json
+from tests.story import Json, opened
 
 READONLY = "prod-readonly"
 ALICE, BOB = "alice@example.com", "bob@example.com"
@@ -20,12 +21,8 @@ ALICE, BOB = "alice@example.com", "bob@example.com"
 
 @pytest.fixture
 async def story(tmp_path: Path, postgres: Server) -> AsyncIterator[TwoReplicas]:
-    story = TwoReplicas(tmp_path / "data", TINYAPPROVER_DATABASE_URL=postgres.empty_database())
-    await story.open()
-    try:
+    async with opened(TwoReplicas(tmp_path / "data", TINYAPPROVER_DATABASE_URL=postgres.empty_database())) as story:
         yield story
-    finally:
-        await story.close()
 
 
 def keys(messages: list[Json]) -> Counter[str]:
@@ -67,14 +64,14 @@ async def test_stories_of_two_people_are_shared_and_each_told_once(story: TwoRep
     assert story.running is not None
     asked = [request.id for request in await story.running.ledger.requests()]
     await story.until(lambda: len(story.incidents()) == len(asked) == 2)
-    cards = [await story.until(lambda of=request: story.card(button="approve", request=of)) for request in asked]
+    cards = [await story.until(partial(story.card, button="approve", request=request)) for request in asked]
     await asyncio.gather(*(story.presses("carol", "approve", card=card, stale=True) for card in cards * 3))
     for request in asked:
-        await story.until(lambda of=request: "Granted" in story.card(request=of)["text"])
+        await story.until_card(request, "Granted")
     assert sorted(story.members(READONLY)) == [ALICE, BOB]
     await story.advance(3601)
     for request in asked:
-        await story.until(lambda of=request: "Ended" in story.card(request=of)["text"])
+        await story.until_card(request, "Ended")
     await story.settle()
     assert story.members(READONLY) == []
     await assert_told_once(story, len(asked))

@@ -148,16 +148,20 @@ async def test_wrong_signatures_are_counted_and_do_not_write_each(story: Story, 
     assert 'tinyapprover_webhook_events_total{outcome="refused"} 1' in await metrics(story)
 
 
-async def test_a_webhook_that_was_switched_off_is_seen_and_comments_are_polled(story: Story, relay: Relay) -> None:
-    """Three drops in a row, as after a wrong secret."""
-    incident = await paged(story)
-    assert "tinyapprover_webhook_active 1" in await metrics(story)
+async def switched_off(story: Story, incident: str) -> None:
+    """PagerDuty gives the webhook up after three drops in a row, as after a wrong secret."""
     story.settings["PAGERDUTY_WEBHOOK_SECRETS"] = "another"
     await story.stop()
     await story.start()
     for words in ("one", "two", "three"):
         await story.act("carol", "pagerduty.comment", incident=incident, content=words)
     await story.until(lambda: story.state["pagerduty"]["subscriptions"][0]["delivery_method"]["temporarily_disabled"])
+
+
+async def test_a_webhook_that_was_switched_off_is_seen_and_comments_are_polled(story: Story, relay: Relay) -> None:
+    incident = await paged(story)
+    assert "tinyapprover_webhook_active 1" in await metrics(story)
+    await switched_off(story, incident)
     await story.comments("bob", "approve")
     await story.until(lambda: story.members(READONLY) == [ALICE])
     await story.advance(601)
@@ -180,12 +184,7 @@ async def test_set_up_makes_one_subscription_and_finds_it_again(story: Story) ->
 
 async def test_set_up_enables_what_was_switched_off(story: Story, relay: Relay) -> None:
     incident = await paged(story)
-    story.settings["PAGERDUTY_WEBHOOK_SECRETS"] = "another"
-    await story.stop()
-    await story.start()
-    for words in ("one", "two", "three"):
-        await story.act("carol", "pagerduty.comment", incident=incident, content=words)
-    await story.until(lambda: story.state["pagerduty"]["subscriptions"][0]["delivery_method"]["temporarily_disabled"])
+    await switched_off(story, incident)
     assert "was switched off and is active again" in (await set_up(pager_of(story), relay.url)).words
     assert not story.state["pagerduty"]["subscriptions"][0]["delivery_method"]["temporarily_disabled"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.okta_api import OktaApi
 from connectors.pagerduty import PagerDuty
-from tests.story import CHANNEL, Story
+from tests.story import CHANNEL, Story, opened
 
 READONLY, ALICE = "prod-readonly", "alice@example.com"
 LIMIT = 0.8  # how long the program waits for an answer in these stories
@@ -152,13 +152,9 @@ async def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     """A story whose program waits less than a second for an answer."""
     monkeypatch.setattr("connectors.slack.TIMEOUT_SECONDS", LIMIT)
     for connector in (PagerDuty, OktaApi):
-        monkeypatch.setitem(connector.__init__.__kwdefaults__, "timeout", LIMIT)
-    story = Story(tmp_path / "data")
-    await story.open()
-    try:
+        monkeypatch.setitem(connector.__init__.__kwdefaults__ or {}, "timeout", LIMIT)
+    async with opened(Story(tmp_path / "data")) as story:
         yield story
-    finally:
-        await story.close()
 
 
 async def eventually(story: Story, holds: Callable[[Story], bool]) -> None:

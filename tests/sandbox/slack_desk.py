@@ -62,7 +62,7 @@ class Desk:
 
     async def close(self) -> None:
         for handler in self.handlers:
-            await handler.close_async()
+            await handler.close_async()  # type: ignore[no-untyped-call]
         await self.http.close()
         await self.sandbox.stop()
 
@@ -75,7 +75,7 @@ class Desk:
     async def connect(self, app: AsyncApp) -> AsyncSocketModeHandler:
         handler = AsyncSocketModeHandler(app, "xapp-sandbox-app")
         self.handlers.append(handler)
-        await handler.connect_async()
+        await handler.connect_async()  # type: ignore[no-untyped-call]
         return handler
 
     async def raw_socket(self) -> aiohttp.ClientWebSocketResponse:

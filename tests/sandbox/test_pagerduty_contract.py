@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
@@ -24,7 +24,6 @@ CALLS: list[tuple[str, str, str, Any]] = [
     ("GET", "/users", "/users", None),
     ("GET", "/users/{id}", "/users/PBOB001", None),
     ("GET", "/services/{id}", "/services/PSVC001", None),
-    ("GET", "/escalation_policies/{id}", "/escalation_policies/PPOL001", None),
     ("GET", "/oncalls", "/oncalls", None),
     (
         "POST",
@@ -96,7 +95,7 @@ class Contract:
         return [f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}" for error in errors]
 
 
-async def test_all_answers_are_of_the_documented_shape():
+async def test_all_answers_are_of_the_documented_shape() -> None:
     contract = Contract(DOCUMENT)
     found: dict[str, list[str]] = {}
     async with running() as wire:

@@ -12,7 +12,7 @@ from aiohttp import web
 from connectors.sandbox.okta import Okta
 from connectors.sandbox.openai import OpenAI
 from connectors.sandbox.pagerduty import PagerDuty
-from connectors.sandbox.server import Sandbox
+from connectors.sandbox.server import Sandbox, StandIn
 from connectors.sandbox.world import new_world
 
 PAGERDUTY = {"Authorization": "Token token=sandbox-pagerduty-key", "From": "tinyapprover@example.com"}
@@ -49,7 +49,7 @@ class Wire:
 async def running(**pagerduty: Any) -> AsyncIterator[Wire]:
     """A fresh sandbox. Keyword arguments go to the PagerDuty stand-in."""
     world = new_world()
-    stand_ins = [PagerDuty(world, **{"retry_seconds": 0.01, **pagerduty}), Okta(world), OpenAI(world)]
+    stand_ins: list[StandIn] = [PagerDuty(world, **{"retry_seconds": 0.01, **pagerduty}), Okta(world), OpenAI(world)]
     sandbox = Sandbox(stand_ins, world)
     base = await sandbox.start()
     async with aiohttp.ClientSession(base) as http:

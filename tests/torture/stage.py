@@ -16,15 +16,14 @@ from aiohttp import web
 
 from bench.outside import requester
 from bot.app import SANDBOX
-from bot.config import FRONT, ROLES, Settings, setting_names
-from bot.core.request import Person
-from bot.demo import RESPONDERS, sandbox_settings
-from bot.ledger import Ledger
+from bot.config import FRONT, ROLES, setting_names
+from bot.demo import sandbox_settings
 from connectors.sandbox import new_sandbox
 from connectors.sandbox.pagerduty import PagerDuty
 from connectors.sandbox.server import Refusal
 from connectors.sandbox.slack import Slack
 from connectors.sandbox.world import Call, Fault, World, new_world
+from tests.responders import link_in
 from tests.story import Json
 from tests.torture.aims import RANDOM, Aim, Aims, kind_of
 from tests.torture.processes import Program, asked_from
@@ -83,7 +82,8 @@ class Stage:
         base = await self.sandbox.start()
         database = settings.get("TINYAPPROVER_DATABASE_URL")
         self.settings = sandbox_settings(base, self.world, self.place / "data", **settings)
-        await _link(self.settings, self.world)
+        self.settings.data_dir.mkdir(parents=True)
+        await link_in(self.settings.ledger_url, self.world, kind=SANDBOX)
         self.world.faults += _faults()
         self.world.watch = self._watch
         homes = [self.place / f"data{number}" if database else self.place / "data" for number in range(len(fleet))]
@@ -234,21 +234,3 @@ def _text(value: object) -> str:
         return ",".join(map(str, value))
     secret = getattr(value, "get_secret_value", None)
     return str(secret() if secret else value)
-
-
-async def _link(settings: Settings, world: World) -> None:
-    """What an admin does once, without asking anybody."""
-    settings.data_dir.mkdir(parents=True)
-    ledger = await Ledger.open(settings.ledger_url, kind=SANDBOX, now=world.now)
-    for who in (world.people[key] for key in RESPONDERS):
-        person = Person(
-            id=str(who.okta),
-            email=who.email,
-            name=who.name,
-            slack_team=world.seed["workspace"]["id"],
-            slack_user=who.slack,
-            pagerduty_user=who.pagerduty,
-            decides=True,
-        )
-        await ledger.link(person, by="torture")
-    await ledger.close()
