@@ -1,4 +1,4 @@
-"""Okta's other end: users, groups, memberships, factors and sign-ins, as the connector reads and writes them.
+"""Okta's other end: users, groups, memberships, factors, sign-ins and sessions, as the connector reads and writes them.
 
 Answers and refuses in Okta's forms (https://developer.okta.com/docs/reference/error-codes/): the reader token may
 only GET, a membership PUT answers 204 whether or not anything changed, lists page by Link headers.
@@ -55,13 +55,19 @@ class Okta:
 
     def routes(self) -> list[web.RouteDef]:
         answers: list[tuple[str, str, Answer]] = [
+            ("GET", "/users", self._list_users),
             ("GET", "/users/{user}", self._get_user),
             ("GET", "/users/{user}/groups", self._list_user_groups),
             ("GET", "/users/{user}/factors", self._list_factors),
+            ("DELETE", "/users/{user}/sessions", self._end_sessions),
+            ("POST", "/users/{user}/lifecycle/suspend", self._suspend),
+            ("POST", "/users/{user}/lifecycle/unsuspend", self._unsuspend),
             ("GET", "/groups", self._list_groups),
+            ("GET", "/groups/{group}", self._get_group),
             ("GET", "/groups/{group}/users", self._list_members),
             ("PUT", "/groups/{group}/users/{user}", self._join),
             ("DELETE", "/groups/{group}/users/{user}", self._leave),
+            ("GET", "/apps", self._list_apps),
             ("GET", "/logs", self._list_events),
         ]
         return [web.route(method, API + path, self._guarded(answer)) for method, path, answer in answers]
@@ -110,6 +116,14 @@ class Okta:
 
     # --- users
 
+    async def _list_users(self, request: web.Request) -> Any:
+        found = list(self._directory.users.values())
+        if "search" in request.query:
+            field, value = _search(request.query["search"])
+            found = [user for user in found if _profile_field(user, field).casefold() == value.casefold()]
+        q = request.query.get("q", "").casefold()
+        return [user_json(user) for user in found if f"{user.name} {user.login}".casefold().find(q) >= 0]
+
     async def _get_user(self, request: web.Request) -> Any:
         return user_json(self._user(request))
 
@@ -123,6 +137,24 @@ class Okta:
             {"id": f"{user.id}f{n}", "factorType": kind, "provider": "OKTA", "status": "ACTIVE"}
             for n, kind in enumerate(user.factors)
         ]
+
+    async def _end_sessions(self, request: web.Request) -> Any:
+        user = self._user(request)
+        self._directory.log("user.session.clear", WRITER, user)
+
+    async def _suspend(self, request: web.Request) -> Any:
+        return self._switch(request, "ACTIVE", "SUSPENDED", "user.lifecycle.suspend")
+
+    async def _unsuspend(self, request: web.Request) -> Any:
+        return self._switch(request, "SUSPENDED", "ACTIVE", "user.lifecycle.unsuspend")
+
+    def _switch(self, request: web.Request, before: str, after: str, event: str) -> dict[str, Any]:
+        user = self._user(request)
+        if user.status != before:
+            raise Problem(400, "E0000001", f"Api validation failed: the user is {user.status}, not {before}")
+        user.status = after
+        self._directory.log(event, WRITER, user)
+        return {}
 
     def _user(self, request: web.Request) -> User:
         """By id or login, as Okta's `{userId}`."""
@@ -141,7 +173,11 @@ class Okta:
             if field != "profile.name":
                 raise Problem(400, "E0000031", "Invalid search criteria.")
             found = [group for group in found if group.name == value]
-        return [group_json(group) for group in found]
+        q = request.query.get("q", "").casefold()
+        return [group_json(group) for group in found if group.name.casefold().startswith(q)]
+
+    async def _get_group(self, request: web.Request) -> Any:
+        return group_json(self._group(request))
 
     async def _list_members(self, request: web.Request) -> Any:
         members = self._group(request).members
@@ -167,6 +203,9 @@ class Okta:
         return self._directory.groups[wanted]
 
     # --- the rest
+
+    async def _list_apps(self, _request: web.Request) -> Any:
+        return [{"id": "0oa000sandboxpayroll", "name": "payroll", "label": "Payroll", "status": "ACTIVE"}]
 
     async def _list_events(self, request: web.Request) -> Any:
         conditions = [_search(part) for part in request.query.get("filter", "").split(" and ") if part]
@@ -222,6 +261,13 @@ def _search(expression: str) -> tuple[str, str]:
     if match is None:
         raise Problem(400, "E0000031", "Invalid search criteria.")
     return match["field"], re.sub(r"\\(.)", r"\1", match["value"])
+
+
+def _profile_field(user: User, field: str) -> str:
+    values = {"profile.login": user.login, "profile.email": user.login, "id": user.id, "status": user.status}
+    if field not in values:
+        raise Problem(400, "E0000031", "Invalid search criteria.")
+    return values[field]
 
 
 def _holds(event: dict[str, Any], field: str, value: str) -> bool:

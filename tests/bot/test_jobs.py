@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -151,8 +152,13 @@ async def test_with_more_cards_at_once_than_there_is_room_nothing_is_claimed_aga
     shift: Shift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "AT_ONCE", 2)
-    go_on, claims, claim = asyncio.Event(), [], shift.ledger.claim
-    monkeypatch.setattr(shift.ledger, "claim", lambda *who, **how: claims.append(who) or claim(*who, **how))
+    go_on, claims, claim = asyncio.Event(), list[object](), shift.ledger.claim
+
+    async def counted(roles: Sequence[str], **how: Any) -> list[Job]:
+        claims.append(roles)
+        return await claim(roles, **how)
+
+    monkeypatch.setattr(shift.ledger, "claim", counted)
     shift.steps["card"] = lambda job: go_on.wait()
     shift.begin()
     await shift.all_quiet()

@@ -36,16 +36,19 @@ async def test_a_wrong_token_is_refused_with_oktas_own_error(wire: Wire) -> None
 
 
 async def test_the_reader_may_only_read(wire: Wire) -> None:
-    for method, path in (("PUT", f"/groups/{PROD}/users/{ALICE}"), ("DELETE", f"/groups/{PROD}/users/{ALICE}")):
+    for method, path in (("PUT", f"/groups/{PROD}/users/{ALICE}"), ("DELETE", f"/users/{ALICE}/sessions")):
         status, body, _ = await wire.call(method, API + path, READER)
         assert (status, body["errorCode"]) == (403, "E0000006")
 
 
 async def test_a_user_is_found_by_id_and_by_login(wire: Wire) -> None:
     assert await get(wire, f"/users/{ALICE}") == await get(wire, "/users/alice@example.com")
+    found = await get(wire, '/users?search=profile.login eq "alice@example.com"')
+    assert [user["id"] for user in found] == [ALICE]
+    assert len(await get(wire, "/users?q=bob")) == 1
 
 
-@pytest.mark.parametrize("path", ["/users/nobody", "/users/nobody/groups", "/groups/nothing/users"])
+@pytest.mark.parametrize("path", ["/users/nobody", "/users/nobody/groups", "/groups/nothing", "/groups/nothing/users"])
 async def test_what_is_not_there_is_not_found(wire: Wire, path: str) -> None:
     status, body, _ = await wire.call("GET", API + path, READER)
     assert (status, body["errorCode"]) == (404, "E0000007")
@@ -81,8 +84,9 @@ async def test_lists_come_in_pages_joined_by_links(wire: Wire) -> None:
     assert len(seen) == len(set(seen)) == 5
 
 
-async def test_groups_are_found_by_exact_name(wire: Wire) -> None:
+async def test_groups_are_found_by_exact_name_and_by_the_start_of_it(wire: Wire) -> None:
     assert [group["id"] for group in await get(wire, '/groups?search=profile.name eq "prod-readonly"')] == [PROD]
+    assert len(await get(wire, "/groups?q=prod-")) == 3
     assert (await wire.call("GET", f"{API}/groups?search=nonsense", READER))[0] == 400
 
 
@@ -98,6 +102,15 @@ async def test_the_log_is_filtered_and_sorted(wire: Wire) -> None:
     assert [event["published"] for event in events] == sorted((e["published"] for e in events), reverse=True)
     assert events[0]["client"]["geographicalContext"] == {"country": "Germany", "city": "Berlin"}
     assert len(await get(wire, f"/logs?{wanted}&since={events[1]['published']}")) == 2
+
+
+async def test_suspending_twice_is_refused(wire: Wire) -> None:
+    path = f"{API}/users/{ALICE}/lifecycle"
+    assert (await wire.call("POST", f"{path}/suspend", WRITER))[0] == 200
+    status, body, _ = await wire.call("POST", f"{path}/suspend", WRITER)
+    assert (status, body["errorCode"]) == (400, "E0000001")
+    assert (await wire.call("POST", f"{path}/unsuspend", WRITER))[0] == 200
+    assert (await get(wire, f"/users/{ALICE}"))["status"] == "ACTIVE"
 
 
 async def test_people_change_memberships_beside_us_and_the_log_names_them(wire: Wire) -> None:
