@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from bot.ledger.wake import Bell, NoBell, NotifyBell, PipeBell
 
 AT_ONCE = 4
+SWITCH_SECONDS = 5.0
 POSTGRESQL = "postgresql"
 # A replica that is frozen in the middle of a transaction would hold up all others: the server lets go of it.
 SESSION = "-c idle_in_transaction_session_timeout=10s -c timezone=UTC"
@@ -75,8 +78,22 @@ def _any_text(connection: Any, _record: Any) -> None:
 
 def _lasting_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+    _write_ahead(connection)
+    for pragma in ("synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(connection: Any) -> None:
+    """Front and executor may open a new file in the same moment: SQLite does not wait for this switch, so we do."""
+    deadline = time.monotonic() + SWITCH_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _begin_immediate(connection: Connection) -> None:

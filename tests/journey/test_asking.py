@@ -177,7 +177,8 @@ async def test_a_secret_is_refused_at_its_field_and_stored_nowhere(
     await nothing_was_asked(story)
     assert await story.refusals() == ["intake#secret"]
     await story.stop()
-    needle = next(word for word in words.split() if any(letter.isdigit() for letter in word)).strip(",")
+    said = [word.strip(",") for word in words.split() if any(letter.isdigit() for letter in word)]
+    needle = said[0] if len(said[0]) > 8 else " ".join(said[:2])  # four digits stand in some digest by chance
     stored = b"".join(path.read_bytes() for path in story.data_dir.rglob("*") if path.is_file())
     assert needle.encode() not in stored
     assert needle not in caplog.text

@@ -94,5 +94,4 @@ async def test_access_that_is_gone_is_told_and_not_given_again(story: Story) -> 
 
 async def test_every_kind_of_job_is_described(story: Story) -> None:
     assert story.running is not None
-    only_with_webhooks = {"subscription"}
-    assert set(story.running.worker._handlers) == set(KINDS) - only_with_webhooks
+    assert set(story.running.worker._handlers) == set(KINDS)
