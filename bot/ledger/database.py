@@ -48,6 +48,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 TOGETHER = 64
+SET_UP_TRIES = 4
 TRIES, FIRST_WAIT = 6, 0.05
 WORTH_A_RING = 15.0  # seconds: who sleeps looks by itself before a job that is due later
 FOLLOWING = "tinyapprover"
@@ -127,12 +128,22 @@ class Database:
                 ledger = cls(open_engine(url), now, new_bell(url))
                 undo.push_async_callback(ledger.close)
                 ledger._take(roles, file_of(url))
-                await ledger._run(lambda connection: _set_up(connection, kind))
+                await ledger._prepare(kind)
             except (SQLAlchemyError, Fault, ImportError, ValueError) as problem:
                 why = problem.what if isinstance(problem, Fault) else in_words(problem)
                 raise SettingsError(f"TINYAPPROVER_DATABASE_URL: this database cannot be used ({why})") from None
             undo.pop_all()
             return ledger
+
+    async def _prepare(self, kind: str) -> None:
+        """The other role may be making the tables of a new file at this moment, which takes a busy machine a while."""
+        for _ in range(SET_UP_TRIES):
+            try:
+                return await self._run(lambda c: _set_up(c, kind))
+            except Fault as fault:
+                if "locked" not in fault.what:
+                    raise
+        return await self._run(lambda c: _set_up(c, kind))
 
     def _take(self, roles: Sequence[str], file: Path | None) -> None:
         if file is not None:
