@@ -8,6 +8,7 @@ import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from bench.stage import outside, stage
 from bench.waiting import NAMES as FULL
 from bench.waiting import measure_waiting
 from bench.webhook import webhook
+from tests.postgres import a_server
 
 PATHS = ("first-card", "decidable", "page", "full-card", "granted")
 STAGED = (*PATHS, "burst", "one-channel", "ack")
@@ -38,6 +40,9 @@ NAMES = (*SMALL, *FULL, *STAGED)
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer requests.")] = False,
     only: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(NAMES)}; repeatable.")] = None,
+    database: Annotated[
+        str, typer.Option(help="sqlite or postgres, for what is measured with many waiting.")
+    ] = "sqlite",
     to_json: Annotated[Path | None, typer.Option("--json", help="Write all samples to this file.")] = None,
 ) -> None:
     """Measure what people wait for, beside what the outside calls alone take."""
@@ -45,10 +50,12 @@ def main(
     wanted = frozenset(only or NAMES)
     if unknown := wanted.difference(NAMES):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: not one of {', '.join(NAMES)}")
+    if database not in ("sqlite", "postgres"):
+        raise typer.BadParameter("--database is sqlite or postgres")
     out = Console(highlight=False, soft_wrap=True)
     out.print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.2f}", style="dim")
     figures = []
-    for figure in _figures(wanted, quick=quick):
+    for figure in _figures(wanted, quick=quick, database=database):
         show(figure, out)
         figures.append(figure)
     if to_json is not None:
@@ -56,12 +63,24 @@ def main(
     raise typer.Exit(0 if all(figure.met for figure in figures) else 1)
 
 
-def _figures(wanted: frozenset[str], *, quick: bool) -> Iterator[Figure]:
+def _figures(wanted: frozenset[str], *, quick: bool, database: str) -> Iterator[Figure]:
     yield from (measure() for name, measure in SMALL.items() if name in wanted)
     if not wanted.isdisjoint(FULL):
-        yield from (figure for figure in _one_by_one(measure_waiting(quick=quick)) if figure.name in wanted)
+        with _ledger(database) as url:
+            figures = _one_by_one(measure_waiting(quick=quick, database=url))
+            yield from (figure for figure in figures if figure.name in wanted)
     if not wanted.isdisjoint(STAGED):
         yield from _one_by_one(_staged(wanted, quick=quick))
+
+
+@contextmanager
+def _ledger(database: str) -> Iterator[str]:
+    """The address of an empty database; nothing for SQLite."""
+    if database == "sqlite":
+        yield ""
+        return
+    with a_server() as server:
+        yield server.empty_database()
 
 
 def _one_by_one(measuring: AsyncIterator[Figure]) -> Iterator[Figure]:

@@ -40,13 +40,17 @@ FILLER = Audit("bench", "filled")
 CARD = Message("Somebody waits.", [{"type": "section", "text": {"type": "plain_text", "text": "Somebody waits."}}])
 
 
-async def measure_waiting(*, quick: bool) -> AsyncIterator[Figure]:
-    """The shipped program in a process of its own, first on an empty ledger, then on one where all of them wait."""
+async def measure_waiting(*, quick: bool, database: str = "") -> AsyncIterator[Figure]:
+    """The shipped program in processes of its own, first on an empty ledger, then on one where all of them wait.
+
+    `database` is the address of an empty PostgreSQL database; without one it is SQLite.
+    """
     count, decisions = (QUICK, FEW) if quick else (WAITING, DECISIONS)
     with tempfile.TemporaryDirectory() as directory, outside(decisions) as base:
         catalogue = write_policies(Path(str(policies.__file__)).parent, Path(directory) / "policies")
         own = {"TINYAPPROVER_POLICIES": str(catalogue), "TINYAPPROVER_EMBEDDER": "none"}
-        env = environment(base, Path(directory) / "data", **own)
+        ledger = database or f"sqlite:///{Path(directory) / 'data' / 'tinyapprover.db'}"
+        env = environment(base, Path(directory) / "data", **own, TINYAPPROVER_DATABASE_URL=ledger)
         await _link(env)
         async with running(env) as (pid, start_empty):
             await asyncio.sleep(SETTLED)
@@ -60,7 +64,7 @@ async def measure_waiting(*, quick: bool) -> AsyncIterator[Figure]:
             await asyncio.sleep(COMPARED)
             yield (idle := await _idle(pid, vendors, count))
             yield await _submit(pid, vendors, [*cases], idle.p50)
-            yield await _decide(vendors, [*cases], count)
+            yield await _decide(vendors, [*cases], count, limit=150.0 if database else 100.0)
 
 
 # --- the figures -----------------------------------------------------------------------------------------------------
@@ -104,13 +108,13 @@ async def _submit(pid: int, vendors: Outside, cases: Sequence[int], idle: float)
     return Figure("cpu-full", 10.0, made_of, [cpu / len(cases)])
 
 
-async def _decide(vendors: Outside, cases: Sequence[int], count: int) -> Figure:
+async def _decide(vendors: Outside, cases: Sequence[int], count: int, *, limit: float) -> Figure:
     """From the press of *Approve* to the first write at Okta; the vendors answer at once."""
     clicked = await vendors.act("bench.click", cases=cases, every=EVERY)
     seen = await vendors.until("acting", list(clicked))
     samples = [(seen[case]["acting"] - sent) * 1000 for case, (sent, _, _) in clicked.items()]
-    made_of = f"100 ms from the press to the write at the directory, with {count:,} waiting"
-    return Figure("decide-full", 100.0, made_of, samples, aim_p99=1.0)
+    made_of = f"{limit:.0f} ms from the press to the write at the directory, with {count:,} waiting"
+    return Figure("decide-full", limit, made_of, samples, aim_p99=1.0)
 
 
 # --- the program's process -------------------------------------------------------------------------------------------
@@ -150,11 +154,10 @@ async def _link(env: dict[str, str]) -> None:
 
 async def _fill(env: dict[str, str], base: str, count: int) -> None:
     """Requests as they are two hours after they were asked: shown, paged, undecided, their comments read in turn."""
-    data = Path(env["TINYAPPROVER_DATA_DIR"])
     entitlements = load(Path(env["TINYAPPROVER_POLICIES"])).entitlements
     room = asyncio.Semaphore(AT_ONCE)
     now = datetime.now(UTC) - ASKED_AGO
-    ledger = await Ledger.open(f"sqlite:///{data / 'tinyapprover.db'}", kind="production", now=lambda: now)
+    ledger = await Ledger.open(env["TINYAPPROVER_DATABASE_URL"], kind="production", now=lambda: now)
     slack = Slack(new_client(env["SLACK_API_URL"], env["SLACK_BOT_TOKEN"]), SystemClock())
     async with aiohttp.ClientSession(base, headers=_headers(env)) as http:
 

@@ -61,14 +61,19 @@ class Flood:
         now, policy = self.clock.now(), request.entitlement.approvers.escalation_policy or ""
         if await self.ledger.reserve_page(request.id, policy, since=now - HOUR, most=self.most_an_hour):
             return None
+        if not await self.ledger.listed_on(request.id):
+            await self._list(request, policy, pager, card)
+        return now + LOOK_AGAIN
+
+    async def _list(self, request: Request, policy: str, pager: Pager, card: str | None) -> None:
+        """It stays on the page on which it was listed first, until it has its own or needs none."""
+        now = self.clock.now()
         listing = page.listing(policy, now, most=self.most_an_hour)
         incident = await pager.open_incident(listing, look_first=True)
-        there = await self.ledger.listed(incident.id)
-        if request.id not in there:
-            await pager.add_note(incident.id, page.listed(request, len(there) + 1, card=card))
-            await self.ledger.list_page(request.id, policy, incident.id)
-            await self.ledger.schedule(incident.id, [Due(LISTING, at=now + LOOK_AGAIN)])
-        return now + LOOK_AGAIN
+        waiting = len(await self.ledger.listed(incident.id))
+        await pager.add_note(incident.id, page.listed(request, waiting + 1, card=card))
+        await self.ledger.list_page(request.id, policy, incident.id)
+        await self.ledger.schedule(incident.id, [Due(LISTING, at=now + LOOK_AGAIN)])
 
     async def close(self, incident: str, pager: Pager) -> datetime | None:
         """The page for all is resolved once nothing on it waits any more."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,13 @@ class SupervisedStory(Story):
         dead = self.pid(role)
         os.kill(dead, signal.SIGKILL)
         await self.until(lambda: self.pid(role) not in (dead, 0), what=f"no new {role}", seconds=PATIENCE)
+
+    async def insists(self, who: str, do: str, /, **arguments: Any) -> None:
+        """Do it, and again for as long as Slack says that nobody answered, as a person would."""
+        deadline = time.monotonic() + PATIENCE
+        while (await self.act(who, do, **arguments)).get("error"):
+            assert time.monotonic() < deadline, "nobody answered"
+            await asyncio.sleep(0.1)
 
     def environ(self, role: str) -> dict[str, str]:
         """The environment of a role's process, as the system shows it."""

@@ -236,7 +236,10 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A quoted piece of a company document. `id` is what advice cites; `updated_at` dates the document."""
+    """A quoted piece of a company document or of chat. `id` is what advice cites; `updated_at` dates the document.
+
+    `chat` is somebody's words, `authors` are their names; `theirs` when requester or beneficiary wrote in it.
+    """
 
     id: str
     title: str
@@ -244,6 +247,9 @@ class Passage:
     text: str
     url: str
     updated_at: datetime | None = None
+    chat: bool = False
+    authors: tuple[str, ...] = ()
+    theirs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

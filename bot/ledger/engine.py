@@ -16,7 +16,8 @@ from sqlalchemy.sql.functions import FunctionElement
 from bot.ledger.wake import Bell, NoBell, NotifyBell, PipeBell
 
 AT_ONCE = 4
-SWITCH_SECONDS = 5.0
+BUSY_SECONDS, LOOK_SECONDS = 5.0, 0.001
+BEGIN = "BEGIN IMMEDIATE"
 POSTGRESQL = "postgresql"
 # A replica that is frozen in the middle of a transaction would hold up all others: the server lets go of it.
 SESSION = "-c idle_in_transaction_session_timeout=10s -c timezone=UTC"
@@ -78,26 +79,30 @@ def _any_text(connection: Any, _record: Any) -> None:
 
 def _lasting_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
-    _write_ahead(connection)
-    for pragma in ("synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    for pragma in ("busy_timeout=0", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        patiently(connection, f"PRAGMA {pragma}")
 
 
-def _write_ahead(connection: Any) -> None:
-    """Front and executor may open a new file in the same moment: SQLite does not wait for this switch, so we do."""
-    deadline = time.monotonic() + SWITCH_SECONDS
+def _begin_immediate(connection: Connection) -> None:
+    try:
+        patiently(connection.connection.driver_connection, BEGIN)
+    except sqlite3.OperationalError:
+        connection.exec_driver_sql(BEGIN)  # once more, so that the error is told as every other
+
+
+def patiently(connection: Any, statement: str) -> None:
+    """Once no other process holds the database: SQLite's own waiting looks but ten times a second after a while, and
+    does not wait at all to change the journal of a new file, which front and executor may open in the same moment.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(statement)
             return
         except sqlite3.OperationalError as problem:
             if "locked" not in str(problem) or time.monotonic() > deadline:
                 raise
-            time.sleep(0.02)
-
-
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+            time.sleep(LOOK_SECONDS)
 
 
 class database_clock(FunctionElement[float]):  # noqa: N801 - reads as a function of SQL

@@ -14,6 +14,7 @@ from bot.core.lifecycle import FINAL
 from bot.core.request import Person
 from bot.ledger import tables as t
 from bot.ledger.database import Database
+from bot.ledger.engine import patiently
 from bot.ledger.requests import number_of, numbered, request_id
 from bot.verifying import ERASED
 
@@ -68,9 +69,8 @@ class Erasing(Database):
         """SQLite leaves what was deleted in free pages and in the log until they are written over."""
         if self._engine.dialect.name == "sqlite":
             connection = self._engine.raw_connection()
-            cursor = connection.cursor()
             for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
-                cursor.execute(statement)
+                patiently(connection.driver_connection, statement)
             connection.close()
 
     async def id_of(self, email: str) -> str | None:

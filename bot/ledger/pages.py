@@ -53,6 +53,11 @@ class Pages(Requests):
 
         await self._run(work)
 
+    async def listed_on(self, request: str) -> str:
+        """The incident for all on which it is listed; nothing when it has its own page, or none yet."""
+        row = await self._run(lambda c: c.execute(_PAGE, {"r": request}).one_or_none())
+        return str(row.listed_on) if row is not None else ""
+
     async def listed(self, incident: str) -> Sequence[str]:
         """The open requests that have no page but this one."""
         return await self._run(lambda c: c.execute(_LISTED, {"incident": incident}).scalars().all())

@@ -247,9 +247,16 @@ async def _answer(
         return await handler(request)
     if fault.kind == "lost_answer":
         await handler(request)
-    if fault.kind in ("cut", "lost_answer"):
+    if fault.kind == "late":
+        world.spawn(_later(request, handler, fault.seconds))
+    if fault.kind in ("cut", "lost_answer", "late"):
         _cut(request)
     return _broken(fault)
+
+
+async def _later(request: web.Request, handler: Handler, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    await handler(request)
 
 
 def _cut(request: web.Request) -> None:

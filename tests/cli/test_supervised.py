@@ -67,7 +67,7 @@ async def test_killed_in_the_middle_either_is_begun_again_and_the_story_ends_rig
     await supervised.until(lambda: any("give_back" in supervised.buttons(dm) for dm in supervised.dms("alice")))
     own = next(dm for dm in supervised.dms("alice") if "give_back" in supervised.buttons(dm))
     channel = supervised.state["slack"]["dms"]["alice"]["id"]
-    await supervised.act("alice", "slack.click", channel=channel, ts=own["ts"], action_id="give_back")
+    await supervised.insists("alice", "slack.click", channel=channel, ts=own["ts"], action_id="give_back")
     await supervised.until(lambda: "Ended" in supervised.card()["text"], seconds=30)
     assert supervised.changes() == [ADDED, REMOVED]
     assert len(supervised.messages()) == 1

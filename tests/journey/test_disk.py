@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,48 @@ async def test_a_full_disk_loses_nothing_and_is_gone_when_there_is_room_again(on
     ballast.unlink()
     await until_ledger_is(on_disk, well=True)
     await assert_bob_can_grant(request, on_disk)
+
+
+@pytest.fixture
+def change_files(tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """`+i`: the system refuses every change to the database's files, open as they are; `-i`: no longer."""
+    if shutil.which("chattr") is None or not _may_be_frozen(tmp_path):
+        pytest.skip("making an open file immutable takes root, chattr and a file system that knows it")
+    files: list[Path] = []
+
+    def change(how: str) -> None:
+        files[:] = files or [one for one in tmp_path.glob("data/tinyapprover.db*") if one.is_file()]
+        assert _chattr(how, *files)
+
+    yield change
+    change("-i")
+
+
+def _chattr(how: str, *files: Path) -> bool:
+    return subprocess.run(["chattr", how, *files], capture_output=True).returncode == 0
+
+
+def _may_be_frozen(place: Path) -> bool:
+    """Open files as well: some systems refuse only to open it anew."""
+    trial = place / "trial"
+    with trial.open("wb", buffering=0) as file:
+        frozen = _chattr("+i", trial) and not _takes(file, 1)
+    return _chattr("-i", trial) and frozen
+
+
+async def test_files_that_turn_read_only_while_it_runs_lose_nothing_and_it_goes_on_by_itself(
+    story: Story, change_files: Callable[[str], None]
+) -> None:
+    request = await story.asks()
+    await story.settle()
+    change_files("+i")
+    await assert_carol_cannot_ask(story)
+    await until_ledger_is(story, well=False)
+    assert story.running is not None
+    assert "disk" in story.running.ledger.trouble
+    change_files("-i")
+    await until_ledger_is(story, well=True)
+    await assert_bob_can_grant(request, story)
 
 
 async def test_a_directory_that_is_read_only_is_named_at_the_start_and_nothing_is_lost(

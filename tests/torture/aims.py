@@ -13,8 +13,8 @@ from connectors.sandbox.world import Call
 EDGES = ("before", "after")
 RANDOM = "random"
 ENOUGH = 5
-AIMED = 0.65
-SOON, PATIENCE = 2.0, 8.0  # seconds of a life that ends at random, on average; and of one whose call does not come
+AIMED, AIMED_WANTED = 0.5, 0.85  # of the lives; while some edge was not hit often enough
+SOON, PATIENCE = 2.0, 10.0  # seconds of a life that ends at random, on average; and of one whose call does not come
 EARLY = 0.3  # of those that end at random: while they start, as likely as not
 CHOICES = 4
 _ID = re.compile(r"/(?!v\d/)[^/?]*\d[^/?]*")
@@ -39,7 +39,7 @@ class Aim:
 
 
 class Aims:
-    """Chooses how each life ends: mostly at what was not hit often enough yet, of all that has been seen.
+    """Chooses how each life ends: mostly at what was hit least often so far, of all that has been seen.
 
     `pace` below 1 lets all lives be shorter.
     """
@@ -58,11 +58,11 @@ class Aims:
     def next(self, chance: random.Random, *, asks: str = "") -> Aim:
         """`asks` is the vendor that this process asks, if it is one alone."""
         edges = sorted(edge for edge in set(self.hits) - {RANDOM} if asks in edge)
-        rarest = sorted(edges, key=lambda edge: self.hits[edge])[: len(edges) // 2]
-        wanting = [edge for edge in edges if self.hits[edge] < ENOUGH] or rarest
-        if not wanting or chance.random() > AIMED:
+        rarest = sorted(edges, key=lambda edge: (self.hits[edge], chance.random()))[:CHOICES]
+        wanted = rarest and self.hits[rarest[0]] < ENOUGH
+        if not rarest or chance.random() > (AIMED_WANTED if wanted else AIMED):
             return Aim(frozenset(), chance.expovariate(1 / SOON) * self._pace, early=chance.random() < EARLY)
-        return Aim(frozenset(chance.sample(wanting, min(CHOICES, len(wanting)))), PATIENCE * self._pace)
+        return Aim(frozenset(rarest), PATIENCE * self._pace)
 
     def hit(self, what: str) -> None:
         self.hits[what] += 1

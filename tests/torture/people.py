@@ -356,7 +356,7 @@ STORIES: dict[Callable[[Life], Awaitable[None]], tuple[tuple[str, str], int]] = 
     approved_and_denied_at_once: (READONLY, 2),
     withdrawn: (READONLY, 1),
     approved_and_withdrawn_at_once: (READONLY, 1),
-    asked_and_answered: (ADMIN, 1),
+    asked_and_answered: (ADMIN, 3),
     approved_by_two: (ROOT, 2),
-    left_undecided: (READONLY, 1),
+    left_undecided: (READONLY, 2),
 }

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ VENDORS = ("slack", "pagerduty", "okta", "openai")
 TICK, FASTER = 0.2, 4.0
 GLANCE = 0.02
 COLD_EVERY = 10
+LATE = Fault("slack", "POST /api/chat.postMessage", "late", times=None, seconds=1.5, chance=0.05)  # posted anew meanwhile
 
 
 @dataclass(slots=True)
@@ -113,7 +114,7 @@ class Stage:
         self.tally.starts += 1
         asks = "" if FRONT in program.roles else "okta"
         aim = self.aims.next(self.chance, asks=asks) if self.kills_left > 0 else None
-        cold = aim is not None and self.tally.starts % COLD_EVERY == 0
+        cold = aim is not None and self.tally.cold * COLD_EVERY <= self.tally.kills
         program.start(cold=cold)
         self._programs[program] = aim
         until = time.monotonic() + aim.seconds if aim and aim.early else None
@@ -213,13 +214,10 @@ def _world(crowd: int, seed: float) -> World:
 
 
 def _faults() -> list[Fault]:
-    """Each kind as likely as every other, and one call in five fails by one of them."""
+    """Each kind as likely as every other, and one call in five fails by one of them; some messages come late as well."""
     each = 1 - (1 - FAILING) ** (1 / len(FAULTS))
-    return [
-        Fault(vendor, "*", kind, times=None, seconds=1.0, chance=each)
-        for vendor in VENDORS
-        for kind in FAULTS
-    ]  # fmt: skip
+    usual = [Fault(vendor, "*", kind, times=None, seconds=1.0, chance=each) for vendor in VENDORS for kind in FAULTS]
+    return [*usual, replace(LATE)]
 
 
 def _values(base: str, world: World, data: Path, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ const FAULT_WORDS = {
   error: "answers with an error", cut: "cuts the line before acting", empty: "answers with nothing",
   html: "answers with a web page",
   lost_answer: "acts, but its answer is lost",
+  late: "acts too late, its answer is lost",
 };
 const MODEL_WORDS = {
   right: "answers as asked", slow: "answers slowly", broken_json: "answers half a document",
