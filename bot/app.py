@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bot import executor
 from bot.base import Base
 from bot.clock import SandboxClock, SystemClock
+from bot.collecting import collect_now_and_then, settle
 from bot.config import EXECUTOR, FRONT, ROLES, Settings, check_addresses
 from bot.errors import Fault, SettingsError
 from bot.heartbeat import Heartbeat, Watch
@@ -146,10 +147,12 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
     if front is not None:
         front.lives = heartbeat.lives
     vital: list[Coroutine[Any, Any, None]] = [worker.run(), heartbeat.run()]
-    beside: list[Coroutine[Any, Any, None]] = [keep_time(base.ledger, base.clock, tuple(roles))]
+    beside: list[Coroutine[Any, Any, None]] = [keep_time(base.ledger, base.clock, tuple(roles)), collect_now_and_then()]
     if front is not None:
         vital.append(front.watch_slack())
         beside.append(front.warm_up())
+    else:
+        settle()
     if isinstance(base.clock, SandboxClock):
         base.clock.on_move = worker.wake
         beside.append(base.clock.follow())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
@@ -16,6 +15,7 @@ from bot.anchors import Anchoring
 from bot.asides import Asides
 from bot.authority import Attempt, Authority, Press
 from bot.base import Base
+from bot.collecting import settle
 from bot.comments import Comments
 from bot.config import Settings
 from bot.core.request import Draft, Person
@@ -109,7 +109,7 @@ class Front:
             log.info("%s", summary, extra={"step": "index"})
         except (Fault, SettingsError) as problem:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
-        gc.freeze()  # the packages' own objects: looking through them again and again holds everything up for 0.1 s
+        settle()
         self.warm.set()
 
     async def wait_for_settings(self, job: Job) -> datetime:

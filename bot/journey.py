@@ -32,6 +32,7 @@ from bot.slack.blocks import escape
 log = logging.getLogger(__name__)
 
 CARD_NOTE_EVERY = timedelta(seconds=30)
+PLAN_FIRST = timedelta(seconds=0.2)
 AFTER_THE_CARD = timedelta(seconds=0.2)  # who has just asked can wait; who is to decide should not
 FIRST_READING = timedelta(seconds=5)  # nobody has commented before
 UNDECIDED_IN_TIME = "Nobody decided in time."
@@ -139,9 +140,18 @@ class Journey:
     async def card(self, job: Job) -> datetime | None:
         """Make the card say what the record says: post it, find it again after a lost answer, or draw it anew."""
         request, shown = job.reading or await self.ledger.to_show(job.subject, "card")
+        if shown is not None and (at := self._plan_first(request)) is not None:
+            return at
         message = cards.card(request, page_url=request.incident_url)
         await self.showing.to_responders(job, request, "card", message, shown)
         return None
+
+    def _plan_first(self, request: Request) -> datetime | None:
+        """Evidence that came a moment before the plan is shown with it: an update under way would hold that one up."""
+        if request.state is not State.RECEIVED or request.evidence is None or request.evidence.gathered_at is None:
+            return None
+        at = request.evidence.gathered_at + PLAN_FIRST
+        return at if at > self.clock.now() else None
 
     async def dm(self, job: Job) -> datetime | None:
         """Keep the requester's own message true to the record."""

@@ -43,8 +43,8 @@ class Fault:
     """A fault to play on matching calls: `times` runs down to 0 (None: until removed), `chance` is 0 to 1.
 
     `seconds` is the delay of `slow`, the whole time that a call takes with `latency`, and the Retry-After of
-    `rate_limit`; `status` is what `error` answers. What is `held` is done when the faults are cleared; what is `late` is
-    done after `seconds`, when its caller has long been cut off.
+    `rate_limit`; `status` is what `error` answers. What is `held` is done when the faults are cleared; what is `late`
+    is done after `seconds`, when its caller has long been cut off.
     """
 
     vendor: str

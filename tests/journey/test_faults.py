@@ -400,7 +400,7 @@ async def test_a_vendor_that_asks_for_patience_gets_it(story: Story, vendor: str
     await story.settle()
     assert story.calls(vendor, asked) == 1
     await story.advance(12)
-    await story.until(lambda: story.calls(vendor, asked) == 2)
+    await story.until(lambda: story.calls(vendor, asked) >= 2)
 
 
 async def test_a_slow_world_is_only_slow(story: Story) -> None:

@@ -35,7 +35,7 @@ VENDORS = ("slack", "pagerduty", "okta", "openai")
 TICK, FASTER = 0.2, 4.0
 GLANCE = 0.02
 COLD_EVERY = 10
-LATE = Fault("slack", "POST /api/chat.postMessage", "late", times=None, seconds=1.5, chance=0.05)  # posted anew meanwhile
+LATE = Fault("slack", "POST /api/chat.postMessage", "late", times=None, seconds=1.5, chance=0.05)  # and posted anew
 
 
 @dataclass(slots=True)
@@ -214,7 +214,7 @@ def _world(crowd: int, seed: float) -> World:
 
 
 def _faults() -> list[Fault]:
-    """Each kind as likely as every other, and one call in five fails by one of them; some messages come late as well."""
+    """Each kind as likely as every other, and one call in five fails by one of them; some messages come late."""
     each = 1 - (1 - FAILING) ** (1 / len(FAULTS))
     usual = [Fault(vendor, "*", kind, times=None, seconds=1.0, chance=each) for vendor in VENDORS for kind in FAULTS]
     return [*usual, replace(LATE)]
