@@ -16,7 +16,7 @@ demo: $(VENV)/.run ## Try the product in a browser, with no account
 	@$(BIN)/tinyapprover demo
 
 test: $(VENV)/.dev ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev ## Lint, types, import rules, generated texts
 	@$(BIN)/ruff format --check .
