@@ -33,6 +33,7 @@ from bot.screen import warm as warm_screen
 from bot.showing import Showing
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
+from bot.sources import open_sources, variables_of
 from bot.tending import Tending
 from bot.timing import Timing
 from bot.web import Front as Http
@@ -40,6 +41,7 @@ from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge
+from knowledge.sources.registry import Ports
 
 log = logging.getLogger(__name__)
 
@@ -130,12 +132,8 @@ class Front:
 
 async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     """All parts, not started yet."""
-    knowledge = await Knowledge.open(
-        base.settings.data_dir,
-        base.settings.documents,
-        embedder=_embedder(base.settings),
-        base_url=base.settings.documents_url,
-    )
+    sources = open_sources(variables_of(base.settings), Ports(base.clock.now, base.settings.data_dir / "knowledge"))
+    knowledge = await Knowledge.open(base.settings.data_dir, None, embedder=_embedder(base.settings), sources=sources)
     stack.push_async_callback(knowledge.close)
     journey = _journey(base, knowledge)
     asides = Asides(journey)
