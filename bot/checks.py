@@ -18,8 +18,10 @@ from bot.clock import SystemClock
 from bot.config import Settings, read_settings
 from bot.errors import Fault, Refused, SettingsError
 from bot.ledger import Ledger
+from bot.sources import choose, variables_of
 from bot.vendors import Vendors, connect
 from connectors.pagerduty import PagerDuty
+from knowledge.sources.registry import Ports
 from policies.load import Policies, load
 
 MANIFEST = Path(__file__).parent.parent / "app_manifest.yml"
@@ -56,7 +58,8 @@ async def _check(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("policies", good=True, words=f"{len(policies.entitlements)} entitlements")
     except SettingsError as problem:
         yield Finding("policies", good=False, words=str(problem))
-    yield _documents(settings)
+    async for finding in _documents(settings):
+        yield finding
     async with AsyncExitStack() as stack:
         try:
             vendors = await connect(settings, SystemClock(), stack)
@@ -137,12 +140,18 @@ async def _freeze(settings: Settings) -> str:
     return "nothing is frozen"
 
 
-def _documents(settings: Settings) -> Finding:
-    if settings.documents is None:
-        return Finding("documents", good=True, words="TINYAPPROVER_DOCUMENTS is not set: nothing is quoted")
-    good = settings.documents.is_dir()
-    words = f"{settings.documents}" if good else f"TINYAPPROVER_DOCUMENTS: {settings.documents} is not a folder"
-    return Finding("documents", good=good, words=words)
+async def _documents(settings: Settings) -> AsyncIterator[Finding]:
+    try:
+        chosen = choose(variables_of(settings))
+    except SettingsError as problem:
+        for line in str(problem).splitlines():
+            yield Finding("documents", good=False, words=line)
+        return
+    if not chosen:
+        yield Finding("documents", good=True, words="no source is configured: nothing is quoted")
+    for source in chosen:
+        ports = Ports(SystemClock().now, settings.data_dir / "knowledge")
+        yield await _tried_async(source.name, source.ping(ports))
 
 
 def _scopes(granted: frozenset[str]) -> Finding:

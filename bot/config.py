@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.calendar import next_morning, working
 from bot.errors import SettingsError
+from bot.source_variables import environment, of_sources
 
 VENDOR_HOSTS = {
     "SLACK_API_URL": ("slack.com",),
@@ -52,6 +53,17 @@ class Settings(BaseSettings):
     slack_api_url: str = _setting("SLACK_API_URL", "Slack's Web API address.", "https://slack.com/api/")
     slack_responder_channel: str = _setting(
         "SLACK_RESPONDER_CHANNEL", "Channel id (C...) where cards are posted.", only=FRONT
+    )
+    slack_ask_channels: Words = _setting(
+        "SLACK_ASK_CHANNELS",
+        "Channel ids (C...) where a mention of the bot is answered from the documents, comma separated.",
+        (),
+        only=FRONT,
+    )
+    ask_contact: str = _setting(
+        "TINYAPPROVER_ASK_CONTACT",
+        "Whom to ask what the documents do not answer: a channel id or words. Empty: the responder channel.",
+        "",
     )
 
     pagerduty_api_key: SecretStr | None = _setting(
@@ -103,7 +115,12 @@ class Settings(BaseSettings):
         "TINYAPPROVER_DATA_DIR", "Where the database and the search index are kept.", Path("data")
     )
     policies: Path | None = _setting("TINYAPPROVER_POLICIES", "Directory of the catalogue and guardrails.", None)
-    documents: Path | None = _setting("TINYAPPROVER_DOCUMENTS", "Folder of Markdown documents to quote from.", None)
+    sources: Words = _setting(
+        "TINYAPPROVER_SOURCES",
+        "Where documents are read from, comma separated; empty means documents, if TINYAPPROVER_DOCUMENTS is set.",
+        (),
+    )
+    documents: Path | None = _setting("TINYAPPROVER_DOCUMENTS", "Folder or git checkout of documents.", None)
     documents_url: str = _setting(
         "TINYAPPROVER_DOCUMENTS_URL", "Address under which the documents are published, for links.", ""
     )
@@ -218,7 +235,16 @@ class Settings(BaseSettings):
         "TINYAPPROVER_LOG", "debug, info, warning or error.", "info"
     )
 
-    @field_validator("pagerduty_webhook_secrets", "email_domains", "allowed_hosts", mode="before")
+    _of_sources: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def of_sources(self) -> dict[str, str]:
+        """The variables of document sources, which only they understand; none where there is no front."""
+        return self._of_sources
+
+    @field_validator(
+        "pagerduty_webhook_secrets", "slack_ask_channels", "email_domains", "allowed_hosts", "sources", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
@@ -284,7 +310,16 @@ def read_settings(*, roles: Collection[str] = ROLES, **override: Any) -> Setting
         settings = Settings(**{**override, **withheld(roles)})
     except ValidationError as problem:
         raise SettingsError("\n".join(_complaints(problem))) from None
+    if FRONT in roles:
+        settings._of_sources = of_sources({**environment(override.get("_env_file", ".env")), **override})
     return settings
+
+
+def as_text(value: Any) -> str:
+    """A setting as it stands in an environment."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _complaints(problem: ValidationError) -> Iterator[str]:
@@ -306,10 +341,11 @@ def check_addresses(settings: Settings) -> None:
     names = setting_names()
     for field, name in names.items():
         if name in VENDOR_HOSTS and (url := str(getattr(settings, field))):
-            _check_address(name, url, settings.allowed_hosts)
+            check_address(name, url, VENDOR_HOSTS[name], settings.allowed_hosts)
 
 
-def _check_address(name: str, url: str, allowed: tuple[str, ...]) -> None:
+def check_address(name: str, url: str, hosts: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+    """An address is on the vendor's `hosts`, on this machine, or allowed; else `SettingsError`."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -319,8 +355,8 @@ def _check_address(name: str, url: str, allowed: tuple[str, ...]) -> None:
         return
     if parts.scheme != "https":
         raise SettingsError(f"{name}: {url!r} must start with https:// (plain http goes to this machine only)")
-    if not any(host == known or host.endswith(f".{known}") for known in (*VENDOR_HOSTS[name], *allowed)):
-        known = ", ".join(VENDOR_HOSTS[name])
+    if not any(host == known or host.endswith(f".{known}") for known in (*hosts, *allowed)):
+        known = ", ".join(hosts)
         raise SettingsError(
             f"{name}: {host!r} is not one of {known}; add it to TINYAPPROVER_ALLOWED_HOSTS if it is yours"
         )

@@ -19,13 +19,11 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
 
-from pydantic import SecretStr
-
-from bot.config import EXECUTOR, FRONT, Settings, roles_of, setting_names
+from bot.config import EXECUTOR, FRONT, Settings, as_text, roles_of, setting_names
 from bot.errors import SettingsError
 from bot.jobs import GRACE_SECONDS
+from bot.source_variables import of_sources
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +35,11 @@ LONG_LIFE, LONGEST_WAIT = 60.0, 30.0
 def environment(settings: Settings, role: str, ours: Mapping[str, str]) -> dict[str, str]:
     """What a child is given: our environment, in which the only settings are those that its role may know."""
     names = setting_names()
-    known = {name.casefold() for name in names.values()}
+    known = {name.casefold() for name in (*names.values(), *of_sources(ours))}
     others = {name: value for name, value in ours.items() if name.casefold() not in known}
     set_for_it = (field for field in names if field in settings.model_fields_set and role in roles_of(field))
-    return {**others, **{names[field]: _text(getattr(settings, field)) for field in set_for_it}, SUPERVISED: role}
-
-
-def _text(value: Any) -> str:
-    """A setting as it stands in an environment."""
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    given = {names[field]: as_text(getattr(settings, field)) for field in set_for_it}
+    return {**others, **given, **(settings.of_sources if role == FRONT else {}), SUPERVISED: role}
 
 
 def wait_before(deaths: int) -> float:

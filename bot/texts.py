@@ -15,6 +15,9 @@ from pydantic_core import PydanticUndefined
 
 from bot.config import Settings, roles_of, setting_names
 from bot.core.lifecycle import diagram
+from bot.source_variables import installed
+from knowledge.sources import registry
+from knowledge.sources.registry import Setting as SourceSetting
 
 ROOT = Path(__file__).parent.parent
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.S)
@@ -57,6 +60,20 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
+def source_table() -> str:
+    """Every setting of the sources of this package, which only the front knows."""
+    rows = ["| variable | source | default | meaning |", "|---|---|---|---|"]
+    for source, setting in _source_settings():
+        default = "needed" if setting.needed else f"`{setting.default}`" if setting.default else ""
+        rows.append(f"| `{setting.name}` | {source} | {default} | {setting.help} |")
+    return "\n".join(rows)
+
+
+def _source_settings() -> list[tuple[str, SourceSetting]]:
+    ours = sorted(entry.name for entry in installed() if entry.value.startswith("knowledge.sources."))
+    return [(name, setting) for name in ours for setting in registry.load(name).settings]
+
+
 def command_help() -> str:
     """Every command and what it does."""
     from typer.main import get_command
@@ -85,6 +102,8 @@ def env_example() -> str:
     for field, name in setting_names().items():
         info = Settings.model_fields[field]
         lines += [f"# {info.description}", _assignment(name, info), ""]
+    for source, setting in _source_settings():
+        lines += [f"# Of the source {source}: {setting.help}", f"# {setting.name}={setting.default}", ""]
     return "\n".join(lines)
 
 
@@ -110,6 +129,7 @@ def _shown_default(info: FieldInfo) -> str:
 _GENERATED: dict[str, Callable[[], str]] = {
     "states": state_diagram,
     "settings": settings_table,
+    "sources": source_table,
     "commands": command_help,
 }
 

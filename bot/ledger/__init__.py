@@ -26,6 +26,7 @@ from bot.ledger.kept import Keeping, Kept
 from bot.ledger.links import Links
 from bot.ledger.pages import Pages
 from bot.ledger.places import Paged, Places, Shown
+from bot.ledger.policy_questions import PolicyQuestions
 from bot.ledger.presence import Presence
 from bot.ledger.queue import Figures, Job
 from bot.ledger.stepping import Stepping
@@ -55,6 +56,7 @@ class Ledger(
     Inbox,
     Trail,
     Erasing,
+    PolicyQuestions,
 ):
     """The story's memory, in one piece."""
 

@@ -14,8 +14,9 @@ from urllib.parse import quote, urlsplit
 
 import yaml
 
-from bot.errors import Fault
-from knowledge.sources import Document, Skipped
+from bot.errors import Fault, SettingsError
+from knowledge.sources import Document, DocumentSource, Skipped
+from knowledge.sources.registry import Ports, Settings, SourceKind
 from knowledge.text import clean, one_line
 
 MAX_BYTES = 500_000
@@ -164,3 +165,15 @@ def _git_dates(root: Path) -> dict[str, datetime]:
         for name in names.split("\0"):
             dates.setdefault(name.strip("\n"), when)
     return dates
+
+
+def _open(settings: Settings, _ports: Ports) -> list[DocumentSource]:
+    named = settings.get("TINYAPPROVER_DOCUMENTS")
+    if not named:
+        raise SettingsError("TINYAPPROVER_DOCUMENTS: is not set, and the source documents reads that folder")
+    if not Path(named).is_dir():
+        raise SettingsError(f"TINYAPPROVER_DOCUMENTS: {named} is not a folder")
+    return [Folder(Path(named), base_url=settings.get("TINYAPPROVER_DOCUMENTS_URL", ""))]
+
+
+DOCUMENTS = SourceKind(_open, borrows=("TINYAPPROVER_DOCUMENTS", "TINYAPPROVER_DOCUMENTS_URL"))
