@@ -26,6 +26,7 @@ def sandbox_settings(base_url: str, world: World, data_dir: Path, **override: An
         "SLACK_APP_TOKEN": world.token("slack_app"),
         "SLACK_API_URL": f"{base_url}/slack/api/",
         "SLACK_RESPONDER_CHANNEL": "C0ACCESS",
+        "SLACK_ASK_CHANNELS": "C0ASKACCESS",
         "PAGERDUTY_API_KEY": world.token("pagerduty"),
         "PAGERDUTY_API_URL": f"{base_url}/pagerduty",
         "PAGERDUTY_FROM_EMAIL": world.seed["bot"]["email"],

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from bot import metrics
 from bot.abuse import Doorkeeper, Flood
 from bot.anchors import Anchoring
+from bot.answering import Answering
 from bot.asides import Asides
 from bot.authority import Attempt, Authority, Press
 from bot.base import Base
@@ -65,6 +66,7 @@ class Front:
     knowledge: Knowledge
     anchors: Anchoring
     webhooks: Watch | None
+    answering: Answering
     warm: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
     lives: Callable[[], dict[str, str]] = dict
@@ -139,8 +141,28 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     stack.push_async_callback(knowledge.close)
     journey = _journey(base, knowledge)
     asides = Asides(journey)
-    intake = Intake(journey, asides, domains=base.settings.email_domains)
-    return Front(journey, asides, _socket(base, journey, intake), knowledge, base.anchors, _webhook_watch(base))
+    settings = base.settings
+    intake = Intake(
+        journey,
+        asides,
+        domains=settings.email_domains,
+        ask_channels=settings.slack_ask_channels,
+        bot_user=base.vendors.front.slack.user,
+    )
+    socket, answering = _socket(base, journey, intake), _answering(base, journey, knowledge)
+    return Front(journey, asides, socket, knowledge, base.anchors, _webhook_watch(base), answering)
+
+
+def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
+    settings = base.settings
+    return Answering(
+        journey,
+        knowledge,
+        base.vendors.front.adviser,
+        knowledge.likeness,
+        domains=settings.email_domains,
+        contact=settings.ask_contact or settings.slack_responder_channel,
+    )
 
 
 def _webhook_watch(base: Base) -> Watch | None:
@@ -233,6 +255,7 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         emergency.frozen,
         emergency.thawed,
         Tending(journey).stuck,
+        front.answering.answer,
     ]
     table = dict.fromkeys(WITHOUT_PAGERDUTY, front.wait_for_settings) | {step.__name__: step for step in steps}
     if journey.pager is not None:

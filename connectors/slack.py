@@ -72,8 +72,9 @@ class Slack:
         await self.connect()
         return f"bot user {self.user} in {self.url}"
 
-    async def post(self, channel: str, message: Message, *, key: str) -> Sent:
-        answer = await self._paced(channel, "post", message, metadata=_metadata(key, message))
+    async def post(self, channel: str, message: Message, *, key: str, thread: str = "") -> Sent:
+        into = {"thread_ts": thread} if thread else {}
+        answer = await self._paced(channel, "post", message, metadata=_metadata(key, message), **into)
         return Sent(channel=answer["channel"], ts=answer["ts"])
 
     async def find(self, channel: str, *, key: str, since: datetime) -> Sent | None:
@@ -81,6 +82,25 @@ class Slack:
         async for messages in self._history(channel, since):
             found = next((one for one in reversed(messages) if self._mark(one).key == key), found)
         return Sent(channel=channel, ts=found["ts"]) if found else None
+
+    async def find_replies(self, channel: str, thread: str, *, key: str) -> Sequence[Sent]:
+        found: list[Sent] = []
+        cursor = ""
+        while True:
+            answer = await self._call(
+                self._client.conversations_replies(
+                    channel=channel, ts=thread, include_all_metadata=True, limit=PAGE, cursor=cursor or None
+                )
+            )
+            found += [Sent(channel, one["ts"]) for one in answer["messages"] if self._mark(one).key == key]
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor", "")
+            if not cursor:
+                return found
+
+    async def is_closed(self, channel: str) -> bool:
+        about = (await self._call(self._client.conversations_info(channel=channel)))["channel"]
+        shared = about.get("is_ext_shared") or about.get("is_pending_ext_shared")
+        return about.get("is_private") is True and not shared
 
     async def marks(self, channel: str, *, since: datetime) -> tuple[Sequence[Mark], datetime]:
         marks: list[Mark] = []

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bot.errors import Fault
 from knowledge.catalogue import Catalogue, Change
@@ -43,6 +44,7 @@ class Engine:
         self._count_by = ""
         self._index: VectorIndex | None = None
         self._next: tuple[Build, VectorIndex] | None = None
+        self._known: dict[str, Any] = {}
         self.embedder: Embedder | None = None
         self.trouble = ""
         self.catalogue = _open_catalogue(home / "catalogue.db")
@@ -180,6 +182,16 @@ class Engine:
             if fault.vendor == "chroma":
                 self._give_up_index()
             return search(self.catalogue, queries, k, None)
+
+    def likeness(self, query: str, texts: tuple[str, ...]) -> list[float]:
+        """Cosines of a query to texts that stay the same, whose vectors are kept."""
+        if self.embedder is None:
+            return []
+        missing = [text for text in texts if text not in self._known]
+        if missing:
+            self._known.update(zip(missing, self.embedder.embed(missing), strict=True))
+        vector = self.embedder.embed([query])[0]
+        return [float(self._known[text] @ vector) for text in texts]
 
     def _meaning(self, queries: Sequence[str]) -> Meaning | None:
         if self._index is None or self.embedder is None:

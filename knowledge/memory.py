@@ -105,7 +105,9 @@ class Knowledge:
 
     # --- search ------------------------------------------------------------------------------------------------------
 
-    async def passages(self, queries: Sequence[str], *, limit: int = 3) -> list[Passage]:
+    async def passages(
+        self, queries: Sequence[str], *, limit: int = 3, audience: frozenset[str] = frozenset({"public"})
+    ) -> list[Passage]:
         """The best public passages for any of the queries, as evidence `p1`, `p2`...; unlike ones are left out."""
         found = await self.search(queries, 3 * limit)
         embedder = self._ready().embedder
@@ -113,9 +115,15 @@ class Knowledge:
         like = [result for result in found if result.cosine is None or result.cosine >= floor]
         return [_passage(number, result) for number, result in enumerate(like[:limit], 1)]
 
-    async def search(self, queries: Sequence[str], k: int = 5) -> list[Result]:
+    async def search(
+        self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = frozenset({"public"})
+    ) -> list[Result]:
         """The `k` best public passages with their scores, however unlike the queries they are."""
         return await self._run(self._ready().search, tidy(queries), k)
+
+    async def likeness(self, query: str, texts: Sequence[str]) -> list[float]:
+        """How alike in meaning a query is to each of a few texts (cosine); empty while only words are searched."""
+        return await self._run(self._ready().likeness, query, tuple(texts))
 
     # --- indexing ----------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from bot.core.request import Person
 from bot.ledger import tables as t
 from bot.ledger.database import Database
 from bot.ledger.engine import patiently
+from bot.ledger.policy_questions import forget_questions_of
 from bot.ledger.requests import number_of, numbered, request_id
 from bot.verifying import ERASED
 
@@ -61,6 +62,7 @@ class Erasing(Database):
             _erase_request(c, request, person)
         _erase_answers(c, person, names)
         _erase_mentions(c, names)
+        forget_questions_of(c, person)
         detail = {"person": person, "requests": list(erasure.requests), "erased": _by_event(erasure.texts)}
         self._append(c, "", replace(audit, detail=detail))
         return erasure

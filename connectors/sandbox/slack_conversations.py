@@ -90,6 +90,25 @@ def _history(workspace: Workspace, args: Json) -> Json:
     return {"messages": messages, "has_more": bool(following["next_cursor"]), "response_metadata": following}
 
 
+def _replies(workspace: Workspace, args: Json) -> Json:
+    """A thread, its first message always with it; `ts` names any message of the thread."""
+    channel = _readable(workspace, args)
+    asked = channel.messages.get(str(args.get("ts")))
+    if asked is None:
+        raise ApiError("thread_not_found")
+    root = asked.thread_ts or asked.ts
+    chosen = [one for one in _thread(channel, root) if one.ts == root or _within(args)(one)]
+    page, following = _page(chosen, args)
+    messages = [_shown(workspace, channel, one, args) for one in page]
+    return {"messages": messages, "has_more": bool(following["next_cursor"]), "response_metadata": following}
+
+
+def _info(workspace: Workspace, args: Json) -> Json:
+    channel = visible_channel(workspace, args.get("channel"))
+    _need_read(workspace, channel)
+    return {"channel": {"id": channel.id, "is_private": channel.private, "is_ext_shared": False}}
+
+
 def _need_read(workspace: Workspace, channel: Channel) -> None:
     needed = f"{channel.scope_family}:read"
     if needed not in workspace.scopes and channel.im_with is None:
@@ -123,6 +142,8 @@ def _open(workspace: Workspace, args: Json) -> Json:
 
 CONVERSATION_METHODS = {
     "conversations.history": (_history, ""),
+    "conversations.info": (_info, ""),
     "conversations.members": (_members, ""),
     "conversations.open": (_open, "im:write"),
+    "conversations.replies": (_replies, ""),
 }
