@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowledge.chunks import Chunk
-from knowledge.sources import PUBLIC, Document
+from knowledge.sources import PUBLIC, Document, Held
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,6 +105,7 @@ class Catalogue:
         self._db.table("embeddings").create(
             {"fingerprint": str, "text_hash": str, "vector": bytes}, pk=("fingerprint", "text_hash"), if_not_exists=True
         )
+        self._db.table("cursors").create({"source": str, "cursor": str}, pk="source", if_not_exists=True)
 
     def close(self) -> None:
         self._db.close()
@@ -112,11 +114,11 @@ class Catalogue:
 
     def holds(self, document: Document, cut_by: str) -> bool:
         """Whether this very document, cut in this way, is in the catalogue; it is noted as seen today."""
-        seen = self._db.execute(
-            "UPDATE documents SET fetched_at = ? WHERE doc_id = ? AND content_hash = ?",
-            [datetime.now(UTC).isoformat(), document.id, _content_hash(document, cut_by)],
-        ).rowcount
-        self._db.commit()
+        with self._db.atomic():
+            seen = self._db.execute(
+                "UPDATE documents SET fetched_at = ? WHERE doc_id = ? AND content_hash = ?",
+                [datetime.now(UTC).isoformat(), document.id, _content_hash(document, cut_by)],
+            ).rowcount
         return bool(seen)
 
     def count(self, document_id: str) -> int:
@@ -155,6 +157,28 @@ class Catalogue:
                 columns = ("heading", "anchor", "prefix", "text", "text_hash")
                 row = {name: getattr(chunk, name) for name in columns}
                 self._db.table("chunks").insert({"chunk_id": chunk.id, "doc_id": doc_id, "ord": order, **row})
+
+    def as_one(self) -> AbstractContextManager[object]:
+        """Whatever is changed inside is one transaction."""
+        return self._db.atomic()
+
+    def held(self, source: str) -> Held:
+        """What is kept of a source, and the cursor of its last step."""
+        rows = self._db.execute("SELECT doc_id, updated_at FROM documents WHERE source = ?", [source])
+        documents = {name: datetime.fromisoformat(at) if at else None for name, at in rows}
+        cursor = self._db.execute("SELECT cursor FROM cursors WHERE source = ?", [source]).fetchone()
+        return Held(documents, cursor[0] if cursor else "")
+
+    def keep_cursor(self, source: str, cursor: str) -> None:
+        self._db.table("cursors").upsert({"source": source, "cursor": cursor}, pk="source")
+
+    def move(self, place: str, visibility: str) -> None:
+        """All that is kept of a place is for others from now on; when it is read again it is stored anew."""
+        sql = """
+            UPDATE documents SET visibility = ?, content_hash = ''
+            WHERE substr(doc_id, 1, ?) = ? AND visibility != ?"""
+        with self._db.atomic():
+            self._db.execute(sql, [visibility, len(place), place, visibility])
 
     def document_ids(self, source: str) -> set[str]:
         return {row[0] for row in self._db.execute("SELECT doc_id FROM documents WHERE source = ?", [source])}

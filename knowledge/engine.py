@@ -16,7 +16,7 @@ from knowledge.catalogue import Catalogue, Change
 from knowledge.chunks import chunks
 from knowledge.embed import Embedder, Wanted, build, count_tokens, fingerprint
 from knowledge.search import Meaning, Result, search
-from knowledge.sources import Document, DocumentSource, Skipped
+from knowledge.sources import Document, DocumentSource, Skipped, Step
 from knowledge.vectors import Build, Shelf, VectorIndex
 
 _ADD = 200  # vectors a step
@@ -84,8 +84,6 @@ class Engine:
     # --- indexing ----------------------------------------------------------------------------------------------------
 
     def start_reading(self, source: DocumentSource) -> Reading:
-        if self._count is None:
-            self._count_by, self._count = count_tokens()
         return Reading(source, source.read())
 
     def read_one(self, reading: Reading) -> bool:
@@ -98,11 +96,22 @@ class Engine:
             reading.change += self._take_in(reading.source.name, item)
         return item is not None
 
+    def take_step(self, source: str, step: Step) -> Change:
+        """Keep a part of a reading and the place to go on from, all or nothing."""
+        with self.catalogue.as_one():
+            for place, visibility in step.moved:
+                self.catalogue.move(place, visibility)
+            change = sum((self._take_in(source, document) for document in step.documents), Change())
+            if step.cursor is not None:
+                self.catalogue.keep_cursor(source, step.cursor)
+            return change + self.catalogue.forget(step.gone)
+
     def _take_in(self, source: str, document: Document) -> Change:
+        if self._count is None:
+            self._count_by, self._count = count_tokens()
         cut_by = fingerprint(tokens=self._count_by)
         if self.catalogue.holds(document, cut_by):
             return Change(unchanged=self.catalogue.count(document.id))
-        assert self._count
         return self.catalogue.store(source, document, chunks(document, self._count), cut_by)
 
     def finish_reading(self, reading: Reading, *, force: bool) -> str:

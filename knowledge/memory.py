@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
@@ -18,7 +19,7 @@ from knowledge.embed import Wanted
 from knowledge.engine import Engine, portions
 from knowledge.prose import prose
 from knowledge.search import Result, tidy
-from knowledge.sources import DocumentSource, Skipped
+from knowledge.sources import DocumentSource, FollowedSource, Skipped, Step
 from knowledge.sources.documents import Folder
 from knowledge.vectors import Build, probe_command
 
@@ -49,9 +50,12 @@ class Knowledge:
     `search` go by words (BM25) alone. `index` reads the sources anew; searches are answered between its steps.
     """
 
-    def __init__(self, home: Path, sources: Sequence[DocumentSource], wanted: Wanted) -> None:
+    def __init__(self, home: Path, sources: Sequence[DocumentSource | FollowedSource], wanted: Wanted) -> None:
         self._home = home
         self._sources = sources
+        self._whole = [source for source in sources if not isinstance(source, FollowedSource)]
+        self.followed = [source for source in sources if isinstance(source, FollowedSource)]
+        self._following = asyncio.Lock()
         self._wanted = wanted
         self._lock = _own(home)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="knowledge")
@@ -68,7 +72,7 @@ class Knowledge:
         *,
         embedder: Wanted | None = None,
         base_url: str = "",
-        sources: Sequence[DocumentSource] = (),
+        sources: Sequence[DocumentSource | FollowedSource] = (),
     ) -> Knowledge:
         """Take `data_dir`/knowledge over. `SettingsError` when another process has it or a setting cannot be used."""
         wanted = embedder or Wanted()
@@ -137,7 +141,7 @@ class Knowledge:
         async with self._busy:
             await self._warm()
             change, skipped, trouble = Change(), list[Skipped](), list[str]()
-            for source in self._sources:
+            for source in self._whole:
                 try:
                     change += await self._read(source, say, skipped, trouble, force=force)
                 except Fault as fault:
@@ -158,6 +162,46 @@ class Knowledge:
         if kept := await self._run(engine.finish_reading, reading, force=force):
             trouble.append(kept)
         return reading.change
+
+    # --- following ---------------------------------------------------------------------------------------------------
+
+    async def follow(self, progress: Progress | None = None) -> Summary:
+        """Read what changed in the sources that are followed, each step kept before the next is read.
+
+        It may take long, while Slack lets us read slowly; searches and `index` go on beside it.
+        """
+        say = progress or _say_nothing
+        change, skipped, trouble = Change(), list[Skipped](), list[str]()
+        async with self._following:
+            for source in self.followed:
+                try:
+                    change += await self._follow(source, say, skipped)
+                except Fault as fault:
+                    trouble.append(str(fault))
+        embedded = await self.catch_up(say, trouble)
+        return await self._summary(change, embedded, skipped, trouble)
+
+    async def _follow(self, source: FollowedSource, say: Progress, skipped: list[Skipped]) -> Change:
+        change, read = Change(), 0
+        held = await self._run(self._ready().catalogue.held, source.name)
+        async with aclosing(source.changes(held)) as steps:
+            async for step in steps:
+                change += await self.take(source, step)
+                skipped += step.skipped
+                say("read", read := read + len(step.documents), 0)
+        return change
+
+    async def take(self, source: FollowedSource, step: Step) -> Change:
+        """Keep a step of a source's, of a reading or of what it just heard; found by words from now on."""
+        return await self._run(self._ready().take_step, source.name, step)
+
+    async def catch_up(self, say: Progress | None = None, trouble: list[str] | None = None) -> int:
+        """Let what was taken meanwhile be found by meaning too."""
+        async with self._busy:
+            embedded = await self._embed(say or _say_nothing, trouble if trouble is not None else [])
+            await self._align(say or _say_nothing, rebuild=False)
+            await self._look()
+        return embedded
 
     async def _embed(self, say: Progress, trouble: list[str]) -> int:
         engine = self._ready()

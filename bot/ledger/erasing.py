@@ -20,6 +20,7 @@ from bot.ledger.requests import number_of, numbered, request_id
 from bot.verifying import ERASED
 
 NAMELESS = "(erased)"
+FORGETTING = ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
 _TEXTS = select(t.texts, t.events.c.request_id).join(t.events, t.events.c.seq == t.texts.c.seq)
 _EVIDENCE = type_coerce(t.requests.c.evidence, Text)
 _LEFT = exists().where(numbered(t.grants.c.request_id) == t.requests.c.number, t.grants.c.revoked_at.is_(None))
@@ -71,7 +72,7 @@ class Erasing(Database):
         """SQLite leaves what was deleted in free pages and in the log until they are written over."""
         if self._engine.dialect.name == "sqlite":
             connection = self._engine.raw_connection()
-            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+            for statement in ("PRAGMA busy_timeout=5000", *FORGETTING, "PRAGMA busy_timeout=0"):
                 patiently(connection.driver_connection, statement)
             connection.close()
 

@@ -13,6 +13,7 @@ from bot.sources import choose, names, open_sources, variables_of
 from bot.supervisor import environment
 from knowledge import Knowledge, Wanted
 from knowledge.sources import Document
+from knowledge.sources.documents import Folder
 from knowledge.sources.registry import Ports
 
 WIKI = """
@@ -135,6 +136,7 @@ def test_the_folder_is_opened_with_the_address_it_is_published_at(folder: Path, 
     (folder / "a.md").write_text("# A")
     told = {"TINYAPPROVER_DOCUMENTS": str(folder), "TINYAPPROVER_DOCUMENTS_URL": "https://handbook.example.com"}
     (source,) = open_sources(told, ports)
+    assert isinstance(source, Folder)
     (document,) = source.read()
     assert isinstance(document, Document)
     assert document.url == "https://handbook.example.com/a.md"
