@@ -22,13 +22,15 @@ from bot.comments import Comments
 from bot.config import Settings
 from bot.core.request import Draft, Person
 from bot.core.traffic import Allowance
+from bot.documents import Documents
 from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
-from bot.evidence import Documents, Precedents
 from bot.follows import BOT
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job
+from bot.peers import Peers
+from bot.precedents import Precedents
 from bot.presses import Presses
 from bot.reconcile import Reconcile
 from bot.screen import warm as warm_screen
@@ -196,16 +198,22 @@ def _webhook_watch(base: Base) -> Watch | None:
 def _journey(base: Base, knowledge: Knowledge) -> Journey:
     voices, reader, limits = base.vendors.front, base.vendors.reader, base.limits
     planning = base.planning
+    showing = Showing(base.ledger, voices.slack, limits.responder_channel, base.clock)
     return Journey(
         ledger=base.ledger,
         chat=voices.slack,
         directory=reader,
-        sources=[OktaFacts(reader, base.clock), Documents(knowledge), Precedents(base.ledger)],
+        sources=[
+            OktaFacts(reader, base.clock),
+            Peers(reader),
+            Documents(knowledge, reader),
+            Precedents(base.ledger, showing.link),
+        ],
         rules=base.rules,
         limits=limits,
         planning=planning,
         authority=Authority(base.ledger, reader, planning, base.rules, base.clock, voices.pager),
-        showing=Showing(base.ledger, voices.slack, limits.responder_channel, base.clock),
+        showing=showing,
         doorkeeper=Doorkeeper(_allowance(base.settings), base.clock, base.ledger, voices.slack),
         flood=Flood(base.ledger, base.clock, base.settings.pages_an_hour),
         clock=base.clock,

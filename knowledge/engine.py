@@ -87,15 +87,13 @@ class Engine:
     def start_reading(self, source: DocumentSource) -> Reading:
         return Reading(source, source.read())
 
-    def read_one(self, reading: Reading) -> bool:
-        """Take the next document in; false when there is none."""
-        item = next(reading.rest, None)
+    def take_one(self, reading: Reading, item: Document | Skipped) -> None:
+        """Take what was read in."""
         if isinstance(item, Skipped):
             reading.skipped.append(item)
-        elif item is not None:
+        else:
             reading.seen.add(item.id)
             reading.change += self._take_in(reading.source.name, item)
-        return item is not None
 
     def take_step(self, source: str, step: Step) -> Change:
         """Keep a part of a reading and the place to go on from, all or nothing."""

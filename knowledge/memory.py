@@ -165,7 +165,8 @@ class Knowledge:
     ) -> Change:
         engine = self._ready()
         reading = await self._run(engine.start_reading, source)
-        while await self._run(engine.read_one, reading):
+        while (item := await asyncio.to_thread(next, reading.rest, None)) is not None:  # others are answered meanwhile
+            await self._run(engine.take_one, reading, item)
             say("read", len(reading.seen), 0)
         skipped += reading.skipped
         if kept := await self._run(engine.finish_reading, reading, force=force):
