@@ -115,6 +115,7 @@ class Front:
             await self.journey.ledger.rehearse(draft, entitlement)
         try:
             await self.knowledge.warm()
+            await self.knowledge.forget_others()
             summary = await self.knowledge.index()
             log.info("%s", summary, extra={"step": "index"})
         except (Fault, SettingsError) as problem:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bot.errors import Fault
 from knowledge.catalogue import Catalogue, Change
@@ -17,8 +17,9 @@ from knowledge.chunks import chunks
 from knowledge.embed import Embedder, Wanted, build, count_tokens, fingerprint
 from knowledge.search import Meaning, Result, search
 from knowledge.sources import Document, DocumentSource, Skipped, Step
-from knowledge.vectors import Build, Shelf, VectorIndex
+from knowledge.vectors import Build, Place, Shelf, VectorIndex
 
+_T = TypeVar("_T")
 _ADD = 200  # vectors a step
 _FEW, _LOSS = 20, 0.3  # with more documents than this, a run that would forget a larger part stops
 
@@ -131,8 +132,8 @@ class Engine:
         self.trouble = ""
         self.catalogue.keep(self.embedder.fingerprint, [name for name, _ in some], vectors)
 
-    def start_aligning(self, *, rebuild: bool) -> list[tuple[str, str]]:
-        """Make the index forget what is gone, and list the (id, text hash) it lacks. A new one starts empty."""
+    def start_aligning(self, *, rebuild: bool) -> list[tuple[Place, str]]:
+        """Make the index forget what is gone, and list the (place, text hash) it lacks. A new one starts empty."""
         self._drop_unfinished()
         if self.embedder is None:
             return []
@@ -140,9 +141,9 @@ class Engine:
         if self._index is None or rebuild:
             self._start_build(self.embedder.fingerprint)
             return list(wanted.items())
-        held = self._index.ids()
+        held = self._index.places()
         self._index.remove(held - wanted.keys())
-        return [(name, text_hash) for name, text_hash in wanted.items() if name not in held]
+        return [(place, text_hash) for place, text_hash in wanted.items() if place not in held]
 
     def _start_build(self, space: str) -> None:
         fresh = self.shelf.fresh(space)
@@ -154,7 +155,7 @@ class Engine:
             self._next[1].close()
         self._next = None
 
-    def add(self, some: Sequence[tuple[str, str]]) -> None:
+    def add(self, some: Sequence[tuple[Place, str]]) -> None:
         """Put cached vectors into the index that is being built, else into the one in use."""
         import numpy as np
 
@@ -162,9 +163,9 @@ class Engine:
         assert index
         assert self.embedder
         cached = self.catalogue.vectors(self.embedder.fingerprint, [text_hash for _, text_hash in some])
-        ready = [(name, cached[text_hash]) for name, text_hash in some if text_hash in cached]
+        ready = [(place, cached[text_hash]) for place, text_hash in some if text_hash in cached]
         if ready:
-            index.add([name for name, _ in ready], np.stack([vector for _, vector in ready]))
+            index.add([place for place, _ in ready], np.stack([vector for _, vector in ready]))
 
     def finish_aligning(self) -> None:
         """Switch to the index that was built, if one was, and forget vectors that no text needs."""
@@ -178,17 +179,17 @@ class Engine:
 
     # --- search ------------------------------------------------------------------------------------------------------
 
-    def search(self, queries: Sequence[str], k: int) -> list[Result]:
+    def search(self, queries: Sequence[str], k: int, audience: frozenset[str]) -> list[Result]:
         """By words and meaning; by words alone when the embedder or the vectors do not answer."""
         if not queries:
             return []
         try:
-            return search(self.catalogue, queries, k, self._meaning(queries))
+            return search(self.catalogue, queries, k, self._meaning(queries), audience)
         except Fault as fault:
             self.trouble = str(fault)
             if fault.vendor == "chroma":
                 self._give_up_index()
-            return search(self.catalogue, queries, k, None)
+            return search(self.catalogue, queries, k, None, audience)
 
     def likeness(self, query: str, texts: tuple[str, ...]) -> list[float]:
         """Cosines of a query to texts that stay the same, whose vectors are kept."""
@@ -214,7 +215,7 @@ class Engine:
         self._index = None
 
 
-def portions(items: Sequence[tuple[str, str]], size: int = _ADD) -> Iterator[Sequence[tuple[str, str]]]:
+def portions(items: Sequence[_T], size: int = _ADD) -> Iterator[Sequence[_T]]:
     """`items` in steps of `size`."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -18,8 +18,9 @@ from knowledge.catalogue import Change
 from knowledge.embed import Wanted
 from knowledge.engine import Engine, portions
 from knowledge.prose import prose
-from knowledge.search import Result, tidy
-from knowledge.sources import DocumentSource, FollowedSource, Skipped, Step
+from knowledge.recheck import may_be_shown, moved, places_of, who_may_see
+from knowledge.search import EVERYBODY, Result, tidy
+from knowledge.sources import CHAT, DocumentSource, FollowedSource, Held, Skipped, Step
 from knowledge.sources.documents import Folder
 from knowledge.vectors import Build, probe_command
 
@@ -110,20 +111,28 @@ class Knowledge:
     # --- search ------------------------------------------------------------------------------------------------------
 
     async def passages(
-        self, queries: Sequence[str], *, limit: int = 3, audience: frozenset[str] = frozenset({"public"})
+        self, queries: Sequence[str], *, limit: int = 3, audience: frozenset[str] = EVERYBODY
     ) -> list[Passage]:
-        """The best public passages for any of the queries, as evidence `p1`, `p2`...; unlike ones are left out."""
-        found = await self.search(queries, 3 * limit)
+        """The best passages that the audience may see, as evidence `p1`, `p2`...; unlike ones are left out."""
+        found = await self.search(queries, 3 * limit, audience=audience)
         embedder = self._ready().embedder
         floor = embedder.floor if embedder else 0.0
         like = [result for result in found if result.cosine is None or result.cosine >= floor]
         return [_passage(number, result) for number, result in enumerate(like[:limit], 1)]
 
-    async def search(
-        self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = frozenset({"public"})
-    ) -> list[Result]:
-        """The `k` best public passages with their scores, however unlike the queries they are."""
-        return await self._run(self._ready().search, tidy(queries), k)
+    async def search(self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = EVERYBODY) -> list[Result]:
+        """The `k` best passages that the audience may see with their scores, however unlike the queries they are."""
+        tidied = tidy(queries)
+        found = await self._run(self._ready().search, tidied, k, audience)
+        places = places_of(self.followed, found)
+        now = await who_may_see(places)
+        if turned := moved(now, found):
+            for place, visibility in turned.items():
+                await self.take(places[place], Step(moved=((place, visibility),)))
+            found = await self._run(self._ready().search, tidied, k, audience)
+            places = places_of(self.followed, found)
+            now = await who_may_see(places)
+        return [one for one in found if may_be_shown(one, places, now, audience)]
 
     async def likeness(self, query: str, texts: Sequence[str]) -> list[float]:
         """How alike in meaning a query is to each of a few texts (cosine); empty while only words are searched."""
@@ -184,13 +193,21 @@ class Knowledge:
 
     async def _follow(self, source: FollowedSource, say: Progress, skipped: list[Skipped]) -> Change:
         change, read = Change(), 0
-        held = await self._run(self._ready().catalogue.held, source.name)
-        async with aclosing(source.changes(held)) as steps:
+        async with aclosing(source.changes(await self.held(source))) as steps:
             async for step in steps:
                 change += await self.take(source, step)
                 skipped += step.skipped
                 say("read", read := read + len(step.documents), 0)
         return change
+
+    async def held(self, source: FollowedSource) -> Held:
+        """What is kept of a source."""
+        return await self._run(self._ready().catalogue.held, source.name)
+
+    async def forget_others(self) -> None:
+        """Forget what is kept of sources that are not chosen any more: nobody says who may see it now."""
+        names = {source.name for source in self._sources}
+        await self._run(self._ready().catalogue.forget_sources_but, names)
 
     async def take(self, source: FollowedSource, step: Step) -> Change:
         """Keep a step of a source's, of a reading or of what it just heard; found by words from now on."""
@@ -312,6 +329,8 @@ def _passage(number: int, result: Result) -> Passage:
         text=prose(result.text),
         url=result.url,
         updated_at=result.updated_at,
+        chat=result.kind == CHAT,
+        authors=tuple(author.name for author in result.authors),
     )
 
 

@@ -132,9 +132,13 @@ class Following:
         while True:
             await self._noted.wait()
             self._noted.clear()
-            while self._waiting:
-                await self._look(self._waiting.pop(next(iter(self._waiting))))
-                self._kept.set()
+            await self.look()
+
+    async def look(self) -> None:
+        """Look at what was noted so far."""
+        while self._waiting:
+            await self._look(self._waiting.pop(next(iter(self._waiting))))
+            self._kept.set()
 
     async def _look(self, what: Heard) -> None:
         try:

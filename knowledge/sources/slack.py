@@ -25,11 +25,11 @@ from knowledge.sources.threads import Channel, Names, ThreadMessage, by_thread, 
 
 NAME = "slack-history"
 FRESH, QUICK_SECONDS = timedelta(seconds=60), 2.0
-LOOK_AGAIN = timedelta(days=7)
+LOOK_AGAIN, READ_AGAIN = timedelta(days=7), timedelta(days=1)
 LATER = timedelta(minutes=5)  # clocks differ
 BEGINNING = "0.000000"
 UNSEEN = frozenset(["channel_not_found", "not_in_channel"])
-NOBODY = ""
+NOBODY, NOT_IN_IT = "", "the bot cannot see it; invite it there"
 _ID = re.compile(r"[CG][A-Z0-9]{6,20}")
 _MENTION = re.compile(r"<@([A-Z0-9]{2,30})")
 
@@ -98,6 +98,7 @@ class SlackThreads:
         self._heard: Counter[str] = Counter()
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._states: dict[str, str] = {}
+        self._states_since = now()
         self._touched: set[str] = set()
 
     # --- a reading ---------------------------------------------------------------------------------------------------
@@ -105,14 +106,26 @@ class SlackThreads:
     async def changes(self, held: Held) -> AsyncGenerator[Step, None]:
         """Every chosen channel, one after another. What is kept of channels that are not chosen any more is gone."""
         await self._reader.connect()
+        self._trust_states_for_a_day()
         known = _progress(held.cursor)
         unknown = await self._find({one.name: channel for channel, one in known.items()})
         progress = {channel: known.get(channel, Progress(channel)) for channel in sorted(self._ids)}
         others = [name for name in held.documents if _channel(name) not in self._ids]
         yield Step(gone=() if unknown else tuple(others), skipped=tuple(unknown), cursor=_cursor(progress))
         for channel in progress:
-            async for step in self._channel(channel, held, progress):
-                yield step
+            try:
+                async for step in self._channel(channel, held, progress):
+                    yield step
+            except Fault as fault:
+                if fault.what not in UNSEEN:
+                    raise
+                self.turned(channel)  # the bot was taken out of it while it was read: the next reading forgets it
+                yield Step(skipped=(Skipped(progress[channel].name, NOT_IN_IT),))
+
+    def _trust_states_for_a_day(self) -> None:
+        """A thread's state tells of new replies and fewer, and not of one that was edited."""
+        if self._now() - self._states_since >= READ_AGAIN:
+            self._states, self._states_since = {}, self._now()
 
     async def _find(self, known: Mapping[str, str]) -> list[Skipped]:
         """Learn the chosen channels' ids, also of those that were read before; returns the names that are nowhere."""
@@ -122,7 +135,8 @@ class SlackThreads:
         ids |= {name: name for name in self._chosen if _ID.fullmatch(name)}
         found = {name: ids.get(name.removeprefix("#"), "") for name in self._chosen}
         self._ids = frozenset(filter(None, found.values()))
-        return [Skipped(name, "the bot is in no such channel; invite it there") for name in found if not found[name]]
+        why = "the bot is in no channel of this name; invite it there"
+        return [Skipped(name, why) for name in found if not found[name]]
 
     async def _channel(self, channel: str, held: Held, progress: dict[str, Progress]) -> AsyncGenerator[Step, None]:
         kept = {name: at for name, at in held.documents.items() if _channel(name) == channel}
@@ -157,6 +171,7 @@ class SlackThreads:
         if span.whole:
             self._states = {name: state for name, state in self._states.items() if _channel(name) != channel}
         while more:
+            self._touched = set()
             page = await self._reader.page(channel, oldest=span.oldest, latest=latest)
             more = page.more
             earliest = page.earliest if more else BEGINNING if span.whole else span.oldest
@@ -169,8 +184,10 @@ class SlackThreads:
             latest = earliest
 
     async def _read(self, channel: str, page: Page, there: set[str]) -> tuple[tuple[Document, ...], tuple[str, ...]]:
-        """What a page and its threads hold, and what is gone. Threads that are as they were are not read again."""
-        self._touched = set()
+        """What a page and its threads hold, and what is gone. Threads that are as they were are not read again.
+
+        What somebody touched since the page was asked for is left to whoever heard of it.
+        """
         states = {_name(channel, root.ts): root.state for root in page.roots}
         same = {name for name in there if name in states and self._states.get(name) == states[name]}
         told: list[Mapping[str, Any]] = []
@@ -263,7 +280,7 @@ class SlackThreads:
         except Fault as fault:
             if fault.what not in UNSEEN:
                 raise
-            return Place(channel, channel, private=True, closed="the bot cannot see it; invite it there")
+            return Place(channel, channel, private=True, closed=NOT_IN_IT)
 
     def _moved(self, channel: str) -> tuple[tuple[str, str], ...]:
         verdict = self._verdicts.get(channel)

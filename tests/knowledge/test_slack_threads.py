@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -206,6 +210,50 @@ async def test_words_written_while_a_reading_was_cut_are_found_afterwards(
     assert await office.found("meanwhile")
 
 
+_READ = """
+import asyncio, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from connectors import slack_history
+from knowledge import Knowledge, Wanted
+from knowledge.sources.slack import SlackThreads
+
+async def main(data, url):
+    slack_history.PAGE = 2
+    reader = slack_history.new_reader(url, "xoxb-sandbox-bot")
+    threads = SlackThreads(reader, ["general"], lambda: datetime.now(UTC))
+    knowledge = await Knowledge.open(Path(data), None, embedder=Wanted("none"), sources=[threads])
+    await knowledge.follow()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("edge", ["before", "after"])
+async def test_a_process_killed_while_it_reads_loses_nothing_and_doubles_nothing(
+    office_of: Opened, tmp_path: Path, edge: str
+) -> None:
+    office = await office_of("general")
+    for number in range(6):
+        root = await office.say("alice", f"message number{number}")
+        await office.say("bob", "answered", thread_ts=root)
+    await office.knowledge.close()
+    url = f"{office.sandbox.world.base_url}/slack/api/"
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", _READ, str(tmp_path / "data"), url)
+
+    async def kill(call: Call, at: str) -> None:
+        if at == edge and office.calls("conversations.replies") == 3 and call.route.endswith("conversations.replies"):
+            child.kill()
+
+    office.sandbox.world.watch = kill
+    assert await child.wait() == -signal.SIGKILL
+    again = await office_of("general")
+    summary = await again.index()
+    assert (summary.documents, summary.passages) == (6, 6)
+    assert summary.change.new == 4  # the first page of two was kept
+    assert [len(await again.found(f"number{number}")) for number in range(6)] == [1] * 6
+
+
 @pytest.mark.parametrize("verb", ["archive", "share", "remove_app", "delete_channel"])
 async def test_a_channel_that_is_closed_is_forgotten(office: Office, verb: str) -> None:
     await office.say("alice", "how we deploy")
@@ -215,6 +263,22 @@ async def test_a_channel_that_is_closed_is_forgotten(office: Office, verb: str) 
     summary = await office.index()
     assert summary.documents == 0
     assert [skipped.what for skipped in summary.skipped if "general" in skipped.what or GENERAL in skipped.what]
+
+
+async def test_a_channel_that_the_bot_leaves_while_it_is_read_does_not_keep_others_waiting(office: Office) -> None:
+    await office.say("alice", "words of general")
+    await office.act("bob", "say", channel=PRIVATE, text="words of the responders")
+    await office.act("bob", "say", channel=PRIVATE, text="more of them")
+
+    async def leave_meanwhile(call: Call, edge: str) -> None:
+        if edge == "after" and call.route.endswith("conversations.info"):
+            office.slack.workspace.channels[PRIVATE].members.discard("U0TINYAPP")
+
+    office.sandbox.world.watch = leave_meanwhile
+    summary = await office.index()
+    assert not summary.trouble
+    assert await office.found("general")
+    assert not await office.knowledge.search(["responders"], audience=frozenset({"public", PRIVATE}))
 
 
 async def test_a_channel_that_is_not_chosen_any_more_is_forgotten(office_of: Opened) -> None:
@@ -232,18 +296,78 @@ async def test_a_name_that_no_channel_has_is_told_and_nothing_is_forgotten(offic
     summary = await (await office_of("#genral")).index()
     assert summary.documents == 1
     assert [(one.what, one.why) for one in summary.skipped] == [
-        ("#genral", "the bot is in no such channel; invite it there")
+        ("#genral", "the bot is in no channel of this name; invite it there")
     ]
 
 
-async def test_a_thread_deleted_while_it_is_read_does_not_come_back(office: Office) -> None:
+@pytest.mark.parametrize("asked", ["conversations.history", "conversations.replies"])
+async def test_a_thread_deleted_while_it_is_read_does_not_come_back(office: Office, asked: str) -> None:
     root = await office.say("alice", "regretted words")
     await office.say("bob", "a reply", thread_ts=root)
 
     async def delete_meanwhile(call: Call, edge: str) -> None:
-        if edge == "after" and call.route.endswith("conversations.replies"):
+        if edge == "after" and call.route.endswith(asked):
             gone = office.threads.changed(GENERAL, root)
             await office.knowledge.take(office.threads, Step(gone=(gone,)))
 
     office.sandbox.world.watch = delete_meanwhile
     assert (await office.index()).documents == 0
+
+
+async def test_words_of_a_private_channel_are_found_by_its_members_alone(office: Office) -> None:
+    await office.act("bob", "say", channel=PRIVATE, text="the incident was our fault")
+    await office.index()
+    assert await office.found("incident") == []
+    audience = frozenset({"public", PRIVATE})
+    assert await office.knowledge.search(["incident"], audience=audience)
+
+
+async def test_a_channel_that_turned_private_unseen_is_not_shown_in_public(office: Office) -> None:
+    await office.say("alice", "the merger is near")
+    await office.index()
+    assert await office.found("merger")
+    await office.act("carol", "convert", silently=True)
+    office.sandbox.world.advance(timedelta(seconds=61))
+    assert await office.found("merger") == []
+    audience = frozenset({"public", GENERAL})
+    assert await office.knowledge.search(["merger"], audience=audience)
+
+
+async def test_what_slack_does_not_confirm_is_not_shown(office: Office) -> None:
+    await office.say("alice", "the merger is near")
+    await office.index()
+    assert await office.found("merger")
+    office.sandbox.world.advance(timedelta(seconds=61))
+    office.play("error", "*conversations.info", times=None)
+    assert await office.found("merger") == []
+    office.sandbox.world.faults.clear()
+    assert await office.found("merger")
+
+
+async def test_slack_is_asked_about_a_channel_once_a_minute(office: Office) -> None:
+    await office.say("alice", "the merger is near")
+    await office.index()
+    asked = office.calls("conversations.info")
+    for _ in range(5):
+        await office.found("merger")
+    assert office.calls("conversations.info") == asked
+    office.sandbox.world.advance(timedelta(seconds=61))
+    await office.found("merger")
+    await office.found("merger")
+    assert office.calls("conversations.info") == asked + 1
+
+
+async def test_a_channel_that_turns_private_while_it_is_read_is_not_kept_as_public(office: Office) -> None:
+    root = await office.say("alice", "the merger is near")
+    await office.say("bob", "a reply", thread_ts=root)
+
+    async def convert_meanwhile(call: Call, edge: str) -> None:
+        if edge == "after" and call.route.endswith("conversations.replies"):
+            await office.act("carol", "convert")
+            office.threads.turned(GENERAL)
+
+    office.sandbox.world.watch = convert_meanwhile
+    await office.index()
+    assert await office.found("merger") == []
+    audience = frozenset({"public", GENERAL})
+    assert await office.knowledge.search(["merger"], audience=audience)
