@@ -54,6 +54,17 @@ class Settings(BaseSettings):
     slack_responder_channel: str = _setting(
         "SLACK_RESPONDER_CHANNEL", "Channel id (C...) where cards are posted.", only=FRONT
     )
+    slack_ask_channels: Words = _setting(
+        "SLACK_ASK_CHANNELS",
+        "Channel ids (C...) where a mention of the bot is answered from the documents, comma separated.",
+        (),
+        only=FRONT,
+    )
+    ask_contact: str = _setting(
+        "TINYAPPROVER_ASK_CONTACT",
+        "Whom to ask what the documents do not answer: a channel id or words. Empty: the responder channel.",
+        "",
+    )
 
     pagerduty_api_key: SecretStr | None = _setting(
         "PAGERDUTY_API_KEY",
@@ -231,7 +242,9 @@ class Settings(BaseSettings):
         """The variables of document sources, which only they understand; none where there is no front."""
         return self._of_sources
 
-    @field_validator("pagerduty_webhook_secrets", "email_domains", "allowed_hosts", "sources", mode="before")
+    @field_validator(
+        "pagerduty_webhook_secrets", "slack_ask_channels", "email_domains", "allowed_hosts", "sources", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value

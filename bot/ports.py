@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from bot.core.question import Sentence
 from bot.core.request import Advice, Evidence, Fact, Passage, Plan, Request, Standing
 
 Blocks = list[dict[str, Any]]
@@ -73,12 +74,20 @@ class Member:
 class Chat(Protocol):
     """The chat system: posts, finds again what it posted, updates, whispers, and tells who somebody is."""
 
-    async def post(self, channel: str, message: Message, *, key: str) -> Sent:
-        """Post, carrying `key` in the message's metadata so that `find` can see it."""
+    async def post(self, channel: str, message: Message, *, key: str, thread: str = "") -> Sent:
+        """Post, carrying `key` in the message's metadata so that `find` can see it; into a thread, if one is named."""
         ...
 
     async def find(self, channel: str, *, key: str, since: datetime) -> Sent | None:
         """The first message of ours that carries `key`, posted after `since`, if it is there."""
+        ...
+
+    async def find_replies(self, channel: str, thread: str, *, key: str) -> Sequence[Sent]:
+        """All messages of ours in a thread that carry `key`, oldest first."""
+        ...
+
+    async def is_closed(self, channel: str) -> bool:
+        """Whether a channel is for its members alone, all of them of this company."""
         ...
 
     async def marks(self, channel: str, *, since: datetime) -> tuple[Sequence[Mark], datetime]:
@@ -212,6 +221,14 @@ class Pager(Protocol):
 # --- directory, evidence, actions ------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Headcount:
+    """The ids of people; not `complete` when there are more than could be read in time."""
+
+    people: frozenset[str]
+    complete: bool = True
+
+
 class Directory(Protocol):
     """Who people are and what they hold, read live. `max_age` (seconds) says how old a reading may be."""
 
@@ -223,6 +240,10 @@ class Directory(Protocol):
 
     async def members(self, group: str, *, max_age: float = 0) -> Sequence[str]:
         """The ids of everybody in a group, by the group's name."""
+        ...
+
+    async def department(self, name: str, *, seconds: float, max_age: float = 0) -> Headcount:
+        """The active people of a department, as many as can be read within so many seconds."""
         ...
 
 
@@ -293,3 +314,22 @@ class Adviser(Protocol):
     """Recommends; never decides. Raises `Fault` when no usable answer came."""
 
     async def advise(self, brief: Brief) -> Advice: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A policy question for the model, without names, with what was asked before it in the thread."""
+
+    question: str
+    earlier: Sequence[str]
+    passages: Sequence[Passage]
+
+
+class Answerer(Protocol):
+    """Answers from passages alone. Nothing that it says is shown before its quotes were checked."""
+
+    model: str
+
+    async def answer(self, asked: Asked) -> Sequence[Sentence]:
+        """Sentences as the model gave them, none if the passages do not tell; `Fault` when no usable answer came."""
+        ...

@@ -19,7 +19,7 @@ from bot.errors import Fault, SettingsError
 from bot.ports import Clock
 from connectors.okta import OktaReader
 from connectors.okta_api import OktaApi
-from connectors.openai import OpenAIAdviser
+from connectors.openai import OpenAIModel
 from connectors.pagerduty import PagerDuty
 from connectors.slack import Slack, new_client
 
@@ -33,7 +33,7 @@ class Voices:
     client: Any
     slack: Slack
     pager: PagerDuty | None
-    adviser: OpenAIAdviser | None
+    adviser: OpenAIModel | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +159,8 @@ def new_pager(settings: Settings) -> PagerDuty | None:
     )
 
 
-def new_adviser(settings: Settings) -> OpenAIAdviser | None:
+def new_adviser(settings: Settings) -> OpenAIModel | None:
     """The model's connector, if a key is set."""
     if settings.openai_api_key is None:
         return None
-    return OpenAIAdviser(settings.openai_base_url, settings.openai_api_key.get_secret_value(), settings.model)
+    return OpenAIModel(settings.openai_base_url, settings.openai_api_key.get_secret_value(), settings.model)

@@ -1,8 +1,9 @@
-"""A model behind OpenAI's chat completions, of OpenAI or any compatible server: a recommendation, never a decision.
+"""A model behind OpenAI's chat completions, of OpenAI or any compatible server: it advises and answers, never decides.
 
 Least permission: a key that may call chat completions of one model. The model gets no tools and no credentials, and
-its answer is read as a form (`connectors.advice_format`). It is asked within one total deadline; whoever waits goes
-on without it. Servers differ in what output formats they take: the best that works is found once and remembered.
+its answer is read as a form (`connectors.advice_format`, `knowledge.answer`). It is asked within one total deadline;
+whoever waits goes on without it. Servers differ in what output formats they take: the best that works is found once
+and remembered.
 """
 
 from __future__ import annotations
@@ -10,32 +11,33 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
+from bot.core.question import Sentence
 from bot.core.request import Advice
+from bot.core.strict_json import Unusable
 from bot.errors import Fault
-from bot.ports import Brief
+from bot.ports import Asked, Brief
+from connectors import advice_format
 from connectors.addresses import is_loopback
-from connectors.advice_format import SCHEMA, Unusable, citable, messages, parse_advice
+from knowledge import answer as answer_format
 
 VENDOR = "openai"
 CONNECT_SECONDS = 3.0
-FORMATS: tuple[dict[str, Any], ...] = (
-    {"response_format": {"type": "json_schema", "json_schema": {"name": "advice", "strict": True, "schema": SCHEMA}}},
-    {"response_format": {"type": "json_object"}},
-    {},
-)
+FORMATS = ("json_schema", "json_object", "")
+T = TypeVar("T")
 REPAIR = "This answer cannot be used: {problem}. Answer again with one JSON object of the form and nothing else."
 
 
-class OpenAIAdviser:
-    """Implements `bot.ports.Adviser` for one model at one server."""
+class OpenAIModel:
+    """Implements `bot.ports.Adviser` and `bot.ports.Answerer` with one model at one server."""
 
     def __init__(self, base_url: str | None, api_key: str, model: str, *, deadline: float = 25.0) -> None:
         self._base_url = base_url or "https://api.openai.com/v1"
         self._api_key = api_key
-        self._model = model
+        self.model = model
         self._deadline = deadline
         self._format = 0
         self._client: Any = None
@@ -57,37 +59,52 @@ class OpenAIAdviser:
         """One read, as a sentence for a health page."""
         models = await self._call(lambda client: client.models.list())
         known = {getattr(model, "id", "") for model in getattr(models, "data", None) or ()}
-        return f"the model server answers and {'lists' if self._model in known else 'does not list'} {self._model}"
+        return f"the model server answers and {'lists' if self.model in known else 'does not list'} {self.model}"
 
     async def advise(self, brief: Brief) -> Advice:
-        """One recommendation, with one repair of an answer that cannot be used; a Fault when there is none in time."""
+        """One recommendation; a Fault when there is none in time."""
+        allowed, links = advice_format.citable(brief), frozenset(one.url for one in brief.passages)
+        asked = advice_format.messages(brief, secrets.token_hex(8))
+        advice = await self._in_time(
+            self._form(
+                "advice", advice_format.SCHEMA, asked, lambda text: advice_format.parse_advice(text, allowed, links)
+            )
+        )
+        digest = hashlib.sha256(brief.system.encode()).hexdigest()
+        return replace(advice, model=self.model, prompt_digest=digest)
+
+    async def answer(self, asked: Asked) -> Sequence[Sentence]:
+        """The sentences that the model gives, unchecked; a Fault when there is no usable answer in time."""
+        told = answer_format.messages(asked, secrets.token_hex(8))
+        return await self._in_time(self._form("answer", answer_format.SCHEMA, told, answer_format.parse_sentences))
+
+    async def _in_time(self, work: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(self._deadline):
-                advice = await self._advise(brief)
+                return await work
         except TimeoutError:
             raise Fault(VENDOR, f"no answer within {self._deadline:.0f} s") from None
-        digest = hashlib.sha256(brief.system.encode()).hexdigest()
-        return replace(advice, model=self._model, prompt_digest=digest)
 
-    async def _advise(self, brief: Brief) -> Advice:
-        asked = messages(brief, secrets.token_hex(8))
-        allowed, links = citable(brief), frozenset(one.url for one in brief.passages)
-        answer = await self._ask(asked)
+    async def _form(
+        self, name: str, schema: dict[str, Any], asked: list[dict[str, str]], read: Callable[[str], T]
+    ) -> T:
+        """A form filled in, with one repair of an answer that cannot be used."""
+        answer = await self._ask(name, schema, asked)
         try:
-            return parse_advice(answer, allowed, links)
+            return read(answer)
         except Unusable as problem:
             repair = REPAIR.format(problem=problem)
         asked += [{"role": "assistant", "content": answer[:2_000]}, {"role": "user", "content": repair}]
         try:
-            return parse_advice(await self._ask(asked), allowed, links)
+            return read(await self._ask(name, schema, asked))
         except Unusable as problem:
             raise Fault(VENDOR, f"model output unusable: {problem}") from None
 
-    async def _ask(self, asked: list[dict[str, str]]) -> str:
+    async def _ask(self, name: str, schema: dict[str, Any], asked: list[dict[str, str]]) -> str:
         """The model's whole answer, in the best format that the server takes."""
         while True:
             rung = self._format
-            request = {"model": self._model, "messages": asked, **FORMATS[rung]}
+            request = {"model": self.model, "messages": asked, **_response_format(FORMATS[rung], name, schema)}
             try:
                 return _answer(await self._call(lambda client, sent=request: client.chat.completions.create(**sent)))
             except Fault as fault:
@@ -106,6 +123,12 @@ class OpenAIAdviser:
             raise _refused(error) from error
         except (openai.OpenAIError, ValueError) as error:
             raise Fault(VENDOR, f"no readable answer ({type(error).__name__})") from error
+
+
+def _response_format(kind: str, name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    if kind == "json_schema":
+        return {"response_format": {"type": kind, kind: {"name": name, "strict": True, "schema": schema}}}
+    return {"response_format": {"type": kind}} if kind else {}
 
 
 def _openai() -> Any:

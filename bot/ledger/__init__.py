@@ -26,6 +26,8 @@ from bot.ledger.kept import Keeping, Kept
 from bot.ledger.links import Links
 from bot.ledger.pages import Pages
 from bot.ledger.places import Paged, Places, Shown
+from bot.ledger.policy_questions import PolicyQuestions
+from bot.ledger.precedents import Precedents
 from bot.ledger.presence import Presence
 from bot.ledger.queue import Figures, Job
 from bot.ledger.stepping import Stepping
@@ -48,6 +50,7 @@ class Ledger(
     Waiting,
     Pages,
     Stepping,
+    Precedents,
     Places,
     Keeping,
     Links,
@@ -55,6 +58,7 @@ class Ledger(
     Inbox,
     Trail,
     Erasing,
+    PolicyQuestions,
 ):
     """The story's memory, in one piece."""
 

@@ -37,6 +37,7 @@ from bot.audit import Audit as Audit
 from bot.errors import Fault, SettingsError
 from bot.ledger import tables as t
 from bot.ledger.chain import append
+from bot.ledger.checkpoints import Checkpoints
 from bot.ledger.engine import AT_ONCE, file_of, is_shared, new_bell, open_engine
 from bot.ledger.kinds import kind_of
 from bot.ledger.locks import RoleLock
@@ -113,6 +114,7 @@ class Database:
         self._waiting: deque[_Piece] = deque()
         self._taking = threading.Lock()
         self._locks: list[RoleLock] = []
+        self._checkpoints = Checkpoints(None if self._shared else file_of(str(engine.url)))
         self.on_commit: Callable[[], None] = lambda: None
         self.trouble = ""
         self.after_decision: Sequence[Due] = ()
@@ -152,6 +154,7 @@ class Database:
 
     async def close(self) -> None:
         await asyncio.to_thread(self._threads.shutdown, wait=True)
+        await asyncio.to_thread(self._checkpoints.close)
         self._engine.dispose()
         for lock in self._locks:
             lock.release()
@@ -201,6 +204,7 @@ class Database:
                 return [Fault("database", in_words(problem), unknown=True)] * len(pieces)
             return [problem] if len(pieces) == 1 else [self._commit([piece])[0] for piece in pieces]
         self._bell.ring(following.roles)
+        self._checkpoints.committed()
         return results
 
     def _tell(self, pieces: Sequence[_Piece], results: Sequence[Any]) -> None:

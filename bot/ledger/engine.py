@@ -13,11 +13,19 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.sql.functions import FunctionElement
 
+from bot.ledger.checkpoints import LONGEST_LOG
 from bot.ledger.wake import Bell, NoBell, NotifyBell, PipeBell
 
 AT_ONCE = 4
 BUSY_SECONDS, LOOK_SECONDS = 5.0, 0.001
 BEGIN = "BEGIN IMMEDIATE"
+PRAGMAS = (
+    "busy_timeout=0",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"wal_autocheckpoint={LONGEST_LOG}",
+)
 POSTGRESQL = "postgresql"
 # A replica that is frozen in the middle of a transaction would hold up all others: the server lets go of it.
 SESSION = "-c idle_in_transaction_session_timeout=10s -c timezone=UTC"
@@ -79,7 +87,7 @@ def _any_text(connection: Any, _record: Any) -> None:
 
 def _lasting_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
-    for pragma in ("busy_timeout=0", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in PRAGMAS:
         patiently(connection, f"PRAGMA {pragma}")
 
 

@@ -15,10 +15,12 @@ from bot.core.request import Person
 from bot.ledger import tables as t
 from bot.ledger.database import Database
 from bot.ledger.engine import patiently
+from bot.ledger.policy_questions import forget_questions_of
 from bot.ledger.requests import number_of, numbered, request_id
 from bot.verifying import ERASED
 
 NAMELESS = "(erased)"
+FORGETTING = ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
 _TEXTS = select(t.texts, t.events.c.request_id).join(t.events, t.events.c.seq == t.texts.c.seq)
 _EVIDENCE = type_coerce(t.requests.c.evidence, Text)
 _LEFT = exists().where(numbered(t.grants.c.request_id) == t.requests.c.number, t.grants.c.revoked_at.is_(None))
@@ -61,6 +63,7 @@ class Erasing(Database):
             _erase_request(c, request, person)
         _erase_answers(c, person, names)
         _erase_mentions(c, names)
+        forget_questions_of(c, person)
         detail = {"person": person, "requests": list(erasure.requests), "erased": _by_event(erasure.texts)}
         self._append(c, "", replace(audit, detail=detail))
         return erasure
@@ -69,7 +72,7 @@ class Erasing(Database):
         """SQLite leaves what was deleted in free pages and in the log until they are written over."""
         if self._engine.dialect.name == "sqlite":
             connection = self._engine.raw_connection()
-            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+            for statement in ("PRAGMA busy_timeout=5000", *FORGETTING, "PRAGMA busy_timeout=0"):
                 patiently(connection.driver_connection, statement)
             connection.close()
 
@@ -120,6 +123,7 @@ def _erase_request(c: Connection, request: str, person: str) -> None:
     mine = t.requests.c.number == number_of(request)
     row = c.execute(select(t.requests).where(mine)).one()
     values = {
+        "department": "",
         "justification": "",
         "ticket": "",
         "outcome": "",

@@ -24,6 +24,7 @@ KINDS = {
     "advice_note": Kind("pagerduty", "writes the model's advice on the incident"),
     "advise": Kind("model", "asks the model for advice"),
     "anchor": Kind("anchors", "tells the head of the audit trail to places outside the database"),
+    "answer": Kind("answers", "answers a policy question that somebody asked"),
     "announce": Kind("slack", "tells the responder channel that a page was closed undecided"),
     "away": Kind("slack", "tells responders that presses may have been lost"),
     "card": Kind("slack", "posts or redraws the card in the responder channel"),

@@ -92,6 +92,7 @@ requests = Table(
     Column("beneficiary_id", String, nullable=False),
     Column("beneficiary", Value(Person), nullable=False),
     Column("minutes", Integer, nullable=False),
+    Column("department", String, nullable=False, default=""),
     Column("justification", Text, nullable=False),
     Column("ticket", Text, nullable=False),
     Column("can_wait", Boolean, nullable=False),
@@ -303,6 +304,32 @@ seen = Table(
     Column("times", Integer, nullable=False),
     Column("at", Instant, nullable=False),
     Column("words", String, nullable=False, default=""),
+)
+
+policy_questions = Table(
+    "policy_questions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("where", String, nullable=False),
+    Column("team", String, nullable=False),
+    Column("user", String, nullable=False, index=True),
+    Column("channel", String, nullable=False),
+    Column("thread", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("asked_at", Instant, nullable=False, index=True),
+    Column("answer_ts", String, nullable=False, default=""),
+    Column("answered_at", Instant),
+    Column("person", String, nullable=False, default="", index=True),
+    Index("policy_questions_thread", "channel", "thread"),
+)
+
+ratings = Table(
+    "ratings",
+    metadata,
+    Column("question_id", String, primary_key=True),
+    Column("user", String, primary_key=True),
+    Column("helpful", Boolean, nullable=False),
+    Column("at", Instant, nullable=False),
 )
 
 stamp = Table("stamp", metadata, Column("name", String, primary_key=True), Column("value", String, nullable=False))

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from bot.asides import Asides
-from bot.core.request import Draft, Person, Standing
+from bot.core.request import Draft, Entitlement, Person, Standing
 from bot.errors import Fault, Refused
 from bot.journey import Journey
 from bot.ledger import Audit
+from bot.peers import foresee
 from bot.people import as_person, identify
 from bot.screen import looks_secret
 from bot.slack import forms
@@ -21,6 +23,9 @@ from bot.slack.beside import ACK_SECONDS, Beside
 from bot.slack.blocks import unescape
 from bot.slack.payload import Body, user_of
 from bot.slack.readings import READING_SECONDS, Readings
+from policies.rules import may_ask
+
+NOT_FOR_YOU = "You may not ask for what was suggested there. Choose from the list what you may ask for."
 
 
 class Asking:
@@ -41,10 +46,21 @@ class Asking:
         words = unescape(str((body.get("message") or {}).get("text", "")))
         self._beside.run(self._open_form(user, str(body["trigger_id"]), words))
 
-    async def _open_form(self, user: str, trigger: str, words: str) -> None:
-        view_id = await self._journey.chat.open_modal(trigger, forms.request_form(user, justification=words))
+    async def open_with(self, body: Body, access: str, words: str) -> None:
+        """The form with something chosen already, and the words that may be the reason."""
+        user = user_of(body)
+        self._readings.start(user)
+        self._beside.run(self._open_form(user, str(body["trigger_id"]), words, access))
+
+    async def _open_form(self, user: str, trigger: str, words: str, access: str = "") -> None:
+        chosen = self._journey.rules.entitlements.get(access)
+        form = forms.request_form(user, entitlement=chosen, justification=words)
+        view_id = await self._journey.chat.open_modal(trigger, form)
         try:
-            await self._readings.get(user)
+            _, standing = await self._readings.get(user)
+            if access and (chosen is None or not may_ask(chosen, standing)):
+                again = forms.request_form(user, justification=words, notice=NOT_FOR_YOU)
+                await self._journey.chat.update_modal(view_id, again)
         except Refused as refused:
             await self._audit_refusal(user, refused)
             await self._journey.chat.update_modal(view_id, forms.refusal_form(refused.sentence))
@@ -80,6 +96,13 @@ class Asking:
             words = forms.justification_of(body["view"])
             view = forms.request_form(user_of(body), entitlement=entitlement, justification=words)
             self._beside.run(self._journey.chat.update_modal(str(body["view"]["id"]), view))
+            self._beside.run(self._foresee(user_of(body), entitlement))
+
+    async def _foresee(self, user: str, entitlement: Entitlement) -> None:
+        """What is looked up slowly begins while they write why."""
+        with suppress(Refused):
+            _, standing = await self._readings.get(user)
+            await foresee(self._journey.directory, entitlement, standing.department)
 
     async def on_beneficiary(self, ack: Any, body: Body) -> None:
         """Reading about somebody else starts when they are chosen."""

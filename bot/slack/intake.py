@@ -11,7 +11,9 @@ from bot.errors import Refused
 from bot.journey import Journey
 from bot.ledger import Due
 from bot.presses import STEPS
-from bot.slack import cards, forms, home
+from bot.slack import answer_message, cards, forms, home
+from bot.slack.answers import COMMAND as ASK
+from bot.slack.answers import Answers, is_direct
 from bot.slack.asking import Asking
 from bot.slack.beside import Beside
 from bot.slack.extending import Extending
@@ -29,12 +31,23 @@ SHORTCUT, MESSAGE_SHORTCUT, COMMAND = "request_access", "request_access_from_mes
 class Intake:
     """Registers the handlers on a Bolt app. `domains` are those whose people may be linked automatically."""
 
-    def __init__(self, journey: Journey, asides: Asides, *, domains: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        journey: Journey,
+        asides: Asides,
+        *,
+        domains: tuple[str, ...],
+        ask_channels: tuple[str, ...] = (),
+        bot_user: str = "",
+    ) -> None:
         self._journey = journey
         self.beside = Beside()
         self._asking = Asking(journey, asides, self.beside, domains=domains)
         self._pressing = Pressing(journey, asides, self.beside)
         self._extending = Extending(journey, self.beside)
+        self._answers = Answers(
+            journey, self.beside, channels=ask_channels, bot_user=bot_user, open_form=self._asking.open_with
+        )
 
     def register(self, app: AsyncApp) -> None:
         """Every name that the manifest and the cards use, in one place.
@@ -45,6 +58,7 @@ class Intake:
         app.action(cards.APPROVE)(self._pressing.on_approve)
         self._register_asking(app)
         self._register_pressing(app)
+        self._register_answers(app)
         app.event("app_home_opened")(self._on_home)
         app.error(self._on_error)
 
@@ -70,6 +84,15 @@ class Intake:
             app.action(action_id)(pressing.on_change)
         for action_id, do in pressing.looks().items():
             app.action(action_id)(pressing.handler(do))
+
+    def _register_answers(self, app: AsyncApp) -> None:
+        answers = self._answers
+        app.event("app_mention")(answers.on_mention)
+        app.event("message", matchers=[is_direct])(answers.on_message)
+        app.command(ASK)(answers.on_command)
+        app.action(answer_message.HELPFUL)(answers.on_rating)
+        app.action(answer_message.NOT_RIGHT)(answers.on_rating)
+        app.action(answer_message.REQUEST_THIS)(answers.on_request)
 
     async def _on_home(self, event: Body) -> None:
         if event.get("tab") == "home":

@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
+from connectors.sandbox.openai_answers import answered, talked_over
 from connectors.sandbox.server import Act, Refusal
 from connectors.sandbox.world import World
 
@@ -23,7 +24,7 @@ MODES = (
     *("right", "slow", "broken_json", "hostile", "fenced", "duplicate_keys"),
     *("refuses_json_schema", "refuses_formats", "absent"),
 )
-NONCE = re.compile(r"^(request|facts|passages|precedents)_[0-9a-f]+$")
+NONCE = re.compile(r"^(request|facts|passages|precedents|question|earlier)_[0-9a-f]+$")
 CAREFUL = ("high", "critical")
 
 
@@ -100,17 +101,18 @@ def _read(messages: list[Any]) -> dict[str, Any]:
 
 
 def _scripted(mode: str, data: Mapping[str, Any]) -> str:
-    """The answer that a mode gives."""
-    answer = json.dumps(_judged(data))
+    """The answer that a mode gives, to a question or about a request."""
+    right, twisted = (answered, talked_over) if "question" in data else (_judged, _hostile)
+    answer = json.dumps(right(data))
     match mode:
         case "broken_json":
             return answer[: len(answer) // 2]
         case "fenced":
             return f"Here is my answer:\n```json\n{answer}\n```"
         case "duplicate_keys":
-            return '{"leaning": "deny", ' + json.dumps({**_judged(data), "leaning": "approve"})[1:]
+            return '{"leaning": "deny", "answerable": false, ' + json.dumps({"leaning": "approve", **right(data)})[1:]
         case "hostile":
-            return json.dumps(_hostile())
+            return json.dumps(twisted(data))
         case _:
             return answer
 
@@ -146,7 +148,7 @@ def _answer(leaning: str, *reasons: tuple[str, list[str]]) -> dict[str, Any]:
     return {"leaning": leaning, "reasons": [{"text": text, "cites": cites} for text, cites in reasons[:6]]}
 
 
-def _hostile() -> dict[str, Any]:
+def _hostile(_data: Mapping[str, Any]) -> dict[str, Any]:
     """What a model says that was talked over: approval of everything, invented sources, markup and orders."""
     return _answer(
         "approve",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.ledger import Ledger, engine
+from bot.ledger import Ledger, checkpoints, engine
 from tests.bot.conftest import HandClock
 from tests.builders import a_draft, an_entitlement
 
@@ -35,6 +35,20 @@ async def test_whoever_waits_for_a_lock_goes_on_when_it_is_given_back(tmp_path: 
         async with asyncio.timeout(5):
             assert await asking == "TA-1"
     await ledger.close()
+
+
+async def test_the_write_ahead_log_is_copied_beside_the_work(
+    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "EVERY", 5)
+    file = tmp_path / "tinyapprover.db"
+    ledger = await Ledger.open(f"sqlite:///{file}", kind="sandbox", now=clock.now)
+    before = file.stat().st_size
+    for number in range(200):
+        await ledger.receive(a_draft(str(number)), an_entitlement(), deadline=clock.now(), jobs=())
+    copied = file.stat().st_size  # by nothing else while it is open
+    await ledger.close()
+    assert copied > before
 
 
 def test_a_lock_that_is_never_given_back_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

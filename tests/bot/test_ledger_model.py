@@ -13,7 +13,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from bot.audit import broken_link
 from bot.core.lifecycle import MOVES, OPEN, Event, State
@@ -21,6 +21,7 @@ from bot.core.request import Answer, Place
 from bot.ledger import Audit, Due, Job, Ledger
 from bot.ledger.kinds import kind_of
 from tests.builders import NOW, a_decision, a_draft, a_plan, a_ruling, an_entitlement
+from tests.postgres import Server
 
 SOMEBODY = Audit("somebody", "something")
 LIFETIME = timedelta(hours=8)
@@ -83,6 +84,7 @@ class LedgerAndModel(RuleBasedStateMachine):
 
     requests = Bundle("requests")
     claims = Bundle("claims")
+    shared = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,11 +93,14 @@ class LedgerAndModel(RuleBasedStateMachine):
         self.jobs: dict[tuple[str, str], Wanted] = {}
         self.loop = asyncio.new_event_loop()
         self.folder = tempfile.TemporaryDirectory()
+        self.url = self.empty_database()
         self.open()
 
+    def empty_database(self) -> str:
+        return f"sqlite:///{Path(self.folder.name) / 'x.db'}"
+
     def open(self) -> None:
-        url = f"sqlite:///{Path(self.folder.name) / 'x.db'}"
-        self.ledger = self.do(Ledger.open(url, kind="sandbox", now=lambda: self.now))
+        self.ledger = self.do(Ledger.open(self.url, kind="sandbox", now=lambda: self.now))
 
     def teardown(self) -> None:
         self.do(self.ledger.close())
@@ -230,11 +235,11 @@ class LedgerAndModel(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        """Whatever was claimed is claimed again after the next start."""
+        """Whatever was claimed is claimed again after the next start; where others share the work, after its lease."""
         self.do(self.ledger.close())
         self.open()
         self.do(self.ledger.release_leases(ROLES))
-        for job in self.jobs.values():
+        for job in self.jobs.values() if not self.shared else ():
             job.hold = Hold.NOBODY
 
     # --- always -----------------------------------------------------------------------------------------------------
@@ -258,7 +263,20 @@ class LedgerAndModel(RuleBasedStateMachine):
         assert broken_link(self.do(self.ledger.events())) is None
 
 
-TestTheLedgerAgreesWithItsModel = LedgerAndModel.TestCase
-TestTheLedgerAgreesWithItsModel.settings = settings(
-    max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+def some(examples: int) -> settings:
+    slow = [HealthCheck.too_slow]
+    return settings(max_examples=examples, stateful_step_count=40, deadline=None, suppress_health_check=slow)
+
+
+def test_the_ledger_agrees_with_its_model() -> None:
+    run_state_machine_as_test(LedgerAndModel, settings=some(30))
+
+
+def test_it_agrees_on_postgresql(postgres: Server) -> None:
+    class OnPostgresql(LedgerAndModel):
+        shared = True
+
+        def empty_database(self) -> str:
+            return postgres.empty_database("model")
+
+    run_state_machine_as_test(OnPostgresql, settings=some(8))

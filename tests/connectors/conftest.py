@@ -12,7 +12,7 @@ import pytest
 from connectors.okta import OktaGroupActor, OktaReader
 from connectors.okta_api import OktaApi
 from connectors.okta_facts import OktaFacts
-from connectors.openai import OpenAIAdviser
+from connectors.openai import OpenAIModel
 from connectors.pagerduty import PagerDuty
 from connectors.sandbox.okta import Okta
 from connectors.sandbox.openai import MODEL, OpenAI
@@ -103,8 +103,8 @@ def okta_facts(okta: OktaReader, wire: Wire) -> OktaFacts:
 
 
 @pytest.fixture
-async def adviser(wire: Wire) -> AsyncIterator[OpenAIAdviser]:
-    adviser = OpenAIAdviser(f"{wire.url}/openai/v1", "sandbox-model-key", MODEL, deadline=5)
+async def adviser(wire: Wire) -> AsyncIterator[OpenAIModel]:
+    adviser = OpenAIModel(f"{wire.url}/openai/v1", "sandbox-model-key", MODEL, deadline=5)
     await adviser.connect()
     yield adviser
     await adviser.close()

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.request import Advice, Fact, Leaning, Passage, Reason
+from bot.core.strict_json import MAX_ANSWER, Unusable, plain
 from bot.ports import Brief
-from connectors.advice_format import MAX_ANSWER, Unusable, citable, messages, parse_advice, plain
+from connectors.advice_format import citable, messages, parse_advice
 
 ALLOWED = {"fact-1", "policy-7"}
 POLICY = "https://handbook.example.com/access#reading"

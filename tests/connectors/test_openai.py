@@ -9,7 +9,7 @@ import pytest
 from bot.core.request import Fact, Flag, Leaning, Passage
 from bot.errors import Fault
 from bot.ports import Brief
-from connectors.openai import OpenAIAdviser
+from connectors.openai import OpenAIModel
 from connectors.sandbox.openai import MODEL
 from tests.connectors.conftest import Wire
 
@@ -25,7 +25,7 @@ async def mode(wire: Wire, name: str) -> None:
     await wire.act("alice", "openai.mode", mode=name)
 
 
-async def test_a_recommendation_cites_what_it_was_given(adviser: OpenAIAdviser) -> None:
+async def test_a_recommendation_cites_what_it_was_given(adviser: OpenAIModel) -> None:
     advice = await adviser.advise(brief())
     assert advice.leaning is Leaning.APPROVE
     assert {cite for reason in advice.reasons for cite in reason.cites} == {"fact-1", "policy-7"}
@@ -33,20 +33,18 @@ async def test_a_recommendation_cites_what_it_was_given(adviser: OpenAIAdviser) 
     assert len(advice.prompt_digest) == 64
 
 
-async def test_a_warning_or_high_sensitivity_is_left_to_people(adviser: OpenAIAdviser) -> None:
+async def test_a_warning_or_high_sensitivity_is_left_to_people(adviser: OpenAIModel) -> None:
     warned = Fact("okta", "Last sign-in", "first seen from this place", Flag.WARN)
     assert (await adviser.advise(brief(warned))).leaning is Leaning.NEEDS_REVIEW
     assert (await adviser.advise(brief(sensitivity="high"))).leaning is Leaning.NEEDS_REVIEW
 
 
-async def test_an_inactive_account_is_advised_against(adviser: OpenAIAdviser) -> None:
+async def test_an_inactive_account_is_advised_against(adviser: OpenAIModel) -> None:
     inactive = Fact("okta", "Account", "DEPROVISIONED", Flag.WARN)
     assert (await adviser.advise(brief(inactive))).leaning is Leaning.DENY
 
 
-async def test_a_model_that_was_talked_over_gets_no_further_than_needs_review(
-    adviser: OpenAIAdviser, wire: Wire
-) -> None:
+async def test_a_model_that_was_talked_over_gets_no_further_than_needs_review(adviser: OpenAIModel, wire: Wire) -> None:
     await mode(wire, "hostile")
     advice = await adviser.advise(brief())
     assert advice.leaning is Leaning.NEEDS_REVIEW
@@ -56,7 +54,7 @@ async def test_a_model_that_was_talked_over_gets_no_further_than_needs_review(
 
 @pytest.mark.parametrize("name", ["broken_json", "fenced", "duplicate_keys"])
 async def test_an_answer_out_of_form_is_asked_for_once_more_and_then_given_up(
-    adviser: OpenAIAdviser, wire: Wire, name: str
+    adviser: OpenAIModel, wire: Wire, name: str
 ) -> None:
     await mode(wire, name)
     with pytest.raises(Fault, match="unusable"):
@@ -72,7 +70,7 @@ async def test_an_answer_out_of_form_is_asked_for_once_more_and_then_given_up(
     ],
 )
 async def test_a_server_that_takes_no_schema_is_asked_differently_and_remembered(
-    adviser: OpenAIAdviser, wire: Wire, name: str, formats: list[str | None]
+    adviser: OpenAIModel, wire: Wire, name: str, formats: list[str | None]
 ) -> None:
     await mode(wire, name)
     assert (await adviser.advise(brief())).leaning is Leaning.APPROVE
@@ -81,7 +79,7 @@ async def test_a_server_that_takes_no_schema_is_asked_differently_and_remembered
     assert [(body.get("response_format") or {}).get("type") for body in bodies] == [*formats, formats[-1]]
 
 
-async def test_the_nonce_is_new_for_every_call(adviser: OpenAIAdviser, wire: Wire) -> None:
+async def test_the_nonce_is_new_for_every_call(adviser: OpenAIModel, wire: Wire) -> None:
     await adviser.advise(brief())
     await adviser.advise(brief())
     first, second = (json.loads(call.body["messages"][1]["content"]) for call in wire.world.calls)
@@ -90,14 +88,14 @@ async def test_the_nonce_is_new_for_every_call(adviser: OpenAIAdviser, wire: Wir
 
 async def test_a_slow_model_is_given_up_at_the_deadline(wire: Wire) -> None:
     await mode(wire, "slow")
-    hurried = OpenAIAdviser(f"{wire.url}/openai/v1", "sandbox-model-key", MODEL, deadline=0.3)
+    hurried = OpenAIModel(f"{wire.url}/openai/v1", "sandbox-model-key", MODEL, deadline=0.3)
     await hurried.connect()
     with pytest.raises(Fault, match=r"no .*answer"):
         await hurried.advise(brief())
     await hurried.close()
 
 
-async def test_a_server_that_is_absent_is_a_permanent_fault(adviser: OpenAIAdviser, wire: Wire) -> None:
+async def test_a_server_that_is_absent_is_a_permanent_fault(adviser: OpenAIModel, wire: Wire) -> None:
     await mode(wire, "absent")
     with pytest.raises(Fault) as caught:
         await adviser.advise(brief())
@@ -105,7 +103,7 @@ async def test_a_server_that_is_absent_is_a_permanent_fault(adviser: OpenAIAdvis
 
 
 @pytest.mark.parametrize("kind", ["cut", "error", "rate_limit", "rate_limit_bare", "html", "empty", "lost_answer"])
-async def test_a_broken_wire_is_a_fault_and_nothing_else(adviser: OpenAIAdviser, wire: Wire, kind: str) -> None:
+async def test_a_broken_wire_is_a_fault_and_nothing_else(adviser: OpenAIModel, wire: Wire, kind: str) -> None:
     wire.play("openai", kind, seconds=7)
     with pytest.raises(Fault) as caught:
         await adviser.advise(brief())
@@ -115,12 +113,12 @@ async def test_a_broken_wire_is_a_fault_and_nothing_else(adviser: OpenAIAdviser,
 
 
 async def test_a_wrong_key_is_a_permanent_fault(wire: Wire) -> None:
-    stranger = OpenAIAdviser(f"{wire.url}/openai/v1", "wrong", MODEL)
+    stranger = OpenAIModel(f"{wire.url}/openai/v1", "wrong", MODEL)
     with pytest.raises(Fault) as caught:
         await stranger.ping()
     await stranger.close()
     assert (caught.value.status, caught.value.permanent) == (401, True)
 
 
-async def test_a_ping_says_whether_the_model_is_there(adviser: OpenAIAdviser) -> None:
+async def test_a_ping_says_whether_the_model_is_there(adviser: OpenAIModel) -> None:
     assert "lists" in await adviser.ping()

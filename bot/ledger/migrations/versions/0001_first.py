@@ -29,6 +29,7 @@ SQLITE = (
     beneficiary_id VARCHAR NOT NULL,
     beneficiary TEXT NOT NULL,
     minutes INTEGER NOT NULL,
+    department VARCHAR NOT NULL,
     justification TEXT NOT NULL,
     ticket TEXT NOT NULL,
     can_wait BOOLEAN NOT NULL,
@@ -221,6 +222,31 @@ SQLITE = (
     words VARCHAR NOT NULL,
     PRIMARY KEY (name)
 )""",
+    """CREATE TABLE policy_questions (
+    id VARCHAR NOT NULL,
+    "where" VARCHAR NOT NULL,
+    team VARCHAR NOT NULL,
+    user VARCHAR NOT NULL,
+    channel VARCHAR NOT NULL,
+    thread VARCHAR NOT NULL,
+    text TEXT NOT NULL,
+    asked_at DATETIME NOT NULL,
+    answer_ts VARCHAR NOT NULL,
+    answered_at DATETIME,
+    person VARCHAR NOT NULL,
+    PRIMARY KEY (id)
+)""",
+    """CREATE INDEX ix_policy_questions_asked_at ON policy_questions (asked_at)""",
+    """CREATE INDEX ix_policy_questions_person ON policy_questions (person)""",
+    """CREATE INDEX ix_policy_questions_user ON policy_questions (user)""",
+    """CREATE INDEX policy_questions_thread ON policy_questions (channel, thread)""",
+    """CREATE TABLE ratings (
+    question_id VARCHAR NOT NULL,
+    user VARCHAR NOT NULL,
+    helpful BOOLEAN NOT NULL,
+    at DATETIME NOT NULL,
+    PRIMARY KEY (question_id, user)
+)""",
     """CREATE TABLE stamp (
     name VARCHAR NOT NULL,
     value VARCHAR NOT NULL,
@@ -241,6 +267,7 @@ POSTGRESQL = (
     beneficiary_id VARCHAR NOT NULL,
     beneficiary TEXT NOT NULL,
     minutes INTEGER NOT NULL,
+    department VARCHAR NOT NULL,
     justification TEXT NOT NULL,
     ticket TEXT NOT NULL,
     can_wait BOOLEAN NOT NULL,
@@ -438,6 +465,31 @@ $$ BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only'; END
     at TIMESTAMP WITH TIME ZONE NOT NULL,
     words VARCHAR NOT NULL,
     PRIMARY KEY (name)
+)""",
+    """CREATE TABLE policy_questions (
+    id VARCHAR NOT NULL,
+    "where" VARCHAR NOT NULL,
+    team VARCHAR NOT NULL,
+    "user" VARCHAR NOT NULL,
+    channel VARCHAR NOT NULL,
+    thread VARCHAR NOT NULL,
+    text TEXT NOT NULL,
+    asked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    answer_ts VARCHAR NOT NULL,
+    answered_at TIMESTAMP WITH TIME ZONE,
+    person VARCHAR NOT NULL,
+    PRIMARY KEY (id)
+)""",
+    """CREATE INDEX ix_policy_questions_asked_at ON policy_questions (asked_at)""",
+    """CREATE INDEX ix_policy_questions_person ON policy_questions (person)""",
+    """CREATE INDEX ix_policy_questions_user ON policy_questions ("user")""",
+    """CREATE INDEX policy_questions_thread ON policy_questions (channel, thread)""",
+    """CREATE TABLE ratings (
+    question_id VARCHAR NOT NULL,
+    "user" VARCHAR NOT NULL,
+    helpful BOOLEAN NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (question_id, "user")
 )""",
     """CREATE TABLE stamp (
     name VARCHAR NOT NULL,

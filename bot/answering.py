@@ -1,0 +1,277 @@
+"""Policy questions, answered where they were asked: look, search, ask the model, check every quote, show.
+
+A question is a job: its message is posted at once, found again after a crash, and made to say the answer. What is
+shown is what everybody in that place may see, whoever asks, and it is looked up once more right before it is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from bot.core.question import Answer, PolicyQuestion, Sentence, Suggestion, Where
+from bot.core.request import Passage, Person, Standing
+from bot.errors import Fault, Refused
+from bot.journey import Journey
+from bot.ledger import Audit, Job
+from bot.people import identify
+from bot.ports import Answerer, Asked, Sent
+from bot.slack import answer_message
+from bot.suggesting import Likeness, suggest
+from knowledge.answer import supported
+from knowledge.sources import PUBLIC, RESPONDERS
+
+if TYPE_CHECKING:
+    from knowledge.search import Result
+
+log = logging.getLogger(__name__)
+
+EVERYBODY = frozenset({PUBLIC})
+PASSAGES, SHOWN_ALONE, NEAREST, EARLIER = 6, 3, 3, 3
+COMPOSE_SECONDS = 40.0
+PATIENCE = timedelta(seconds=45)  # for a vendor that fails meanwhile; then the asker is told
+LATE_POST = timedelta(seconds=60)
+NOT_OURS = frozenset({"people#team", "people#full-member"})
+GONE = frozenset(
+    ["message_not_found", "channel_not_found", "thread_not_found", "not_in_channel", "is_archived", "user_disabled"]
+)
+SORRY = "This could not be looked up just now, so there is no answer. Please ask again in a few minutes."
+NO_MODEL = "No model is configured, so these are the best passages of our documents themselves."
+MODEL_FAILED = "The model gave no usable answer, so these are the best passages of our documents themselves."
+NOTHING = "Our documents do not answer this, as far as I can tell."
+_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+
+
+class Library(Protocol):
+    """The company's own words, for a place's audience."""
+
+    async def passages(
+        self, queries: Sequence[str], *, limit: int = 3, audience: frozenset[str] = EVERYBODY
+    ) -> Sequence[Passage]: ...
+
+    async def search(
+        self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = EVERYBODY
+    ) -> Sequence[Result]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """The steps of one answer. `contact` is whom to ask when there is none: a channel's id, or words."""
+
+    journey: Journey
+    library: Library
+    answerer: Answerer | None
+    likeness: Likeness
+    domains: Sequence[str]
+    contact: str
+
+    async def answer(self, job: Job) -> datetime | None:
+        """Answer one question (the job's subject), once, however often this runs."""
+        question = await self.journey.ledger.policy_question(job.subject)
+        if question is None:  # forgotten meanwhile
+            return None
+        try:
+            if question.answered_at is not None:
+                await self._remove_twins(question)
+                return None
+            await self._answer(job, question)
+        except Fault as fault:
+            if not (fault.permanent or fault.what in GONE):
+                raise
+            log.warning("cannot answer there: %s", fault, extra={"step": "answer", "vendor": fault.vendor})
+            return None
+        return self.journey.clock.now() + LATE_POST if job.attempts > 1 else None
+
+    async def _answer(self, job: Job, question: PolicyQuestion) -> None:
+        sent = await self._begin(job, question)
+        there = replace(question, channel=sent.channel, answer_ts=sent.ts)
+        answer, person = await self._compose(there, str(job.payload["refusal"]))
+        message = answer_message.draw(there, answer)
+        await self.journey.chat.update(sent, message, key=_key(question))
+        shown = {"question": question.id, "supported": answer.supported, "ts": sent.ts, "shows": message.fingerprint}
+        audit = Audit(person or question.user, "answer.shown", {**shown, "sources": _sources(answer)})
+        await self.journey.ledger.answer_given(question, person=person, audit=audit)
+
+    # --- one message a question -------------------------------------------------------------------------------------
+
+    async def _begin(self, job: Job, question: PolicyQuestion) -> Sent:
+        """The message that will hold the answer: the first sign, within a second."""
+        if question.answer_ts:
+            return Sent(question.channel, question.answer_ts)
+        chat, channel = self.journey.chat, question.channel or await self.journey.chat.dm_channel(question.user)
+        sent = await self._find(replace(question, channel=channel)) if job.attempts > 1 else None
+        if sent is None:
+            looking = answer_message.looking(question)
+            sent = await chat.post(channel, looking, key=_key(question), thread=question.thread)
+        await self.journey.ledger.answer_stands(question.id, sent)
+        return sent
+
+    async def _find(self, question: PolicyQuestion) -> Sent | None:
+        """What an earlier attempt may have posted before its answer was lost."""
+        chat = self.journey.chat
+        if not question.thread:
+            return await chat.find(question.channel, key=_key(question), since=question.asked_at)
+        return next(iter(await chat.find_replies(question.channel, question.thread, key=_key(question))), None)
+
+    async def _remove_twins(self, question: PolicyQuestion) -> None:
+        """A post that was given up may have arrived after it was looked for in vain: of two one goes."""
+        chat = self.journey.chat
+        if not question.thread:
+            await self.journey.showing.look_later(question.channel)
+            return
+        for one in await chat.find_replies(question.channel, question.thread, key=_key(question)):
+            if one.ts != question.answer_ts:
+                await chat.delete(one)
+
+    # --- what it says -----------------------------------------------------------------------------------------------
+
+    async def _compose(self, question: PolicyQuestion, refusal: str) -> tuple[Answer, str]:
+        """The answer, and who asked as far as that is known. Whatever fails ends in words that say so."""
+        if refusal:
+            return Answer(refusal), ""
+        try:
+            async with asyncio.timeout(COMPOSE_SECONDS):
+                return await self._composed(question)
+        except Refused as refused:
+            return Answer(refused.sentence), ""
+        except (Fault, TimeoutError) as problem:
+            if isinstance(problem, Fault) and not problem.permanent and self._is_young(question):
+                raise
+            log.warning("no answer: %s", problem, extra={"step": "answer"})
+            return Answer(SORRY, contact=self.contact), ""
+
+    def _is_young(self, question: PolicyQuestion) -> bool:
+        return self.journey.clock.now() - question.asked_at < PATIENCE
+
+    async def _composed(self, question: PolicyQuestion) -> tuple[Answer, str]:
+        who = asyncio.ensure_future(self._asker(question))
+        earlier = await self.journey.ledger.asked_before(question, most=EARLIER)
+        queries = [f"{earlier[-1]} {question.text}", question.text] if earlier else [question.text]
+        try:
+            passages = await self.library.passages(queries, limit=PASSAGES, audience=await self._audience(question))
+            asker = await who  # whoever may not ask costs no model's time
+        finally:
+            who.cancel()
+        (sentences, note), suggestion = await asyncio.gather(
+            self._say(question, earlier, passages), self._suggest(question, earlier, asker)
+        )
+        answer = await self._as_seen_now(question, queries, _cited(Answer(note, sentences, passages)))
+        return replace(answer, suggestion=suggestion), asker[0].id if asker else ""
+
+    async def _asker(self, question: PolicyQuestion) -> tuple[Person, Standing] | None:
+        """Who asks and what they hold; None when they have no account that could ask for access."""
+        journey = self.journey
+        try:
+            person = await identify(
+                question.user,
+                ledger=journey.ledger,
+                chat=journey.chat,
+                directory=journey.directory,
+                home_team=journey.home_team,
+                domains=self.domains,
+            )
+            return person, await journey.directory.standing(person.id, max_age=60.0)
+        except Refused as refused:
+            if refused.rule in NOT_OURS:
+                raise
+            return None
+        except Fault as fault:
+            if fault.vendor == "slack":  # whether they are one of us cannot be told
+                raise
+            return None
+
+    async def _audience(self, question: PolicyQuestion) -> frozenset[str]:
+        """What everybody in the place of the answer may see; when in doubt, what everybody may."""
+        channel = question.channel
+        if question.where is not Where.MENTION or not await self.journey.chat.is_closed(channel):
+            return EVERYBODY
+        decides = channel == self.journey.limits.responder_channel
+        return EVERYBODY | {channel} | ({RESPONDERS} if decides else set())
+
+    async def _say(
+        self, question: PolicyQuestion, earlier: Sequence[str], passages: Sequence[Passage]
+    ) -> tuple[Sequence[Sentence], str]:
+        """What the model says that the passages support, and a word on how it came about."""
+        if not passages:
+            return (), NOTHING
+        if self.answerer is None:
+            return (), NO_MODEL
+        known = await self.journey.ledger.people()
+        asked, *before = (_nameless(one, known) for one in (question.text, *earlier))
+        try:
+            said = await self.answerer.answer(Asked(asked, before, passages))
+        except Fault as fault:
+            log.warning("no answer of the model: %s", fault, extra={"step": "answer", "vendor": fault.vendor})
+            return (), MODEL_FAILED
+        standing = supported(said, passages)
+        return standing, f"Written by {self.answerer.model} from the passages below." if standing else NOTHING
+
+    async def _suggest(
+        self, question: PolicyQuestion, earlier: Sequence[str], asker: tuple[Person, Standing] | None
+    ) -> Suggestion | None:
+        """Access that fits the need, of what this person may ask for."""
+        if asker is None:
+            return None
+        need = " ".join([*earlier[-1:], question.text])
+        try:
+            return await suggest(need, asker[1], self.journey.rules.entitlements, self.likeness)
+        except Fault as fault:
+            log.warning("nothing is suggested: %s", fault, extra={"step": "answer", "vendor": fault.vendor})
+            return None
+
+    async def _as_seen_now(self, question: PolicyQuestion, queries: Sequence[str], answer: Answer) -> Answer:
+        """Only what this place may see at this moment; a channel or document may have been closed meanwhile."""
+        audience = await self._audience(question)
+        found = await self.library.passages(queries, limit=4 * PASSAGES, audience=audience)
+        seen = {(one.url, one.title, one.text) for one in found}
+        still = [n for n, one in enumerate(answer.passages, 1) if (one.url, one.title, one.text) in seen]
+        answer = _only(answer, still)
+        if answer.passages and answer.note != NOTHING:
+            return answer
+        nearest = [_pointer(one) for one in await self.library.search(queries, 2 * NEAREST, audience=audience)]
+        return Answer(NOTHING, nearest=_by_document(nearest)[:NEAREST], contact=self.contact)
+
+
+def _key(question: PolicyQuestion) -> str:
+    return f"{question.id}/answer"
+
+
+def _cited(answer: Answer) -> Answer:
+    """Only the passages that a sentence rests on; without sentences the best few."""
+    if not answer.sentences:
+        return replace(answer, passages=answer.passages[:SHOWN_ALONE])
+    return _only(answer, sorted({n for one in answer.sentences for n in one.cites}))
+
+
+def _only(answer: Answer, numbers: Sequence[int]) -> Answer:
+    """With these passages alone, numbered anew; a sentence that rests on none of them goes."""
+    anew = {old: new for new, old in enumerate(numbers, 1)}
+    kept = [replace(one, cites=tuple(anew[n] for n in one.cites if n in anew)) for one in answer.sentences]
+    sentences = [one for one in kept if one.cites]
+    passages = [answer.passages[n - 1] for n in numbers]
+    return replace(answer, sentences=sentences, passages=passages if sentences or not answer.sentences else ())
+
+
+def _pointer(result: Result) -> Passage:
+    """Where something stands, without its words."""
+    return Passage(result.id, result.title, result.heading, "", result.url, result.updated_at)
+
+
+def _by_document(passages: Iterable[Passage]) -> list[Passage]:
+    return list({one.title: one for one in reversed(list(passages))}.values())[::-1]
+
+
+def _sources(answer: Answer) -> list[str]:
+    return [one.url or one.title for one in (*answer.passages, *answer.nearest)]
+
+
+def _nameless(text: str, known: Sequence[Person]) -> str:
+    """The words without anybody's address or full name, for the model."""
+    for person in known:
+        text = re.sub(rf"(?<!\w){re.escape(person.name)}(?!\w)", "somebody", text, flags=re.I) if person.name else text
+    return _ADDRESS.sub("(address)", text)

@@ -1,0 +1,128 @@
+"""An answer as a message: each sentence with its numbers, the passages below, what may be asked for, and two buttons.
+
+Nothing that a document, a model or a person wrote is parsed as markup here, and only our own records make links.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bot.core.question import Answer, PolicyQuestion, Sentence, Suggestion, Where
+from bot.core.request import Passage
+from bot.core.words import one_line, span
+from bot.ports import Message
+from bot.slack.blocks import (
+    Block,
+    actions,
+    bullets,
+    button,
+    context,
+    escape,
+    line,
+    link,
+    quote,
+    rich,
+    said,
+    section,
+    text,
+)
+
+HELPFUL, NOT_RIGHT, REQUEST_THIS = "answer_helpful", "answer_not_right", "request_this"
+LOOKING = "Looking in our documents…"
+PASSAGE, QUOTED = 700, 240
+_CHANNEL = re.compile(r"[CG][A-Z0-9]{6,}")
+
+
+def looking(question: PolicyQuestion) -> Message:
+    """The first sign."""
+    return Message(LOOKING, [*_asked(question), context(LOOKING)])
+
+
+def draw(question: PolicyQuestion, answer: Answer) -> Message:
+    """The whole answer."""
+    blocks = [*_asked(question), *_body(answer), *_suggested(answer.suggestion, question), *_rating(question, answer)]
+    return Message(_spoken(answer), blocks)
+
+
+def _asked(question: PolicyQuestion) -> Iterator[Block]:
+    """What was asked by command stands in no message of its own."""
+    if question.where is Where.COMMAND:
+        yield rich(line(text("You asked:", bold=True)), quote(question.text, limit=500))
+
+
+def _body(answer: Answer) -> Iterator[Block]:
+    if answer.sentences:
+        yield rich(*(line(*_sentence(one, answer)) for one in answer.sentences))
+        yield rich(*(bullets([_source(n, one, answer)]) for n, one in enumerate(answer.passages, 1)))
+    elif answer.passages:
+        yield rich(*(block for n, one in enumerate(answer.passages, 1) for block in _passage(n, one)))
+    else:
+        yield from _refusal(answer)
+        return
+    yield context(said(answer.note, 300))
+
+
+def _sentence(sentence: Sentence, answer: Answer) -> Iterator[Block]:
+    yield text(f"{one_line(sentence.text, 400)} ", limit=401)
+    for number in sentence.cites:
+        yield link(answer.passages[number - 1].url, f"[{number}]")
+
+
+def _source(number: int, passage: Passage, answer: Answer) -> list[Block]:
+    """Where it stands, and the very words that a sentence rests on."""
+    words = next(one.quote for one in answer.sentences if number in one.cites)
+    return [text(f"[{number}] "), *_place(passage), text(f": “{one_line(words, QUOTED)}”", limit=QUOTED + 4)]
+
+
+def _passage(number: int, passage: Passage) -> list[Block]:
+    return [bullets([[text(f"[{number}] "), *_place(passage)]]), quote(passage.text, limit=PASSAGE)]
+
+
+def _place(passage: Passage) -> list[Block]:
+    name = f"{passage.title} › {passage.heading}" if passage.heading else passage.title
+    whose = f" · {_by(passage)} in chat, not a policy" if passage.chat else ""
+    age = f" · updated {passage.updated_at:%-d %b %Y}" if passage.updated_at else ""
+    return [link(passage.url, name), text(f"{whose}{age}" or " ")]
+
+
+def _by(passage: Passage) -> str:
+    return one_line(", ".join(passage.authors[:3]), 100) or "somebody"
+
+
+def _refusal(answer: Answer) -> Iterator[Block]:
+    yield section(said(answer.note, 500))
+    if answer.nearest:
+        places = [_place(one) for one in answer.nearest]
+        yield rich(line(text("Nearest in our documents", bold=True)), bullets(places))
+    if answer.contact:
+        yield section(f"Ask {_contact(answer.contact)}.")
+
+
+def _contact(contact: str) -> str:
+    return f"in <#{contact}>" if _CHANNEL.fullmatch(contact) else said(contact, 200)
+
+
+def _suggested(suggestion: Suggestion | None, question: PolicyQuestion) -> Iterator[Block]:
+    if suggestion is None:
+        return
+    one = suggestion.entitlement
+    limits = f"sensitivity {one.sensitivity.value}, at most {span(one.max_minutes)}"
+    yield section(f"You can ask for *{said(one.title, 100)}*: {said(suggestion.why, 300)}. {limits.capitalize()}.")
+    yield actions("answer_access", button("Request access", REQUEST_THIS, f"{one.id}|{question.id}", style="primary"))
+
+
+def _rating(question: PolicyQuestion, answer: Answer) -> Iterator[Block]:
+    if answer.supported:
+        yield actions(
+            "answer_rating", button("Helpful", HELPFUL, question.id), button("Not right", NOT_RIGHT, question.id)
+        )
+
+
+def _spoken(answer: Answer) -> str:
+    """For notifications and screen readers, which see no blocks."""
+    if answer.sentences:
+        return escape(one_line(" ".join(one.text for one in answer.sentences), 1000))
+    if answer.passages:
+        return escape(one_line(f"{answer.note} {answer.passages[0].title}: {answer.passages[0].text}", 600))
+    return escape(one_line(answer.note, 600))

@@ -1,0 +1,161 @@
+"""Questions to the bot in Slack: a mention, a direct message, `/ask`; and the buttons below an answer.
+
+Before an acknowledgement there is one local commit. One question is one message of Slack's: channel and timestamp name
+it, so that an event that comes again, or as an edit, asks nothing new.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
+from typing import Any
+
+from bot.core.question import PolicyQuestion, Where
+from bot.core.words import one_line
+from bot.errors import Fault
+from bot.journey import Journey
+from bot.ledger import Audit
+from bot.screen import looks_secret
+from bot.slack.answer_message import HELPFUL
+from bot.slack.beside import Beside
+from bot.slack.blocks import unescape
+from bot.slack.payload import Body, user_of
+
+COMMAND = "/ask"
+LONGEST = 500
+NOT_NOW = "Your question cannot be taken just now. Please ask again in a minute."
+WHAT = "Write your question after the command, such as `/ask who can approve production access?`"
+ON_ITS_WAY = "Looking. The answer comes as a direct message from me."
+EMPTY = "Ask me a question about access, such as “who can approve production access?”"
+THANKS = "Thank you. That is recorded; press the other button if you change your mind."
+FORGOTTEN = "This answer is too old to be rated."
+_USER = re.compile(r"<@[A-Z0-9]+(?:\|[^>]*)?>")
+_CHANNEL = re.compile(r"<#[A-Z0-9]+(?:\|([^>]*))?>")
+_LINK = re.compile(r"<(?:[^>|]*\|)?([^>]*)>")
+
+
+class Answers:
+    """Bolt's handlers around answers. `open_form` opens the request form for somebody, filled in."""
+
+    def __init__(
+        self,
+        journey: Journey,
+        beside: Beside,
+        *,
+        channels: Collection[str],
+        bot_user: str,
+        open_form: Callable[[Body, str, str], Awaitable[None]],
+    ) -> None:
+        self._journey = journey
+        self._beside = beside
+        self._channels = channels
+        self._bot_user = bot_user
+        self._open_form = open_form
+
+    async def on_mention(self, event: Body, body: Body) -> None:
+        """A mention is a question in an ask channel; elsewhere one person is told where to ask."""
+        if not self._is_a_persons(event, body):
+            return
+        if event["channel"] in self._channels:
+            await self._take(event, Where.MENTION)
+        elif await self._journey.ledger.accept("slack.mention", f"{event['channel']}/{event['ts']}"):
+            words = where_to_ask(self._channels)
+            self._beside.tell(self._journey.chat.whisper(str(event["channel"]), str(event["user"]), words))
+
+    async def on_message(self, event: Body, body: Body) -> None:
+        """Whatever somebody writes to the bot directly is a question."""
+        if self._is_a_persons(event, body):
+            await self._take(event, Where.DIRECT)
+
+    def _is_a_persons(self, event: Body, body: Body) -> bool:
+        """Not a bot's, not our own, not an edit or a notice, and of this workspace."""
+        foreign = str(body.get("team_id") or "") != self._journey.home_team
+        user = event.get("user")
+        return not (foreign or event.get("bot_id") or event.get("subtype") or not user or user == self._bot_user)
+
+    async def _take(self, event: Body, where: Where) -> None:
+        ts, channel = str(event["ts"]), str(event["channel"])
+        question = PolicyQuestion(
+            id=f"{channel}/{ts}",
+            where=where,
+            team=str(event.get("team") or ""),
+            user=str(event["user"]),
+            channel=channel,
+            thread=str(event.get("thread_ts") or ts),
+            text=asked(str(event.get("text") or "")),
+            asked_at=self._journey.clock.now(),
+        )
+        await self._store(question)
+
+    async def _store(self, question: PolicyQuestion) -> None:
+        """One commit; words that look like a secret go no further."""
+        found = looks_secret(question.text)
+        refusal = EMPTY if not question.text else ""
+        if found:
+            question, refusal = (
+                replace(question, text=""),
+                f"This looks like {found}. Remove it, and replace it: it was seen.",
+            )
+        await self._journey.ledger.take_question(question, refusal=refusal)
+
+    async def on_command(self, ack: Any, body: Body) -> None:
+        """`/ask` is answered by a direct message, so that it survives whatever happens meanwhile."""
+        text = asked(str(body.get("text") or ""))
+        if not text:
+            await ack(WHAT)
+            return
+        question = PolicyQuestion(
+            id=f"{body['user_id']}/{body['trigger_id']}",
+            where=Where.COMMAND,
+            team=str(body.get("team_id") or ""),
+            user=str(body["user_id"]),
+            channel="",
+            thread="",
+            text=text,
+            asked_at=self._journey.clock.now(),
+        )
+        try:
+            await self._store(question)
+        except Fault:
+            await ack(NOT_NOW)
+        else:
+            await ack(ON_ITS_WAY)
+
+    # --- the buttons ------------------------------------------------------------------------------------------------
+
+    async def on_rating(self, ack: Any, body: Body) -> None:
+        """*Helpful* or *Not right*: one opinion a person, which they may change."""
+        action, user = body["actions"][0], user_of(body)
+        helpful, question = action["action_id"] == HELPFUL, str(action.get("value") or "")
+        audit = Audit(user, "answer.rated", {"question": question, "helpful": helpful})
+        taken = await self._journey.ledger.rate(question, user, helpful=helpful, audit=audit)
+        await ack()
+        channel = str((body.get("channel") or {}).get("id") or "")
+        self._beside.tell(self._journey.chat.whisper(channel, user, THANKS if taken else FORGOTTEN))
+
+    async def on_request(self, ack: Any, body: Body) -> None:
+        """*Request access* opens the form with what was suggested; the asker's own words are their reason."""
+        await ack()
+        access, _, name = str(body["actions"][0].get("value") or "").partition("|")
+        question = await self._journey.ledger.policy_question(name)
+        own = question is not None and question.user == user_of(body)
+        await self._open_form(body, access, question.text if own and question else "")
+
+
+async def is_direct(event: Body) -> bool:
+    """Whether a message was written to the bot alone."""
+    return event.get("channel_type") == "im"
+
+
+def where_to_ask(channels: Collection[str]) -> str:
+    """For whoever mentions the bot elsewhere."""
+    places = [f"<#{channel}>" for channel in channels]
+    return f"Ask me in {' or '.join([*places, 'a direct message to me'])}, or with `{COMMAND}` anywhere."
+
+
+def asked(text: str) -> str:
+    """The words of a question as a person reads them: no mentions, no link targets, one line."""
+    words = _USER.sub(" ", text)
+    words = _CHANNEL.sub(lambda found: f"#{found[1]}" if found[1] else " ", words)
+    return one_line(unescape(_LINK.sub(lambda found: found[1], words)), LONGEST)
