@@ -6,7 +6,7 @@ import asyncio
 import multiprocessing
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from bench.outside import APPROVER, SLOW, crowded_world, serve
 from bot.app import SANDBOX, Running, start
 from bot.core.request import Passage
 from bot.demo import link_responders, sandbox_settings
-from bot.evidence import Documents
+from bot.documents import Documents
 from bot.ports import Memory
 
 SEARCH_SECONDS = 0.030
@@ -83,8 +83,8 @@ class SlowMemory:
 
     memory: Memory
 
-    async def passages(self, queries: Sequence[str], *, limit: int = 3) -> Sequence[Passage]:
-        found, _ = await asyncio.gather(self.memory.passages(queries, limit=limit), asyncio.sleep(SEARCH_SECONDS))
+    async def passages(self, queries: Sequence[str], **wanted: Any) -> Sequence[Passage]:
+        found, _ = await asyncio.gather(self.memory.passages(queries, **wanted), asyncio.sleep(SEARCH_SECONDS))
         return found
 
 
@@ -125,7 +125,7 @@ async def stage(base: str, people: int, directory: Path) -> AsyncIterator[Stage]
 def _slow_search(running: Running) -> None:
     sources = running.journey.sources
     assert isinstance(sources, list)
-    sources[:] = [Documents(SlowMemory(one.memory)) if isinstance(one, Documents) else one for one in sources]
+    sources[:] = [replace(one, memory=SlowMemory(one.memory)) if isinstance(one, Documents) else one for one in sources]
 
 
 async def until_ready(http: aiohttp.ClientSession, url: str, *, seconds: float = PATIENCE) -> None:

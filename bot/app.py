@@ -150,7 +150,7 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
     beside: list[Coroutine[Any, Any, None]] = [keep_time(base.ledger, base.clock, tuple(roles)), collect_now_and_then()]
     if front is not None:
         vital.append(front.watch_slack())
-        beside.append(front.warm_up())
+        beside += [front.warm_up(), front.follow()]
     else:
         settle()
     if isinstance(base.clock, SandboxClock):

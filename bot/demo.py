@@ -18,6 +18,9 @@ from connectors.sandbox.world import World
 RESPONDERS = ("bob", "carol")
 
 
+CHAT_TOO = {"TINYAPPROVER_SOURCES": "documents,slack-history", "TINYAPPROVER_SLACK_HISTORY_CHANNELS": "general"}
+
+
 def sandbox_settings(base_url: str, world: World, data_dir: Path, **override: Any) -> Settings:
     """Settings that point every vendor at the sandbox. Nothing is read from the environment's vendors."""
     documents = Path(__file__).parent.parent / "connectors" / "sandbox" / "documents"
@@ -79,7 +82,8 @@ async def start_demo(port: int, data_dir: Path, stack: AsyncExitStack) -> tuple[
     except OSError as problem:
         raise SettingsError(f"port {port} cannot be used ({problem.strerror}); choose another with --port") from None
     stack.push_async_callback(sandbox.stop)
-    running = await start(sandbox_settings(base_url, sandbox.world, data_dir), kind=SANDBOX)
+    settings = sandbox_settings(base_url, sandbox.world, data_dir, **CHAT_TOO)
+    running = await start(settings, kind=SANDBOX)
     stack.push_async_callback(running.stop)
     await link_responders(running, sandbox.world)
     return sandbox, running

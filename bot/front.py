@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot import metrics
 from bot.abuse import Doorkeeper, Flood
@@ -21,17 +22,20 @@ from bot.comments import Comments
 from bot.config import Settings
 from bot.core.request import Draft, Person
 from bot.core.traffic import Allowance
+from bot.documents import Documents
 from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
-from bot.evidence import Documents, Precedents
 from bot.follows import BOT
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job
+from bot.peers import Peers
+from bot.precedents import Precedents
 from bot.presses import Presses
 from bot.reconcile import Reconcile
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
+from bot.slack.following import Following, register
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
 from bot.sources import open_sources, variables_of
@@ -43,10 +47,11 @@ from connectors.okta_facts import OktaFacts
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge
 from knowledge.sources.registry import Ports
+from knowledge.sources.slack import SlackThreads
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS, FOLLOW_SECONDS = 0.5, 3600.0
 TELLS_THE_CARD = frozenset({"page", "plan"})
 DECIDE, PRESS = "decide", "press"
 WITHOUT_PAGERDUTY, WITHOUT_SETTINGS = ("poll", "unclear", "subscription"), timedelta(hours=1)
@@ -65,6 +70,7 @@ class Front:
     anchors: Anchoring
     webhooks: Watch | None
     answering: Answering
+    following: list[Following] = field(default_factory=list)
     warm: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
     lives: Callable[[], dict[str, str]] = dict
@@ -109,12 +115,27 @@ class Front:
             await self.journey.ledger.rehearse(draft, entitlement)
         try:
             await self.knowledge.warm()
+            await self.knowledge.forget_others()
             summary = await self.knowledge.index()
             log.info("%s", summary, extra={"step": "index"})
         except (Fault, SettingsError) as problem:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
         settle()
         self.warm.set()
+
+    async def follow(self) -> None:
+        """Read the followed sources after the start and every hour, and hear what happens there in between."""
+        if self.following:
+            await asyncio.gather(self._read_every_hour(), *(one.run() for one in self.following))
+
+    async def _read_every_hour(self) -> None:
+        await self.warm.wait()
+        while True:
+            try:
+                log.info("%s", await self.knowledge.follow(), extra={"step": "follow"})
+            except Fault as problem:
+                log.warning("followed on later: %s", problem, extra={"step": "follow"})
+            await asyncio.sleep(FOLLOW_SECONDS)
 
     async def wait_for_settings(self, job: Job) -> datetime:
         """PagerDuty, or its webhook, is not configured any more: what is left to do there waits until it is again."""
@@ -147,8 +168,14 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
         ask_channels=settings.slack_ask_channels,
         bot_user=base.vendors.front.slack.user,
     )
-    socket, answering = _socket(base, journey, intake), _answering(base, journey, knowledge)
-    return Front(journey, asides, socket, knowledge, base.anchors, _webhook_watch(base), answering)
+    following = [_ears(knowledge, source) for source in knowledge.followed if isinstance(source, SlackThreads)]
+    socket = _socket(base, journey, intake, following)
+    answering = _answering(base, journey, knowledge)
+    return Front(journey, asides, socket, knowledge, base.anchors, _webhook_watch(base), answering, following)
+
+
+def _ears(knowledge: Knowledge, source: SlackThreads) -> Following:
+    return Following(source, partial(knowledge.take, source), knowledge.catch_up)
 
 
 def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
@@ -171,16 +198,22 @@ def _webhook_watch(base: Base) -> Watch | None:
 def _journey(base: Base, knowledge: Knowledge) -> Journey:
     voices, reader, limits = base.vendors.front, base.vendors.reader, base.limits
     planning = base.planning
+    showing = Showing(base.ledger, voices.slack, limits.responder_channel, base.clock)
     return Journey(
         ledger=base.ledger,
         chat=voices.slack,
         directory=reader,
-        sources=[OktaFacts(reader, base.clock), Documents(knowledge), Precedents(base.ledger)],
+        sources=[
+            OktaFacts(reader, base.clock),
+            Peers(reader),
+            Documents(knowledge, reader),
+            Precedents(base.ledger, showing.link),
+        ],
         rules=base.rules,
         limits=limits,
         planning=planning,
         authority=Authority(base.ledger, reader, planning, base.rules, base.clock, voices.pager),
-        showing=Showing(base.ledger, voices.slack, limits.responder_channel, base.clock),
+        showing=showing,
         doorkeeper=Doorkeeper(_allowance(base.settings), base.clock, base.ledger, voices.slack),
         flood=Flood(base.ledger, base.clock, base.settings.pages_an_hour),
         clock=base.clock,
@@ -190,10 +223,11 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
     )
 
 
-def _socket(base: Base, journey: Journey, intake: Intake) -> Socket:
+def _socket(base: Base, journey: Journey, intake: Intake, following: Sequence[Following]) -> Socket:
     settings, voices = base.settings, base.vendors.front
     slack, token = voices.slack, settings.slack_bot_token.get_secret_value()
     app = new_app(voices.client, token=token, team=slack.team, user=slack.user, bot_id=slack.bot_id)
+    register(app, following)
     reconcile = Reconcile(journey)
     return Socket(
         app,

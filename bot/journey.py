@@ -69,6 +69,7 @@ class Journey:
     async def receive(self, draft: Draft, requester: Standing, beneficiary: Standing) -> str:
         """Refuse with a reason the person can act on, or store the request: one commit, before anything is said."""
         self.doorkeeper.check_room()
+        draft = replace(draft, department=requester.department)
         entitlement = self.rules.entitlements.get(draft.entitlement)
         if entitlement is None:
             raise Refused("Choose what you need from the list.", field=forms.ACCESS, rule="intake#access")

@@ -6,7 +6,19 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from bot.core.lifecycle import OPEN, State
-from bot.core.request import Answer, Evidence, Flag, Place, Request, Sensitivity, Wake
+from bot.core.request import (
+    CHAT_SHOWN,
+    DOCUMENTS_SHOWN,
+    Answer,
+    Evidence,
+    Flag,
+    Passage,
+    Place,
+    Precedent,
+    Request,
+    Sensitivity,
+    Wake,
+)
 from bot.core.words import date, one_line, span
 from bot.ports import Page
 
@@ -115,12 +127,27 @@ def _evidence_lines(evidence: Evidence) -> Iterator[str]:
         yield f"- {mark}{one_line(fact.label, 80)}: {one_line(fact.value, 300)}"
     for name in evidence.silent:
         yield f"- ! {one_line(name, 80)} did not answer in time, so what it knows is missing here"
-    for passage in evidence.passages:
+    for passage in (*evidence.documents[:DOCUMENTS_SHOWN], *evidence.chat[:CHAT_SHOWN]):
         place = " > ".join(one_line(part, 100) for part in (passage.title, passage.heading) if part)
-        yield f"- {place}: {one_line(passage.text, 400)}"
+        yield f"- {_mark(passage)}{place}: {one_line(passage.text, 400)}"
         yield f"  {one_line(passage.url, 500)}"
     for earlier in evidence.precedents:
-        yield f"- {one_line(f'{earlier.request_id} ({date(earlier.at)}): {earlier.outcome}. {earlier.reason}', 260)}"
+        yield f"- {one_line(_earlier(earlier), 260)}"
+
+
+def _mark(passage: Passage) -> str:
+    """How far to trust it."""
+    if passage.theirs:
+        return "! Written by whoever asks or is to get it, no policy: "
+    if passage.chat:
+        return f"Said in Slack by {one_line(', '.join(passage.authors), 120) or 'somebody'}, no policy: "
+    dated = f" ({passage.updated_at:%-d %b %Y})" if passage.updated_at else ""
+    return f"Document{dated}: "
+
+
+def _earlier(one: Precedent) -> str:
+    what = f" for {one.title}" if one.title else ""
+    return f"{one.request_id}{what} ({date(one.at)}): {one.verdict}. {one.reason}"
 
 
 def plan_note(request: Request) -> str:

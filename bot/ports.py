@@ -221,6 +221,14 @@ class Pager(Protocol):
 # --- directory, evidence, actions ------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Headcount:
+    """The ids of people; not `complete` when there are more than could be read in time."""
+
+    people: frozenset[str]
+    complete: bool = True
+
+
 class Directory(Protocol):
     """Who people are and what they hold, read live. `max_age` (seconds) says how old a reading may be."""
 
@@ -232,6 +240,10 @@ class Directory(Protocol):
 
     async def members(self, group: str, *, max_age: float = 0) -> Sequence[str]:
         """The ids of everybody in a group, by the group's name."""
+        ...
+
+    async def department(self, name: str, *, seconds: float, max_age: float = 0) -> Headcount:
+        """The active people of a department, as many as can be read within so many seconds."""
         ...
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.config import Settings, as_text, check_address, setting_names
-from knowledge.sources import DocumentSource, registry
+from knowledge.sources import DocumentSource, FollowedSource, registry
 from knowledge.sources.registry import Ports, SourceKind
 
 DOCUMENTS = "documents"
@@ -55,6 +55,6 @@ def _chosen(name: str, variables: Mapping[str, str]) -> Chosen:
     return Chosen(name, kind, settings)
 
 
-def open_sources(variables: Mapping[str, str], ports: Ports) -> list[DocumentSource]:
+def open_sources(variables: Mapping[str, str], ports: Ports) -> list[DocumentSource | FollowedSource]:
     """Every chosen source, ready to be read."""
     return [source for chosen in choose(variables) for source in chosen.kind.open(chosen.settings, ports)]

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from bot.core.request import Plan, Request, Standing
 from bot.core.words import span
 from bot.errors import Fault, Refused
-from bot.ports import Clock
+from bot.ports import Clock, Headcount
 from connectors.okta_api import VENDOR, OktaApi, equals, identifier
 
 T = TypeVar("T")
@@ -58,6 +58,7 @@ class OktaReader:
         self._groups: Readings[tuple[Group, ...]] = Readings(clock)
         self._members: Readings[tuple[str, ...]] = Readings(clock)
         self._sign_ins: Readings[tuple[SignIn, ...]] = Readings(clock)
+        self._departments: Readings[Headcount] = Readings(clock)
 
     async def connect(self) -> None:
         await self._api.connect()
@@ -104,6 +105,23 @@ class OktaReader:
             raise Fault(VENDOR, f"{len(own)} groups are named {name}", permanent=True)
         users = await self._api.pages(f"/groups/{identifier(own[0].id)}/users")
         return tuple(_text(user, "id") for user in users)
+
+    async def department(self, name: str, *, seconds: float, max_age: float = 0) -> Headcount:
+        return await self._departments.get(name, max_age, lambda: self._read_department(name, seconds))
+
+    async def _read_department(self, name: str, seconds: float) -> Headcount:
+        """Page by page; what was read when the time is up is kept."""
+        search = f"{equals('profile.department', name)} and {equals('status', 'ACTIVE')}"
+        people: set[str] = set()
+        try:
+            async with asyncio.timeout(seconds):
+                async for page in self._api.each_page("/users", {"search": search}):
+                    people.update(_text(user, "id") for user in page)
+        except TimeoutError:
+            if not people:
+                raise Fault(VENDOR, f"no page of a department within {seconds:g} s") from None
+            return Headcount(frozenset(people), complete=False)
+        return Headcount(frozenset(people))
 
     async def groups_named(self, name: str, *, max_age: float = 0) -> Sequence[Group]:
         """All groups with exactly this name, of any type."""

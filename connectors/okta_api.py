@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -74,14 +74,18 @@ class OktaApi:
         return _parsed(text)
 
     async def pages(self, path: str, query: Mapping[str, Any] | None = None, *, limit: int = PAGE) -> list[Any]:
-        """All items of a list, following Okta's Link headers; any error fails the whole."""
-        items: list[Any] = []
+        """All items of a list; any error fails the whole."""
+        return [item async for page in self.each_page(path, query, limit=limit) for item in page]
+
+    async def each_page(
+        self, path: str, query: Mapping[str, Any] | None = None, *, limit: int = PAGE
+    ) -> AsyncIterator[list[Any]]:
+        """A list page by page, following Okta's Link headers."""
         target: str | None = _with_query(path, {**(query or {}), "limit": limit})
         while target:
             response, text = await self._call("GET", target)
-            items.extend(_objects(_parsed(text)))
+            yield _objects(_parsed(text))
             target = self._next(response)
-        return items
 
     async def write(self, method: str, path: str) -> None:
         """A write that Okta answers with 204; any other success is not an answer to rely on."""

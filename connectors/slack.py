@@ -7,7 +7,6 @@ as anybody else, never unfurls, never reads files.
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.errors import Fault
 from bot.ports import Clock, Mark, Member, Message, Sent
+from connectors.slack_call import answered
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
@@ -25,17 +25,6 @@ DM_CACHE = 10_000
 PAGE, MOST_PAGES = 200, 10
 OUT_OF_SIGHT = frozenset(["user_not_in_channel", "not_in_channel", "channel_not_found", "is_archived"])
 UNREACHABLE = frozenset(["cannot_dm_bot", "user_disabled", "user_not_found", "user_not_visible"])
-LOST_FOR_GOOD = frozenset(
-    [
-        "account_inactive",
-        "invalid_auth",
-        "invalid_blocks",
-        "missing_scope",
-        "not_authed",
-        "token_revoked",
-        "user_not_found",
-    ]
-)
 
 
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -235,16 +224,7 @@ class Slack:
             raise
 
     async def _call(self, call: Awaitable[Any]) -> Any:
-        """The one translation of errors. Anything without an answer may have been done."""
-        from aiohttp import ClientError
-        from slack_sdk.errors import SlackApiError, SlackClientError
-
-        try:
-            return await asyncio.wait_for(call, TIMEOUT_SECONDS)
-        except SlackApiError as error:
-            raise _fault(error.response) from error
-        except (SlackClientError, ClientError, TimeoutError, OSError, ValueError) as error:
-            raise Fault("slack", f"no usable answer ({type(error).__name__})", unknown=True) from error
+        return await answered(call, TIMEOUT_SECONDS)
 
 
 def new_client(url: str, token: str) -> AsyncWebClient:
@@ -257,20 +237,6 @@ def new_client(url: str, token: str) -> AsyncWebClient:
 
     session = ClientSession(timeout=ClientTimeout(total=TIMEOUT_SECONDS))
     return AsyncWebClient(token=token, base_url=url, timeout=TIMEOUT_SECONDS, session=session, retry_handlers=[])
-
-
-def _fault(response: Any) -> Fault:
-    data = response.data if isinstance(response.data, Mapping) else {}
-    code = str(data.get("error") or f"http {response.status_code}")
-    if response.status_code == 429 or code == "ratelimited":
-        return Fault("slack", "ratelimited", status=429, retry_after=_patience(response.headers.get("Retry-After")))
-    unknown = not data or response.status_code >= 500
-    return Fault("slack", code, status=response.status_code, unknown=unknown, permanent=code in LOST_FOR_GOOD)
-
-
-def _patience(seconds: Any) -> float:
-    """How long Slack asks to wait: a second when it does not say."""
-    return float(seconds) if str(seconds).isdigit() and int(seconds) > 0 else 1.0
 
 
 def _metadata(key: str, message: Message) -> dict[str, Any]:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowledge.chunks import Chunk
-from knowledge.sources import PUBLIC, Document
+from knowledge.sources import Author, Document, Held
+from knowledge.vectors import Place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 _MANY = 500  # ids in one statement
+_SCHEMA = 2  # raise it when the tables change: an older file is made anew from the sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,9 @@ class Row:
     text_hash: str
     url: str
     file: str
+    visibility: str
+    kind: str
+    authors: tuple[Author, ...]
     updated_at: datetime | None
 
 
@@ -63,7 +69,14 @@ class Catalogue:
         self._db.enable_wal()
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("PRAGMA secure_delete=ON")
+        self._drop_older_tables()
         self._create()
+
+    def _drop_older_tables(self) -> None:
+        if self._number("PRAGMA user_version") != _SCHEMA:
+            for table in ("chunks_fts", "chunks", "documents", "cursors"):
+                self._db.execute(f"DROP TABLE IF EXISTS {table}")
+            self._db.execute(f"PRAGMA user_version = {_SCHEMA}")
 
     def _create(self) -> None:
         self._db.table("documents").create(
@@ -74,6 +87,8 @@ class Catalogue:
                 "url": str,
                 "file": str,
                 "visibility": str,
+                "kind": str,
+                "authors": str,
                 "updated_at": str,
                 "fetched_at": str,
                 "content_hash": str,
@@ -104,6 +119,7 @@ class Catalogue:
         self._db.table("embeddings").create(
             {"fingerprint": str, "text_hash": str, "vector": bytes}, pk=("fingerprint", "text_hash"), if_not_exists=True
         )
+        self._db.table("cursors").create({"source": str, "cursor": str}, pk="source", if_not_exists=True)
 
     def close(self) -> None:
         self._db.close()
@@ -112,11 +128,11 @@ class Catalogue:
 
     def holds(self, document: Document, cut_by: str) -> bool:
         """Whether this very document, cut in this way, is in the catalogue; it is noted as seen today."""
-        seen = self._db.execute(
-            "UPDATE documents SET fetched_at = ? WHERE doc_id = ? AND content_hash = ?",
-            [datetime.now(UTC).isoformat(), document.id, _content_hash(document, cut_by)],
-        ).rowcount
-        self._db.commit()
+        with self._db.atomic():
+            seen = self._db.execute(
+                "UPDATE documents SET fetched_at = ? WHERE doc_id = ? AND content_hash = ?",
+                [datetime.now(UTC).isoformat(), document.id, _content_hash(document, cut_by)],
+            ).rowcount
         return bool(seen)
 
     def count(self, document_id: str) -> int:
@@ -139,6 +155,8 @@ class Catalogue:
                     "url": document.url,
                     "file": document.file,
                     "visibility": document.visibility,
+                    "kind": document.kind,
+                    "authors": json.dumps([[author.id, author.name] for author in document.authors]),
                     "updated_at": document.updated_at.isoformat() if document.updated_at else None,
                     "fetched_at": datetime.now(UTC).isoformat(),
                     "content_hash": _content_hash(document, cut_by),
@@ -156,6 +174,28 @@ class Catalogue:
                 row = {name: getattr(chunk, name) for name in columns}
                 self._db.table("chunks").insert({"chunk_id": chunk.id, "doc_id": doc_id, "ord": order, **row})
 
+    def as_one(self) -> AbstractContextManager[object]:
+        """Whatever is changed inside is one transaction."""
+        return self._db.atomic()
+
+    def held(self, source: str) -> Held:
+        """What is kept of a source, and the cursor of its last step."""
+        rows = self._db.execute("SELECT doc_id, updated_at FROM documents WHERE source = ?", [source])
+        documents = {name: datetime.fromisoformat(at) if at else None for name, at in rows}
+        cursor = self._db.execute("SELECT cursor FROM cursors WHERE source = ?", [source]).fetchone()
+        return Held(documents, cursor[0] if cursor else "")
+
+    def keep_cursor(self, source: str, cursor: str) -> None:
+        self._db.table("cursors").upsert({"source": source, "cursor": cursor}, pk="source")
+
+    def move(self, place: str, visibility: str) -> None:
+        """All that is kept of a place is for others from now on; when it is read again it is stored anew."""
+        sql = """
+            UPDATE documents SET visibility = ?, content_hash = ''
+            WHERE substr(doc_id, 1, ?) = ? AND visibility != ?"""
+        with self._db.atomic():
+            self._db.execute(sql, [visibility, len(place), place, visibility])
+
     def document_ids(self, source: str) -> set[str]:
         return {row[0] for row in self._db.execute("SELECT doc_id FROM documents WHERE source = ?", [source])}
 
@@ -166,6 +206,14 @@ class Catalogue:
             lost = self._delete("chunks", "doc_id", gone)
             self._delete("documents", "doc_id", gone)
         return Change(deleted=lost)
+
+    def forget_sources_but(self, names: Collection[str]) -> None:
+        """Take out all documents of other sources than these, and how far those were read."""
+        sources = {row[0] for row in self._db.execute("SELECT DISTINCT source FROM documents")} - set(names)
+        with self._db.atomic():
+            for source in sources:
+                self.forget(self.document_ids(source))
+            self._delete("cursors", "source", sources)
 
     def _delete(self, table: str, column: str, values: Iterable[str]) -> int:
         return sum(
@@ -183,37 +231,38 @@ class Catalogue:
 
     # --- search ------------------------------------------------------------------------------------------------------
 
-    def bm25(self, match: str, limit: int, visibility: str = PUBLIC) -> list[str]:
-        """The ids of the best passages for an FTS5 expression, best first."""
-        sql = """
+    def bm25(self, match: str, limit: int, audience: frozenset[str]) -> list[str]:
+        """The ids of the best passages for an FTS5 expression that this audience may see, best first."""
+        sql = f"""
             SELECT c.chunk_id FROM chunks_fts JOIN chunks c ON c.n = chunks_fts.rowid
             JOIN documents d ON d.doc_id = c.doc_id
-            WHERE chunks_fts MATCH ? AND d.visibility = ? ORDER BY bm25(chunks_fts), c.n LIMIT ?"""
-        return [row[0] for row in self._db.execute(sql, [match, visibility, limit])]
+            WHERE chunks_fts MATCH ? AND d.visibility IN ({_marks(audience)})
+            ORDER BY bm25(chunks_fts), c.n LIMIT ?"""  # noqa: S608 - question marks only
+        return [row[0] for row in self._db.execute(sql, [match, *audience, limit])]
 
-    def rows(self, chunk_ids: Sequence[str], visibility: str = PUBLIC) -> dict[str, Row]:
-        """The passages with these ids that may be seen, whichever index named them."""
+    def rows(self, chunk_ids: Sequence[str], audience: frozenset[str]) -> dict[str, Row]:
+        """The passages with these ids that this audience may see now, whichever index named them."""
         found = {}
         for some in _some(chunk_ids):
             sql = f"""
                 SELECT c.chunk_id, c.doc_id, d.title, c.heading, c.anchor, c.text, c.text_hash, d.url, d.file,
-                d.updated_at FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
-                WHERE d.visibility = ? AND c.chunk_id IN ({_marks(some)})"""  # noqa: S608 - question marks only
-            for *values, updated in self._db.execute(sql, [visibility, *some]):
-                values.append(datetime.fromisoformat(updated) if updated else None)
+                d.visibility, d.kind, d.authors, d.updated_at FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
+                WHERE d.visibility IN ({_marks(audience)}) AND c.chunk_id IN ({_marks(some)})"""  # noqa: S608 - question marks only
+            for *values, authors, updated in self._db.execute(sql, [*audience, *some]):
+                people = tuple(Author(*author) for author in json.loads(authors))
+                values += [people, datetime.fromisoformat(updated) if updated else None]
                 found[values[0]] = Row(*values)
         return found
 
     # --- vectors -----------------------------------------------------------------------------------------------------
 
-    def missing(self, fingerprint: str, visibility: str = PUBLIC) -> list[tuple[str, str]]:
+    def missing(self, fingerprint: str) -> list[tuple[str, str]]:
         """(text hash, text to embed) of the passages that have no vector in this space, short ones first."""
         sql = """
             SELECT DISTINCT c.text_hash, c.prefix || char(10) || c.text AS indexed
-            FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
-            LEFT JOIN embeddings e ON e.fingerprint = ? AND e.text_hash = c.text_hash
-            WHERE e.text_hash IS NULL AND d.visibility = ? ORDER BY length(indexed)"""
-        return [(row[0], row[1]) for row in self._db.execute(sql, [fingerprint, visibility])]
+            FROM chunks c LEFT JOIN embeddings e ON e.fingerprint = ? AND e.text_hash = c.text_hash
+            WHERE e.text_hash IS NULL ORDER BY length(indexed)"""
+        return [(row[0], row[1]) for row in self._db.execute(sql, [fingerprint])]
 
     def keep(self, fingerprint: str, text_hashes: Sequence[str], vectors: Vectors) -> None:
         """Cache vectors for good."""
@@ -234,12 +283,12 @@ class Catalogue:
                 found[name] = np.frombuffer(vector, dtype="<f4")
         return found
 
-    def embedded(self, fingerprint: str, visibility: str = PUBLIC) -> Mapping[str, str]:
-        """Passage id to text hash, for every passage that has a vector in this space: what a vector index holds."""
+    def embedded(self, fingerprint: str) -> Mapping[Place, str]:
+        """Place to text hash, for every passage that has a vector in this space: what a vector index holds."""
         sql = """
-            SELECT c.chunk_id, c.text_hash FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
-            JOIN embeddings e ON e.fingerprint = ? AND e.text_hash = c.text_hash WHERE d.visibility = ?"""
-        return dict(self._db.execute(sql, [fingerprint, visibility]))
+            SELECT d.visibility, c.chunk_id, c.text_hash FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
+            JOIN embeddings e ON e.fingerprint = ? AND e.text_hash = c.text_hash"""
+        return {Place(*row): text_hash for *row, text_hash in self._db.execute(sql, [fingerprint])}
 
     def drop_unused_vectors(self) -> None:
         """Forget the vectors of texts that no document holds any more."""
@@ -249,7 +298,9 @@ class Catalogue:
 
 def _content_hash(document: Document, cut_by: str) -> str:
     updated = document.updated_at.isoformat() if document.updated_at else ""
-    parts = [document.title, document.text, document.url, document.file, updated, document.visibility, cut_by]
+    authors = [[author.id, author.name] for author in document.authors]
+    parts = [document.title, document.text, document.url, document.file, updated, cut_by]
+    parts += [document.visibility, document.kind, json.dumps(authors)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -259,5 +310,5 @@ def _some(values: Sequence[str]) -> Iterator[list[str]]:
         yield list(values[start : start + _MANY])
 
 
-def _marks(values: Sequence[str]) -> str:
+def _marks(values: Collection[str]) -> str:
     return ", ".join("?" * len(values))

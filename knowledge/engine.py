@@ -9,16 +9,17 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bot.errors import Fault
 from knowledge.catalogue import Catalogue, Change
 from knowledge.chunks import chunks
 from knowledge.embed import Embedder, Wanted, build, count_tokens, fingerprint
 from knowledge.search import Meaning, Result, search
-from knowledge.sources import Document, DocumentSource, Skipped
-from knowledge.vectors import Build, Shelf, VectorIndex
+from knowledge.sources import Document, DocumentSource, Skipped, Step
+from knowledge.vectors import Build, Place, Shelf, VectorIndex
 
+_T = TypeVar("_T")
 _ADD = 200  # vectors a step
 _FEW, _LOSS = 20, 0.3  # with more documents than this, a run that would forget a larger part stops
 
@@ -84,25 +85,32 @@ class Engine:
     # --- indexing ----------------------------------------------------------------------------------------------------
 
     def start_reading(self, source: DocumentSource) -> Reading:
-        if self._count is None:
-            self._count_by, self._count = count_tokens()
         return Reading(source, source.read())
 
-    def read_one(self, reading: Reading) -> bool:
-        """Take the next document in; false when there is none."""
-        item = next(reading.rest, None)
+    def take_one(self, reading: Reading, item: Document | Skipped) -> None:
+        """Take what was read in."""
         if isinstance(item, Skipped):
             reading.skipped.append(item)
-        elif item is not None:
+        else:
             reading.seen.add(item.id)
             reading.change += self._take_in(reading.source.name, item)
-        return item is not None
+
+    def take_step(self, source: str, step: Step) -> Change:
+        """Keep a part of a reading and the place to go on from, all or nothing."""
+        with self.catalogue.as_one():
+            for place, visibility in step.moved:
+                self.catalogue.move(place, visibility)
+            change = sum((self._take_in(source, document) for document in step.documents), Change())
+            if step.cursor is not None:
+                self.catalogue.keep_cursor(source, step.cursor)
+            return change + self.catalogue.forget(step.gone)
 
     def _take_in(self, source: str, document: Document) -> Change:
+        if self._count is None:
+            self._count_by, self._count = count_tokens()
         cut_by = fingerprint(tokens=self._count_by)
         if self.catalogue.holds(document, cut_by):
             return Change(unchanged=self.catalogue.count(document.id))
-        assert self._count
         return self.catalogue.store(source, document, chunks(document, self._count), cut_by)
 
     def finish_reading(self, reading: Reading, *, force: bool) -> str:
@@ -124,8 +132,8 @@ class Engine:
         self.trouble = ""
         self.catalogue.keep(self.embedder.fingerprint, [name for name, _ in some], vectors)
 
-    def start_aligning(self, *, rebuild: bool) -> list[tuple[str, str]]:
-        """Make the index forget what is gone, and list the (id, text hash) it lacks. A new one starts empty."""
+    def start_aligning(self, *, rebuild: bool) -> list[tuple[Place, str]]:
+        """Make the index forget what is gone, and list the (place, text hash) it lacks. A new one starts empty."""
         self._drop_unfinished()
         if self.embedder is None:
             return []
@@ -133,9 +141,9 @@ class Engine:
         if self._index is None or rebuild:
             self._start_build(self.embedder.fingerprint)
             return list(wanted.items())
-        held = self._index.ids()
+        held = self._index.places()
         self._index.remove(held - wanted.keys())
-        return [(name, text_hash) for name, text_hash in wanted.items() if name not in held]
+        return [(place, text_hash) for place, text_hash in wanted.items() if place not in held]
 
     def _start_build(self, space: str) -> None:
         fresh = self.shelf.fresh(space)
@@ -147,7 +155,7 @@ class Engine:
             self._next[1].close()
         self._next = None
 
-    def add(self, some: Sequence[tuple[str, str]]) -> None:
+    def add(self, some: Sequence[tuple[Place, str]]) -> None:
         """Put cached vectors into the index that is being built, else into the one in use."""
         import numpy as np
 
@@ -155,9 +163,9 @@ class Engine:
         assert index
         assert self.embedder
         cached = self.catalogue.vectors(self.embedder.fingerprint, [text_hash for _, text_hash in some])
-        ready = [(name, cached[text_hash]) for name, text_hash in some if text_hash in cached]
+        ready = [(place, cached[text_hash]) for place, text_hash in some if text_hash in cached]
         if ready:
-            index.add([name for name, _ in ready], np.stack([vector for _, vector in ready]))
+            index.add([place for place, _ in ready], np.stack([vector for _, vector in ready]))
 
     def finish_aligning(self) -> None:
         """Switch to the index that was built, if one was, and forget vectors that no text needs."""
@@ -171,17 +179,17 @@ class Engine:
 
     # --- search ------------------------------------------------------------------------------------------------------
 
-    def search(self, queries: Sequence[str], k: int) -> list[Result]:
+    def search(self, queries: Sequence[str], k: int, audience: frozenset[str]) -> list[Result]:
         """By words and meaning; by words alone when the embedder or the vectors do not answer."""
         if not queries:
             return []
         try:
-            return search(self.catalogue, queries, k, self._meaning(queries))
+            return search(self.catalogue, queries, k, self._meaning(queries), audience)
         except Fault as fault:
             self.trouble = str(fault)
             if fault.vendor == "chroma":
                 self._give_up_index()
-            return search(self.catalogue, queries, k, None)
+            return search(self.catalogue, queries, k, None, audience)
 
     def likeness(self, query: str, texts: tuple[str, ...]) -> list[float]:
         """Cosines of a query to texts that stay the same, whose vectors are kept."""
@@ -207,7 +215,7 @@ class Engine:
         self._index = None
 
 
-def portions(items: Sequence[tuple[str, str]], size: int = _ADD) -> Iterator[Sequence[tuple[str, str]]]:
+def portions(items: Sequence[_T], size: int = _ADD) -> Iterator[Sequence[_T]]:
     """`items` in steps of `size`."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
@@ -17,8 +18,9 @@ from knowledge.catalogue import Change
 from knowledge.embed import Wanted
 from knowledge.engine import Engine, portions
 from knowledge.prose import prose
-from knowledge.search import Result, tidy
-from knowledge.sources import DocumentSource, Skipped
+from knowledge.recheck import may_be_shown, moved, places_of, who_may_see
+from knowledge.search import EVERYBODY, Result, tidy
+from knowledge.sources import CHAT, DocumentSource, FollowedSource, Held, Skipped, Step
 from knowledge.sources.documents import Folder
 from knowledge.vectors import Build, probe_command
 
@@ -49,9 +51,12 @@ class Knowledge:
     `search` go by words (BM25) alone. `index` reads the sources anew; searches are answered between its steps.
     """
 
-    def __init__(self, home: Path, sources: Sequence[DocumentSource], wanted: Wanted) -> None:
+    def __init__(self, home: Path, sources: Sequence[DocumentSource | FollowedSource], wanted: Wanted) -> None:
         self._home = home
         self._sources = sources
+        self._whole = [source for source in sources if not isinstance(source, FollowedSource)]
+        self.followed = [source for source in sources if isinstance(source, FollowedSource)]
+        self._following = asyncio.Lock()
         self._wanted = wanted
         self._lock = _own(home)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="knowledge")
@@ -68,7 +73,7 @@ class Knowledge:
         *,
         embedder: Wanted | None = None,
         base_url: str = "",
-        sources: Sequence[DocumentSource] = (),
+        sources: Sequence[DocumentSource | FollowedSource] = (),
     ) -> Knowledge:
         """Take `data_dir`/knowledge over. `SettingsError` when another process has it or a setting cannot be used."""
         wanted = embedder or Wanted()
@@ -106,20 +111,28 @@ class Knowledge:
     # --- search ------------------------------------------------------------------------------------------------------
 
     async def passages(
-        self, queries: Sequence[str], *, limit: int = 3, audience: frozenset[str] = frozenset({"public"})
+        self, queries: Sequence[str], *, limit: int = 3, audience: frozenset[str] = EVERYBODY
     ) -> list[Passage]:
-        """The best public passages for any of the queries, as evidence `p1`, `p2`...; unlike ones are left out."""
-        found = await self.search(queries, 3 * limit)
+        """The best passages that the audience may see, as evidence `p1`, `p2`...; unlike ones are left out."""
+        found = await self.search(queries, 3 * limit, audience=audience)
         embedder = self._ready().embedder
         floor = embedder.floor if embedder else 0.0
         like = [result for result in found if result.cosine is None or result.cosine >= floor]
         return [_passage(number, result) for number, result in enumerate(like[:limit], 1)]
 
-    async def search(
-        self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = frozenset({"public"})
-    ) -> list[Result]:
-        """The `k` best public passages with their scores, however unlike the queries they are."""
-        return await self._run(self._ready().search, tidy(queries), k)
+    async def search(self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = EVERYBODY) -> list[Result]:
+        """The `k` best passages that the audience may see with their scores, however unlike the queries they are."""
+        tidied = tidy(queries)
+        found = await self._run(self._ready().search, tidied, k, audience)
+        places = places_of(self.followed, found)
+        now = await who_may_see(places)
+        if turned := moved(now, found):
+            for place, visibility in turned.items():
+                await self.take(places[place], Step(moved=((place, visibility),)))
+            found = await self._run(self._ready().search, tidied, k, audience)
+            places = places_of(self.followed, found)
+            now = await who_may_see(places)
+        return [one for one in found if may_be_shown(one, places, now, audience)]
 
     async def likeness(self, query: str, texts: Sequence[str]) -> list[float]:
         """How alike in meaning a query is to each of a few texts (cosine); empty while only words are searched."""
@@ -137,7 +150,7 @@ class Knowledge:
         async with self._busy:
             await self._warm()
             change, skipped, trouble = Change(), list[Skipped](), list[str]()
-            for source in self._sources:
+            for source in self._whole:
                 try:
                     change += await self._read(source, say, skipped, trouble, force=force)
                 except Fault as fault:
@@ -152,12 +165,61 @@ class Knowledge:
     ) -> Change:
         engine = self._ready()
         reading = await self._run(engine.start_reading, source)
-        while await self._run(engine.read_one, reading):
+        while (item := await asyncio.to_thread(next, reading.rest, None)) is not None:  # others are answered meanwhile
+            await self._run(engine.take_one, reading, item)
             say("read", len(reading.seen), 0)
         skipped += reading.skipped
         if kept := await self._run(engine.finish_reading, reading, force=force):
             trouble.append(kept)
         return reading.change
+
+    # --- following ---------------------------------------------------------------------------------------------------
+
+    async def follow(self, progress: Progress | None = None) -> Summary:
+        """Read what changed in the sources that are followed, each step kept before the next is read.
+
+        It may take long, while Slack lets us read slowly; searches and `index` go on beside it.
+        """
+        say = progress or _say_nothing
+        change, skipped, trouble = Change(), list[Skipped](), list[str]()
+        async with self._following:
+            for source in self.followed:
+                try:
+                    change += await self._follow(source, say, skipped)
+                except Fault as fault:
+                    trouble.append(str(fault))
+        embedded = await self.catch_up(say, trouble)
+        return await self._summary(change, embedded, skipped, trouble)
+
+    async def _follow(self, source: FollowedSource, say: Progress, skipped: list[Skipped]) -> Change:
+        change, read = Change(), 0
+        async with aclosing(source.changes(await self.held(source))) as steps:
+            async for step in steps:
+                change += await self.take(source, step)
+                skipped += step.skipped
+                say("read", read := read + len(step.documents), 0)
+        return change
+
+    async def held(self, source: FollowedSource) -> Held:
+        """What is kept of a source."""
+        return await self._run(self._ready().catalogue.held, source.name)
+
+    async def forget_others(self) -> None:
+        """Forget what is kept of sources that are not chosen any more: nobody says who may see it now."""
+        names = {source.name for source in self._sources}
+        await self._run(self._ready().catalogue.forget_sources_but, names)
+
+    async def take(self, source: FollowedSource, step: Step) -> Change:
+        """Keep a step of a source's, of a reading or of what it just heard; found by words from now on."""
+        return await self._run(self._ready().take_step, source.name, step)
+
+    async def catch_up(self, say: Progress | None = None, trouble: list[str] | None = None) -> int:
+        """Let what was taken meanwhile be found by meaning too."""
+        async with self._busy:
+            embedded = await self._embed(say or _say_nothing, trouble if trouble is not None else [])
+            await self._align(say or _say_nothing, rebuild=False)
+            await self._look()
+        return embedded
 
     async def _embed(self, say: Progress, trouble: list[str]) -> int:
         engine = self._ready()
@@ -267,6 +329,8 @@ def _passage(number: int, result: Result) -> Passage:
         text=prose(result.text),
         url=result.url,
         updated_at=result.updated_at,
+        chat=result.kind == CHAT,
+        authors=tuple(author.name for author in result.authors),
     )
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from knowledge.catalogue import Catalogue, Row
+from knowledge.sources import PUBLIC, Author
 from knowledge.text import one_line
 from knowledge.vectors import VectorIndex
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
+EVERYBODY = frozenset({PUBLIC})
+"""An audience is the set of visibilities that everybody in a place may see; this one is of any public place."""
 _DEPTH = 50  # how far down each list is read
 _RRF_K = 20
 _WORDS_WEIGHT, _MEANING_WEIGHT = 1.0, 3.0
@@ -47,6 +50,9 @@ class Result:
     url: str
     file: str
     updated_at: datetime | None
+    visibility: str
+    kind: str
+    authors: tuple[Author, ...]
     score: float
     cosine: float | None
 
@@ -82,13 +88,16 @@ def fuse(rankings: Iterable[tuple[float, Sequence[str]]]) -> dict[str, float]:
     return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
 
 
-def search(catalogue: Catalogue, queries: Sequence[str], k: int, meaning: Meaning | None) -> list[Result]:
-    """The `k` best public passages for any of the (tidy) queries. Without `meaning` by their words alone."""
-    rankings = [(_WORDS_WEIGHT, catalogue.bm25(words, _DEPTH)) for q in queries if (words := match_expression(q))]
+def search(
+    catalogue: Catalogue, queries: Sequence[str], k: int, meaning: Meaning | None, audience: frozenset[str] = EVERYBODY
+) -> list[Result]:
+    """The `k` best passages for any of the (tidy) queries, as an audience may see them; by words alone, or by both."""
+    words = [expression for query in queries if (expression := match_expression(query))]
+    rankings = [(_WORDS_WEIGHT, catalogue.bm25(expression, _DEPTH, audience)) for expression in words]
     if meaning:
-        rankings += [(_MEANING_WEIGHT, ids) for ids in meaning.index.nearest(meaning.vectors, _DEPTH)]
+        rankings += [(_MEANING_WEIGHT, ids) for ids in meaning.index.nearest(meaning.vectors, _DEPTH, audience)]
     scores = fuse(rankings)
-    seen = catalogue.rows(list(scores))  # the one place that says who may see what, whichever index found it
+    seen = catalogue.rows(list(scores), audience)  # the one place that says who may see what, whichever index found it
     rows = _spread([seen[name] for name in scores if name in seen])[:k]
     cosines = _cosines(catalogue, rows, meaning)
     return [_result(row, scores[row.id], cosines.get(row.text_hash)) for row in rows]
@@ -121,6 +130,9 @@ def _result(row: Row, score: float, cosine: float | None) -> Result:
         url=_address(row),
         file=row.file,
         updated_at=row.updated_at,
+        visibility=row.visibility,
+        kind=row.kind,
+        authors=row.authors,
         score=score,
         cosine=cosine,
     )

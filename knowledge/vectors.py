@@ -8,16 +8,20 @@ Used from one thread only, and by one process only (the data directory's lock se
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import re
 import secrets
 import shutil
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bot.errors import Fault
+from knowledge.sources import PUBLIC
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 _PAGE = 1000  # rows a call; Chroma fails above 32,766
+_PLAIN = re.compile(r"[A-Za-z0-9]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,60 +79,118 @@ class Shelf:
         return self._root / build.directory
 
 
-class VectorIndex:
-    """One build, open. `visibility` has its own collection: a public answer never touches another's vectors."""
+class Place(NamedTuple):
+    """Where a passage's vector stands: one collection for each visibility, so that none is searched for another's."""
 
-    def __init__(self, path: Path, fingerprint: str, visibility: str = "public") -> None:
+    visibility: str
+    id: str
+
+
+class VectorIndex:
+    """One build, open. A public answer never touches a vector that is not public: it is in another collection."""
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
         import chromadb
         from chromadb.config import Settings
 
+        self._fingerprint = fingerprint
         with _faults():
             settings = Settings(anonymized_telemetry=False)
             self._client: Any = chromadb.PersistentClient(path=str(path), settings=settings)
-            self._collection = self._client.get_or_create_collection(
-                f"{visibility}-{fingerprint}", embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
-            )
+            held = [found for found in self._client.list_collections() if found.name.endswith(f"-{fingerprint}")]
+            self._collections = {
+                found.metadata["visibility"]: self._open(found.metadata["visibility"]) for found in held
+            }
+            self._collection(PUBLIC)
 
     def close(self) -> None:
         self._client.close()
 
-    def ids(self) -> set[str]:
-        """Every id in the index, read page by page."""
-        found: set[str] = set()
-        with _faults():
-            for start in range(0, self._collection.count(), _PAGE):
-                found.update(self._collection.get(limit=_PAGE, offset=start, include=[])["ids"])
-        return found
+    def _collection(self, visibility: str) -> Any:
+        if visibility not in self._collections:
+            self._collections[visibility] = self._open(visibility)
+        return self._collections[visibility]
 
-    def add(self, ids: Sequence[str], vectors: Vectors) -> None:
-        with _faults():
-            self._collection.add(ids=list(ids), embeddings=vectors)
+    def _open(self, visibility: str) -> Any:
+        return self._client.get_or_create_collection(
+            _collection_name(visibility, self._fingerprint),
+            metadata={"visibility": visibility},
+            embedding_function=None,
+            configuration={"hnsw": {"space": "cosine"}},
+        )
 
-    def remove(self, ids: Iterable[str]) -> None:
-        gone = sorted(ids)
+    def places(self) -> set[Place]:
+        """Everything in the index, read page by page."""
         with _faults():
-            for start in range(0, len(gone), _PAGE):
-                self._collection.delete(ids=gone[start : start + _PAGE])
+            return {Place(name, one) for name, held in self._collections.items() for one in _ids(held)}
 
-    def nearest(self, vectors: Vectors, limit: int) -> list[list[str]]:
-        """For each vector the ids nearest to it, best first."""
+    def add(self, places: Sequence[Place], vectors: Vectors) -> None:
         with _faults():
-            limit = min(limit, self._collection.count())
-            if not limit:
-                return [[] for _ in vectors]
-            found = self._collection.query(query_embeddings=vectors, n_results=limit, include=[])
-        return [list(ids) for ids in found["ids"]]
+            for name, numbers in _by_visibility(places).items():
+                ids = [places[n].id for n in numbers]
+                self._collection(name).add(ids=ids, embeddings=vectors[numbers])
+
+    def remove(self, places: Iterable[Place]) -> None:
+        gone = sorted(places)
+        with _faults():
+            for name, numbers in _by_visibility(gone).items():
+                for start in range(0, len(numbers), _PAGE):
+                    ids = [gone[n].id for n in numbers[start : start + _PAGE]]
+                    self._collection(name).delete(ids=ids)
+
+    def nearest(self, vectors: Vectors, limit: int, audience: frozenset[str]) -> list[list[str]]:
+        """For each vector the ids nearest to it among what the audience may see, best first."""
+        found: list[list[tuple[float, str]]] = [[] for _ in vectors]
+        with _faults():
+            for held in (self._collections[name] for name in sorted(audience & self._collections.keys())):
+                for ranked, more in zip(found, _nearest(held, vectors, limit), strict=True):
+                    ranked += more
+        return [[name for _, name in sorted(ranked)[:limit]] for ranked in found]
 
     def answers(self) -> bool:
         """Whether its rows can be read and a row's own vector finds something."""
-        import numpy as np
-
         with _faults():
-            first = self._collection.get(limit=1, include=["embeddings"])
-        if not first["ids"]:
-            return self._collection.count() == 0
-        found = self.nearest(np.asarray(first["embeddings"], dtype=np.float32), 10)[0]
-        return len(found) == min(len(self.ids()), 10)
+            return all(_answers(held) for held in self._collections.values())
+
+
+def _collection_name(visibility: str, fingerprint: str) -> str:
+    """`public-...` and `restricted-<channel>-...`; a name that Chroma would not take stands as its hash."""
+    if visibility == PUBLIC:
+        return f"{PUBLIC}-{fingerprint}"
+    plain = _PLAIN.fullmatch(visibility)
+    return f"restricted-{visibility if plain else hashlib.sha256(visibility.encode()).hexdigest()}-{fingerprint}"
+
+
+def _by_visibility(places: Sequence[Place]) -> dict[str, list[int]]:
+    """Which of the places stand in which collection."""
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for number, place in enumerate(places):
+        found[place.visibility].append(number)
+    return found
+
+
+def _ids(collection: Any) -> Iterator[str]:
+    for start in range(0, collection.count(), _PAGE):
+        yield from collection.get(limit=_PAGE, offset=start, include=[])["ids"]
+
+
+def _nearest(collection: Any, vectors: Vectors, limit: int) -> list[list[tuple[float, str]]]:
+    """(distance, id) of the nearest rows for each vector."""
+    limit = min(limit, collection.count())
+    if not limit:
+        return [[] for _ in vectors]
+    found = collection.query(query_embeddings=vectors, n_results=limit, include=["distances"])
+    return [list(zip(*pair, strict=True)) for pair in zip(found["distances"], found["ids"], strict=True)]
+
+
+def _answers(collection: Any) -> bool:
+    import numpy as np
+
+    first = collection.get(limit=1, include=["embeddings"])
+    if not first["ids"]:
+        return bool(collection.count() == 0)
+    found = _nearest(collection, np.asarray(first["embeddings"], dtype=np.float32), 10)[0]
+    return len(found) == min(len(list(_ids(collection))), 10)
 
 
 @contextlib.contextmanager

@@ -135,10 +135,40 @@ def some_evidence(**more: Any) -> Evidence:
                 updated_at=NOW - timedelta(days=30),
             ),
         ),
-        "precedents": (Precedent("TA-0", "Alice Archer", 60, "ended", "The time was up.", NOW - timedelta(days=3)),),
+        "precedents": (a_precedent(),),
         "gathered_at": NOW,
     }
     return Evidence(**{**fields, **more})
+
+
+def a_precedent(**more: Any) -> Precedent:
+    """Alice asked for the same three days ago."""
+    fields: dict[str, Any] = {
+        "request_id": "TA-0",
+        "requester": "Alice Archer",
+        "minutes": 60,
+        "outcome": "ended",
+        "reason": "The time was up.",
+        "at": NOW - timedelta(days=3),
+        "decided_by": "Bob Baker",
+        "url": "https://example-corp.slack.com/archives/C0ACCESS/p1",
+    }
+    return Precedent(**{**fields, **more})
+
+
+def some_chat(**more: Any) -> Passage:
+    """What carol said about it."""
+    fields: dict[str, Any] = {
+        "id": "chat-1",
+        "title": "Carol Chen in #general: Logs of production",
+        "heading": "",
+        "text": "Carol Chen: an hour of reading is usually enough.",
+        "url": "https://example-corp.slack.com/archives/C0GENERAL/p1",
+        "updated_at": NOW - timedelta(days=95),
+        "chat": True,
+        "authors": ("Carol Chen",),
+    }
+    return Passage(**{**fields, **more})
 
 
 def a_decidable_request(**more: Any) -> Request:

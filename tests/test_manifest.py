@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from bot.checks import MANIFEST
-from bot.slack import answers, intake, line, socket
-from connectors import slack
+from bot.slack import answers, following, intake, line, socket
+from connectors import slack, slack_history
 
 # What Slack's method pages name; of several scopes, one for each kind of conversation that we are in.
 NEEDS = {
@@ -27,6 +27,7 @@ NEEDS = {
     "conversations_members": {"channels:read", "groups:read"},
     "conversations_open": {"im:write"},
     "conversations_replies": {"channels:history", "groups:history", "im:history"},
+    "users_conversations": {"channels:read", "groups:read"},
     "users_info": {"users:read", "users:read.email"},
     "views_open": set(),
     "views_update": set(),
@@ -37,6 +38,18 @@ FAMILIES = "api|apps|auth|bookmarks|chat|conversations|files|pins|reactions|team
 EVENTS: dict[str, set[str]] = {
     "app_home_opened": set(),
     "app_mention": {"app_mentions:read"},
+    "channel_archive": {"channels:read"},
+    "channel_deleted": {"channels:read"},
+    "channel_left": {"channels:read"},
+    "channel_shared": {"channels:read", "groups:read"},
+    "channel_unarchive": {"channels:read"},
+    "channel_unshared": {"channels:read", "groups:read"},
+    "group_archive": {"groups:read"},
+    "group_deleted": {"groups:read"},
+    "group_left": {"groups:read"},
+    "group_unarchive": {"groups:read"},
+    "message.channels": {"channels:history"},
+    "message.groups": {"groups:history"},
     "message.im": {"im:history"},
 }
 
@@ -48,7 +61,7 @@ def manifest() -> dict[str, Any]:
 
 def called() -> set[str]:
     """The Web API methods that the program's source calls."""
-    sources = [source(module) for module in (slack, line, socket, intake)]
+    sources = [source(module) for module in (slack, slack_history, line, socket, intake)]
     return set(re.findall(rf"client\.((?:{FAMILIES})_\w+)", "\n".join(sources)))
 
 
@@ -78,8 +91,8 @@ def test_the_shortcuts_and_the_command_are_those_that_are_listened_to(manifest: 
 
 def test_the_events_are_those_that_are_listened_to(manifest: dict[str, Any]) -> None:
     assert set(manifest["settings"]["event_subscriptions"]["bot_events"]) == set(EVENTS)
-    listened = re.findall(r'app\.event\("(\w+)"', source(intake))
-    assert set(listened) == {name.partition(".")[0] for name in EVENTS}
+    listened = re.findall(r'app\.event\("(\w+)"', source(intake) + source(following))
+    assert {*listened, *following.CHANNEL_EVENTS} == {name.partition(".")[0] for name in EVENTS}
 
 
 def test_it_connects_by_socket_mode_with_buttons_and_a_home(manifest: dict[str, Any]) -> None:

@@ -63,6 +63,9 @@ MOVES: dict[tuple[State, Event], State] = {
 
 OPEN = frozenset({State.RECEIVED, State.PENDING})
 COVERING = frozenset({State.APPROVED, State.ACTIVE})  # with a grant: the access is there by right
+DECIDED = frozenset(
+    {State.APPROVED, State.ACTIVE, State.ENDED, State.DONE, State.DENIED, State.FAILED}
+)  # by people; what else is final was not
 STOPPABLE = frozenset({State.APPROVED, State.ACTIVE, State.FAILED})
 FINAL = frozenset(State) - {state for state, _ in MOVES}
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from bot.core.lifecycle import STOPPABLE, State
 
 MAX_JUSTIFICATION = 2000
+DOCUMENTS_SHOWN, CHAT_SHOWN = 3, 2  # passages of each kind where people decide
 
 
 class Sensitivity(StrEnum):
@@ -167,6 +168,7 @@ class Draft:
     """What somebody asked for, checked for form and eligibility, not yet stored.
 
     `key` identifies the submission at its source (a view id, a delivery id): the same key stores nothing twice.
+    `department` is the requester's: earlier requests are compared by it.
     """
 
     key: str
@@ -179,6 +181,7 @@ class Draft:
     can_wait: bool = False
     origin: str = "slack"
     extends: Extension | None = None
+    department: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +257,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Precedent:
-    """An earlier request of the same kind and how it ended."""
+    """An earlier request that was decided, and how. `title` is what it asked for, if that was something else."""
 
     request_id: str
     requester: str
@@ -262,6 +265,19 @@ class Precedent:
     outcome: str
     reason: str
     at: datetime
+    title: str = ""
+    decided_by: str = ""
+    url: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Who decided what, and what has become of it since."""
+        if not self.decided_by:
+            return self.outcome
+        if self.outcome == State.DENIED:
+            return f"denied by {self.decided_by}"
+        since = "" if self.outcome == State.APPROVED else f", {self.outcome}"
+        return f"approved by {self.decided_by}{since}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +289,16 @@ class Evidence:
     precedents: tuple[Precedent, ...] = ()
     silent: tuple[str, ...] = ()
     gathered_at: datetime | None = None
+
+    @property
+    def documents(self) -> tuple[Passage, ...]:
+        """What documents say, best first."""
+        return tuple(one for one in self.passages if not one.chat)
+
+    @property
+    def chat(self) -> tuple[Passage, ...]:
+        """What was said about it, best first."""
+        return tuple(one for one in self.passages if one.chat)
 
     @property
     def digest(self) -> str:

@@ -7,6 +7,8 @@ from datetime import datetime
 
 _SPACE = re.compile(r"\s+")
 _JOINERS = "\u200c\u200d"
+YEAR = 365
+TODAY = "today"
 
 
 def one_line(text: str, limit: int) -> str:
@@ -33,6 +35,21 @@ def span(minutes: int) -> str:
             count = minutes // size
             return f"{count} {name}" + ("" if count == 1 else "s")
     return f"{minutes} minutes"
+
+
+def age(at: datetime, now: datetime) -> str:
+    """How long ago something was, in the largest unit that fits: `today`, `3 days`, `2 months`, `1 year`."""
+    days = (now - at).days
+    for size, name in ((YEAR, "year"), (30, "month"), (7, "week"), (1, "day")):
+        if days >= size:
+            count = days // size
+            return f"{count} {name}" + ("" if count == 1 else "s")
+    return TODAY
+
+
+def is_old(at: datetime, now: datetime) -> bool:
+    """Whether it is older than twelve months."""
+    return (now - at).days > YEAR
 
 
 def date(at: datetime) -> str:

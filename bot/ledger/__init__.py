@@ -27,6 +27,7 @@ from bot.ledger.links import Links
 from bot.ledger.pages import Pages
 from bot.ledger.places import Paged, Places, Shown
 from bot.ledger.policy_questions import PolicyQuestions
+from bot.ledger.precedents import Precedents
 from bot.ledger.presence import Presence
 from bot.ledger.queue import Figures, Job
 from bot.ledger.stepping import Stepping
@@ -49,6 +50,7 @@ class Ledger(
     Waiting,
     Pages,
     Stepping,
+    Precedents,
     Places,
     Keeping,
     Links,

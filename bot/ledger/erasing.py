@@ -123,6 +123,7 @@ def _erase_request(c: Connection, request: str, person: str) -> None:
     mine = t.requests.c.number == number_of(request)
     row = c.execute(select(t.requests).where(mine)).one()
     values = {
+        "department": "",
         "justification": "",
         "ticket": "",
         "outcome": "",

@@ -31,7 +31,6 @@ from bot.core.request import (
     Entitlement,
     Grant,
     Place,
-    Precedent,
     Question,
     Request,
 )
@@ -184,17 +183,6 @@ class Requests(Asked):
         """Everything of which access is there, or may still come, oldest first."""
         return await self._run(lambda c: [self._assemble(c, row) for row in c.execute(_UNSETTLED).all()])
 
-    async def precedents(self, entitlement: str, *, before: str, limit: int = 3) -> list[Precedent]:
-        """The latest closed or granted requests for the same thing, before this one."""
-        decided = [state.value for state in State if state not in (State.RECEIVED, State.PENDING)]
-        query = (
-            _ROWS.where(t.requests.c.entitlement_id == entitlement, t.requests.c.number < number_of(before))
-            .where(t.requests.c.state.in_(decided))
-            .order_by(t.requests.c.number.desc())
-            .limit(limit)
-        )
-        return await self._run(lambda c: [_precedent(self._assemble(c, row)) for row in c.execute(query).all()])
-
     async def move(
         self,
         request: str,
@@ -266,6 +254,7 @@ def _row_of(draft: Draft, entitlement: Entitlement, *, now: datetime, deadline: 
         "beneficiary_id": draft.beneficiary.id,
         "beneficiary": draft.beneficiary,
         "minutes": draft.minutes,
+        "department": draft.department,
         "justification": draft.justification,
         "ticket": draft.ticket,
         "can_wait": draft.can_wait,
@@ -317,14 +306,3 @@ def _question(row: Row[Any]) -> Question:
 def grant_of(row: Row[Any]) -> Grant:
     values = {key: value for key, value in row._mapping.items() if key != "overdue"}
     return Grant(**values)
-
-
-def _precedent(request: Request) -> Precedent:
-    return Precedent(
-        request_id=request.id,
-        requester=request.requester.name,
-        minutes=request.minutes,
-        outcome=request.state.value,
-        reason=request.outcome,
-        at=request.created_at,
-    )

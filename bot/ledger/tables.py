@@ -92,6 +92,7 @@ requests = Table(
     Column("beneficiary_id", String, nullable=False),
     Column("beneficiary", Value(Person), nullable=False),
     Column("minutes", Integer, nullable=False),
+    Column("department", String, nullable=False, default=""),
     Column("justification", Text, nullable=False),
     Column("ticket", Text, nullable=False),
     Column("can_wait", Boolean, nullable=False),

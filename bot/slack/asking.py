@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from bot.asides import Asides
-from bot.core.request import Draft, Person, Standing
+from bot.core.request import Draft, Entitlement, Person, Standing
 from bot.errors import Fault, Refused
 from bot.journey import Journey
 from bot.ledger import Audit
+from bot.peers import foresee
 from bot.people import as_person, identify
 from bot.screen import looks_secret
 from bot.slack import forms
@@ -94,6 +96,13 @@ class Asking:
             words = forms.justification_of(body["view"])
             view = forms.request_form(user_of(body), entitlement=entitlement, justification=words)
             self._beside.run(self._journey.chat.update_modal(str(body["view"]["id"]), view))
+            self._beside.run(self._foresee(user_of(body), entitlement))
+
+    async def _foresee(self, user: str, entitlement: Entitlement) -> None:
+        """What is looked up slowly begins while they write why."""
+        with suppress(Refused):
+            _, standing = await self._readings.get(user)
+            await foresee(self._journey.directory, entitlement, standing.department)
 
     async def on_beneficiary(self, ack: Any, body: Body) -> None:
         """Reading about somebody else starts when they are chosen."""

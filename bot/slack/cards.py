@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 
 from bot import page
 from bot.core.lifecycle import FINAL, OPEN, State
-from bot.core.request import Evidence, Fact, Flag, Passage, Precedent, Request
+from bot.core.request import Request
 from bot.core.verdict import tally
 from bot.core.words import date, one_line, span
 from bot.ports import Message
+from bot.slack import findings
 from bot.slack.blocks import (
     Block,
     actions,
@@ -26,7 +27,6 @@ from bot.slack.blocks import (
     header,
     href,
     line,
-    link,
     option,
     quote,
     rich,
@@ -41,11 +41,9 @@ NOT_ME, DETAILS, SHOW_ADVICE, RETRY, TAKE = "not_me", "details", "show_advice", 
 WITHDRAW, GIVE_BACK, REPLY, EXTEND = "withdraw", "give_back", "reply", "extend"
 STOP = "stop"
 SHORTER = (15, 30, 60, 120, 240, 480, 1440)
-PASSAGE_LIMIT = 280
 BUDGET = 12_000  # Slack refuses a message of more than about 13,200 characters, though each block be within its limit
 ROOMS = (300, 160, 80, 40)
 
-MARKS = {Flag.PLAIN: "", Flag.GOOD: "✓ ", Flag.WARN: "⚠ Check: ", Flag.SILENT: "⚠ "}
 STANDING = {
     State.RECEIVED: "⏳ Gathering: *Approve* appears when the plan is known",
     State.PENDING: "🟡 Waiting for a decision",
@@ -81,7 +79,7 @@ def _card(request: Request, page_url: str | None, room: int) -> Iterator[Block]:
     if request.plan is not None:
         yield _plan(request)
     if request.state in OPEN:
-        yield from _evidence(request, room)
+        yield from findings.on_card(request, room)
         yield from _questions(request, room)
     yield from _footer(request, page_url)
     yield from _buttons(request)
@@ -184,54 +182,6 @@ def _plan_title(request: Request) -> str:
 def _if_now(request: Request) -> datetime:
     begins = request.extends.ends_at if request.extends else request.planned_at or request.created_at
     return begins + timedelta(minutes=request.minutes)
-
-
-def _evidence(request: Request, room: int) -> Iterator[Block]:
-    evidence = request.evidence
-    if evidence is None:
-        yield context("Looking things up…")
-        return
-    if evidence.facts or evidence.silent:
-        yield rich(line(text("What is known", bold=True)), bullets([*_facts(evidence, room)]))
-    yield rich(line(text("What the documents say", bold=True)), *_passages(evidence, room))
-    yield rich(line(text("Earlier requests for this", bold=True)), bullets([*_precedents(evidence, room)]))
-
-
-def _facts(evidence: Evidence, room: int) -> Iterator[list[Block]]:
-    yield from (_fact(fact, room) for fact in evidence.facts[:20])
-    for name in evidence.silent[:10]:
-        yield [text(f"⚠ {one_line(name, 80)} did not answer in time, so what it knows is missing here")]
-
-
-def _fact(fact: Fact, room: int) -> list[Block]:
-    return [text(f"{MARKS[fact.flag]}{one_line(fact.label, min(80, room))}: ", bold=True), text(fact.value, limit=room)]
-
-
-def _passages(evidence: Evidence, room: int) -> list[Block]:
-    if not evidence.passages:
-        return [bullets([[text("Nothing was found.")]])]
-    return [block for passage in evidence.passages[:3] for block in _passage(passage, room)]
-
-
-def _passage(passage: Passage, room: int) -> list[Block]:
-    age = f" · updated {passage.updated_at:%-d %b %Y}" if passage.updated_at else ""
-    place = f"{passage.title} › {passage.heading}" if passage.heading else passage.title
-    return [
-        bullets([[link(passage.url, place), text(age or " ")]]),
-        quote(passage.text, limit=min(PASSAGE_LIMIT, room)),
-    ]
-
-
-def _precedents(evidence: Evidence, room: int) -> Iterator[list[Block]]:
-    if not evidence.precedents:
-        yield [text("None: this is the first.")]
-    yield from (_precedent(one, room) for one in evidence.precedents[:3])
-
-
-def _precedent(one: Precedent, room: int) -> list[Block]:
-    reason = f": {one.reason}" if one.reason else ""
-    words = f"{one.request_id} · {one.requester} · {span(one.minutes)} · {one.outcome}{reason} · {date(one.at)}"
-    return [text(words, limit=room)]
 
 
 def _questions(request: Request, room: int) -> Iterator[Block]:

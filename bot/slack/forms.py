@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from bot.core.request import MAX_JUSTIFICATION, Advice, Entitlement, Request
 from bot.core.words import date, one_line, span
 from bot.errors import Refused
+from bot.slack import findings
 from bot.slack.blocks import (
     Block,
     bullets,
@@ -346,6 +347,7 @@ def details_view(request: Request) -> Block:
         changes = [[text(f"{name}: {value}")] for name, value in sorted(request.plan.changes.items())]
         blocks.append(rich(line(text("Plan", bold=True)), bullets([*changes, [text(f"digest {request.plan.digest}")]])))
     blocks += [rich(bullets(_answers(request)))] if request.decisions else []
+    blocks += findings.rest(request)
     return modal("details", f"Details of {request.id}", blocks, close="Close")
 
 

@@ -117,10 +117,12 @@ class Okta:
     # --- users
 
     async def _list_users(self, request: web.Request) -> Any:
-        found = list(self._directory.users.values())
-        if "search" in request.query:
-            field, value = _search(request.query["search"])
-            found = [user for user in found if _profile_field(user, field).casefold() == value.casefold()]
+        wanted = [_search(part) for part in request.query.get("search", "").split(" and ") if part]
+        found = [
+            user
+            for user in self._directory.users.values()
+            if all(_profile_field(user, field).casefold() == value.casefold() for field, value in wanted)
+        ]
         q = request.query.get("q", "").casefold()
         return [user_json(user) for user in found if f"{user.name} {user.login}".casefold().find(q) >= 0]
 
@@ -264,7 +266,13 @@ def _search(expression: str) -> tuple[str, str]:
 
 
 def _profile_field(user: User, field: str) -> str:
-    values = {"profile.login": user.login, "profile.email": user.login, "id": user.id, "status": user.status}
+    values = {
+        "profile.login": user.login,
+        "profile.email": user.login,
+        "profile.department": user.department,
+        "id": user.id,
+        "status": user.status,
+    }
     if field not in values:
         raise Problem(400, "E0000031", "Invalid search criteria.")
     return values[field]

@@ -57,7 +57,7 @@ class OktaDirectory:
     def __init__(self, world: World) -> None:
         self._world = world
         now = world.now()
-        people = [person for person in world.people.values() if person.okta]
+        people = [person for person in (*world.people.values(), *colleagues(world)) if person.okta]
         self.users = {user.id: user for user in (_user(person, now) for person in people)}
         names = {APP_GROUP: "APP_GROUP"}
         names |= dict.fromkeys([*world.seed["groups"], *(g for person in people for g in person.groups)], "OKTA_GROUP")
@@ -127,6 +127,12 @@ class OktaDirectory:
     def _shown(self, user: User) -> dict[str, Any]:
         held = sorted(group.name for group in self.groups.values() if user.id in group.members)
         return {"id": user.id, "login": user.login, "name": user.name, "status": user.status, "groups": held}
+
+
+def colleagues(world: World) -> list[SandboxPerson]:
+    """People of the directory who are nowhere else."""
+    entries = [{**entry, "groups": tuple(entry["groups"])} for entry in world.seed.get("colleagues", ())]
+    return [SandboxPerson(key=entry["email"].partition("@")[0], slack="", **entry) for entry in entries]
 
 
 def group_id(name: str) -> str:

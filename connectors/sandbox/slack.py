@@ -34,7 +34,23 @@ BOT_SCOPES = (
     "users:read",
     "users:read.email",
 )
-BOT_EVENTS = ("app_home_opened", "app_mention", "message.im")
+BOT_EVENTS = (
+    "app_home_opened",
+    "app_mention",
+    "channel_archive",
+    "channel_deleted",
+    "channel_left",
+    "channel_shared",
+    "channel_unarchive",
+    "channel_unshared",
+    "group_archive",
+    "group_deleted",
+    "group_left",
+    "group_unarchive",
+    "message.channels",
+    "message.groups",
+    "message.im",
+)
 
 
 class Slack:
@@ -107,6 +123,7 @@ class Slack:
             "name": channel.name,
             "private": channel.private,
             "archived": channel.archived,
+            "shared": channel.shared,
             "members": sorted(channel.members),
             "messages": [self._message(message) for message in channel.messages.values()],
         }

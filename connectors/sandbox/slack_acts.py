@@ -36,6 +36,8 @@ class Acts(ModalActs):
             "message_shortcut": self.message_shortcut,
             "click": self.click,
             "say": self.say,
+            "edit": self.edit,
+            "unsay": self.unsay,
             "home": self.home,
             "suggest": self.suggest,
             "fill": self.fill,
@@ -147,6 +149,25 @@ class Acts(ModalActs):
             self.workspace.emit(mention | {"event_ts": message.ts})
         return {"channel": channel.id, "ts": message.ts}
 
+    async def edit(self, person: SandboxPerson, args: Mapping[str, Any]) -> Json:
+        """Change the words of an own message."""
+        channel, message = self._own_message(person, args)
+        self.workspace.rewrite(channel, message, {"text": self._typed_text(str(args["text"]))})
+        return {"channel": channel.id, "ts": message.ts}
+
+    async def unsay(self, person: SandboxPerson, args: Mapping[str, Any]) -> Json:
+        """Delete an own message."""
+        channel, message = self._own_message(person, args)
+        self.workspace.remove(channel, message)
+        return {"channel": channel.id, "ts": message.ts}
+
+    def _own_message(self, person: SandboxPerson, args: Mapping[str, Any]) -> tuple[Channel, Message]:
+        channel = self.channel_of(person, args)
+        message = channel.messages.get(str(args["ts"]))
+        if message is None or message.user != person.slack:
+            raise Refusal("they wrote no such message")
+        return channel, message
+
     def _typed_text(self, text: str) -> str:
         """Escaped as Slack does; `@Name` of the app or a person becomes a mention."""
         names = {self.workspace.bot_name: self.workspace.bot_user}
@@ -192,6 +213,9 @@ class AdminActs:
             "remove_app": self.remove_app,
             "invite_app": self.invite_app,
             "archive": self.archive,
+            "convert": self.convert,
+            "share": self.share,
+            "delete_channel": self.delete_channel,
             "deactivate": self.deactivate,
         }
 
@@ -227,8 +251,10 @@ class AdminActs:
     async def delete(self, _key: str, args: Mapping[str, Any]) -> Json:
         """Delete somebody's message, as an administrator may."""
         channel = self.workspace.channels.get(str(args.get("channel")))
-        if channel is None or channel.messages.pop(str(args.get("ts")), None) is None:
+        message = channel.messages.get(str(args.get("ts"))) if channel else None
+        if channel is None or message is None:
             raise Refusal("there is no such message")
+        self.workspace.remove(channel, message)
         return self._changed()
 
     async def pace(self, _key: str, args: Mapping[str, Any]) -> Json:
@@ -236,17 +262,53 @@ class AdminActs:
         self._set_pace(bool(args.get("on", True)))
         return {"paced": bool(args.get("on", True))}
 
-    async def remove_app(self, _key: str, args: Mapping[str, Any]) -> Json:
-        self._named(args).members.discard(self.workspace.bot_user)
+    async def remove_app(self, key: str, args: Mapping[str, Any]) -> Json:
+        channel = self._named(args)
+        self._happened(channel, "left", key)
+        channel.members.discard(self.workspace.bot_user)
         return self._changed()
 
     async def invite_app(self, _key: str, args: Mapping[str, Any]) -> Json:
         self._named(args).members.add(self.workspace.bot_user)
         return self._changed()
 
-    async def archive(self, _key: str, args: Mapping[str, Any]) -> Json:
-        self._named(args).archived = bool(args.get("on", True))
+    async def archive(self, key: str, args: Mapping[str, Any]) -> Json:
+        channel = self._named(args)
+        channel.archived = bool(args.get("on", True))
+        self._happened(channel, "archive" if channel.archived else "unarchive", key)
         return self._changed()
+
+    async def convert(self, key: str, args: Mapping[str, Any]) -> Json:
+        """Make a channel private, or with `private: false` public; it keeps its id."""
+        channel = self._named(args)
+        channel.private = bool(args.get("private", True))
+        kind = "private" if channel.private else "public"
+        if not args.get("silently"):
+            user = self.workspace.world.people[key].slack
+            self.workspace.note(channel, user, f"channel_convert_to_{kind}", f"made this channel *{kind}*.")
+        return self._changed()
+
+    async def share(self, _key: str, args: Mapping[str, Any]) -> Json:
+        """Share a channel with another company, or with `on: false` stop doing so."""
+        channel = self._named(args)
+        channel.shared = bool(args.get("on", True))
+        kind = "channel_shared" if channel.shared else "channel_unshared"
+        event = {"type": kind, "channel": channel.id, "event_ts": self.workspace.next_ts()}
+        self.workspace.emit(event | ({"connected_team_id": "T0PARTNER"} if channel.shared else {}))
+        return self._changed()
+
+    async def delete_channel(self, key: str, args: Mapping[str, Any]) -> Json:
+        channel = self._named(args)
+        self._happened(channel, "deleted", key)
+        del self.workspace.channels[channel.id]
+        return self._changed()
+
+    def _happened(self, channel: Channel, what: str, key: str) -> None:
+        """Tell the app what was done to a channel it is in, in the words for its kind."""
+        kind = "group" if channel.private else "channel"
+        user = self.workspace.world.people[key].slack
+        ts = self.workspace.next_ts()
+        self.workspace.emit({"type": f"{kind}_{what}", "channel": channel.id, "user": user, "event_ts": ts})
 
     async def deactivate(self, key: str, args: Mapping[str, Any]) -> Json:
         """Deactivate this person's account, or with `on: false` bring it back."""

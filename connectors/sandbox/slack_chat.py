@@ -136,15 +136,14 @@ def _update(workspace: Workspace, args: Json) -> Json:
     channel, message = _own_message(workspace, args, "cant_update_message")
     if channel.archived:
         raise ApiError("is_archived")
-    workspace.revise(message, content)
+    workspace.rewrite(channel, message, content)
     shown = workspace.message_json(message)
     return {"channel": channel.id, "ts": message.ts, "text": message.text, "message": shown}
 
 
 def _delete(workspace: Workspace, args: Json) -> Json:
     channel, message = _own_message(workspace, args, "cant_delete_message")
-    del channel.messages[message.ts]
-    workspace.world.touch()
+    workspace.remove(channel, message)
     return {"channel": channel.id, "ts": message.ts}
 
 

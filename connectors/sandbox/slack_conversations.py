@@ -12,13 +12,14 @@ from connectors.sandbox.slack_store import ApiError, Channel, Json, Message, Wor
 
 Item = TypeVar("Item")
 MOST_ITEMS, USUAL_ITEMS = 999, 100
+FAMILIES = {"public_channel": "channels", "private_channel": "groups", "im": "im"}
 
 
-def _page(items: Sequence[Item], args: Json) -> tuple[Sequence[Item], Json]:
+def _page(items: Sequence[Item], args: Json, *, usual: int = USUAL_ITEMS) -> tuple[Sequence[Item], Json]:
     """The asked-for page and Slack's note of what comes next."""
     start = _position(args.get("cursor"))
     try:
-        limit = int(args.get("limit") or USUAL_ITEMS)
+        limit = int(args.get("limit") or usual)
     except ValueError:
         raise ApiError("invalid_limit") from None
     if not 1 <= limit <= MOST_ITEMS:
@@ -43,9 +44,7 @@ def _position(cursor: Any) -> int:
 def _readable(workspace: Workspace, args: Json) -> Channel:
     """A channel whose messages the app may read: it is a member and has the scope for its kind."""
     channel = visible_channel(workspace, args.get("channel"))
-    needed = f"{channel.scope_family}:history"
-    if needed not in workspace.scopes:
-        raise ApiError("missing_scope", needed=needed, provided=",".join(workspace.scopes))
+    _need(workspace, f"{channel.scope_family}:history")
     if workspace.bot_user not in channel.members:
         raise ApiError("not_in_channel")
     return channel
@@ -67,13 +66,9 @@ def _within(args: Json) -> Callable[[Message], bool]:
     return lies_between
 
 
-def _thread(channel: Channel, ts: str) -> list[Message]:
-    return [message for message in channel.messages.values() if ts in (message.ts, message.thread_ts)]
-
-
 def _shown(workspace: Workspace, channel: Channel, message: Message, args: Json) -> Json:
     shown = workspace.message_json(message, metadata=flag(args, "include_all_metadata"))
-    replies = _thread(channel, message.ts)[1:]
+    replies = workspace.thread(channel, message.ts)[1:]
     if replies:
         writers = sorted({reply.user for reply in replies})
         shown |= {"thread_ts": message.ts, "reply_count": len(replies), "reply_users": writers}
@@ -97,22 +92,65 @@ def _replies(workspace: Workspace, args: Json) -> Json:
     if asked is None:
         raise ApiError("thread_not_found")
     root = asked.thread_ts or asked.ts
-    chosen = [one for one in _thread(channel, root) if one.ts == root or _within(args)(one)]
-    page, following = _page(chosen, args)
+    chosen = [one for one in workspace.thread(channel, root) if one.ts == root or _within(args)(one)]
+    page, following = _page(chosen, args, usual=MOST_ITEMS)
     messages = [_shown(workspace, channel, one, args) for one in page]
     return {"messages": messages, "has_more": bool(following["next_cursor"]), "response_metadata": following}
+
+
+def channel_json(workspace: Workspace, channel: Channel) -> Json:
+    """A conversation as `conversations.info` gives it."""
+    shown: Json = {"id": channel.id, "is_archived": channel.archived, "context_team_id": workspace.team_id}
+    if channel.im_with:
+        return shown | {"is_im": True, "user": channel.im_with, "is_channel": False, "is_private": True}
+    return shown | {
+        "name": channel.name,
+        "is_im": False,
+        "is_mpim": False,
+        "is_channel": not channel.private,
+        "is_group": channel.private,
+        "is_private": channel.private,
+        "is_member": workspace.bot_user in channel.members,
+        "is_shared": channel.shared,
+        "is_ext_shared": channel.shared,
+        "is_org_shared": False,
+        "is_pending_ext_shared": False,
+    }
 
 
 def _info(workspace: Workspace, args: Json) -> Json:
     channel = visible_channel(workspace, args.get("channel"))
     _need_read(workspace, channel)
-    return {"channel": {"id": channel.id, "is_private": channel.private, "is_ext_shared": False}}
+    return {"channel": channel_json(workspace, channel)}
+
+
+def _joined(workspace: Workspace, args: Json) -> Json:
+    """The conversations that the app is a member of, of the kinds that are asked for."""
+    types = [name.strip() for name in str(args.get("types") or "public_channel").split(",")]
+    if unknown := [name for name in types if name not in FAMILIES]:
+        raise ApiError("invalid_types", types=unknown)
+    wanted = {FAMILIES[name] for name in types}
+    for family in sorted(wanted):
+        _need(workspace, f"{family}:read")
+    chosen = [
+        channel
+        for channel in workspace.channels.values()
+        if channel.scope_family in wanted
+        and workspace.bot_user in channel.members
+        and not (channel.archived and flag(args, "exclude_archived"))
+    ]
+    page, following = _page(chosen, args)
+    return {"channels": [channel_json(workspace, one) for one in page], "response_metadata": following}
+
+
+def _need(workspace: Workspace, scope: str) -> None:
+    if scope not in workspace.scopes:
+        raise ApiError("missing_scope", needed=scope, provided=",".join(workspace.scopes))
 
 
 def _need_read(workspace: Workspace, channel: Channel) -> None:
-    needed = f"{channel.scope_family}:read"
-    if needed not in workspace.scopes and channel.im_with is None:
-        raise ApiError("missing_scope", needed=needed, provided=",".join(workspace.scopes))
+    if channel.im_with is None:
+        _need(workspace, f"{channel.scope_family}:read")
 
 
 def _members(workspace: Workspace, args: Json) -> Json:
@@ -146,4 +184,5 @@ CONVERSATION_METHODS = {
     "conversations.members": (_members, ""),
     "conversations.open": (_open, "im:write"),
     "conversations.replies": (_replies, ""),
+    "users.conversations": (_joined, ""),
 }

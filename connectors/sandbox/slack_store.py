@@ -42,6 +42,7 @@ class Message:
     thread_ts: str | None = None
     broadcast: bool = False
     edited: Json | None = None
+    subtype: str = ""
     versions: list[list[Json]] = field(default_factory=list)
 
 
@@ -55,6 +56,7 @@ class Channel:
     members: set[str]
     im_with: str | None = None
     archived: bool = False
+    shared: bool = False
     messages: dict[str, Message] = field(default_factory=dict)
 
     @property
@@ -211,6 +213,40 @@ class Workspace:
         self.emit({**self.message_json(message), "channel": channel.id, "event_ts": message.ts, **_kind(channel)})
         return message
 
+    def note(self, channel: Channel, user_id: str, subtype: str, words: str) -> Message:
+        """What Slack itself writes into a channel when something happens to it."""
+        return self.post(channel, Message(ts=self.next_ts(), user=user_id, text=words, subtype=subtype))
+
+    def thread(self, channel: Channel, ts: str) -> list[Message]:
+        """A message and the replies to it."""
+        return [message for message in channel.messages.values() if ts in (message.ts, message.thread_ts)]
+
+    def rewrite(self, channel: Channel, message: Message, content: Mapping[str, Any]) -> None:
+        """Change what a message shows, and tell the app where it listens."""
+        before = self.message_json(message)
+        self.revise(message, content)
+        self._tell_change(channel, message, before)
+
+    def remove(self, channel: Channel, message: Message) -> None:
+        """Delete a message. The first of a thread leaves a gravestone behind, on which the replies hang."""
+        before = self.message_json(message)
+        if len(self.thread(channel, message.ts)) > 1:
+            message.user, message.bot, message.subtype = "USLACKBOT", False, "tombstone"
+            message.text, message.blocks, message.metadata = "This message was deleted.", [], None
+            self._tell_change(channel, message, before)
+        else:
+            del channel.messages[message.ts]
+            self._tell_hidden(channel, {"subtype": "message_deleted", "deleted_ts": message.ts}, before)
+        self.world.touch()
+
+    def _tell_change(self, channel: Channel, message: Message, before: Json) -> None:
+        self._tell_hidden(channel, {"subtype": "message_changed", "message": self.message_json(message)}, before)
+
+    def _tell_hidden(self, channel: Channel, what: Json, before: Json) -> None:
+        ts = self.next_ts()
+        event = {"type": "message", **what, "previous_message": before, "hidden": True, "channel": channel.id}
+        self.emit({**event, "ts": ts, "event_ts": ts, **_kind(channel)})
+
     def revise(self, message: Message, content: Mapping[str, Any]) -> None:
         """Change what a message shows; what `content` leaves out stays as it was."""
         message.versions.append(message.blocks)
@@ -241,6 +277,8 @@ class Workspace:
             "attachments": message.attachments,
             "thread_ts": message.thread_ts,
             "edited": message.edited,
+            "subtype": message.subtype,
+            "hidden": message.subtype == "tombstone",
             "metadata": message.metadata if metadata else None,
         }
         return shown | {name: value for name, value in optional.items() if value}

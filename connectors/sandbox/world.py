@@ -6,6 +6,7 @@ import asyncio
 import fnmatch
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -96,7 +97,7 @@ class World:
     calls: list[Call] = field(default_factory=list)
     base_url: str = ""
     watch: Callable[[Call, str], Awaitable[None]] = _nobody_watches
-    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _waiting: set[asyncio.Future[None]] = field(default_factory=set)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     chance: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311 - repeatable faults
 
@@ -117,7 +118,9 @@ class World:
     def touch(self) -> None:
         """Something changed: pages redraw, long polls answer."""
         self.version += 1
-        self.spawn(self._notify())
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
 
     def spawn(self, work: Any) -> None:
         """Run a coroutine beside the handler and keep hold of it."""
@@ -127,11 +130,19 @@ class World:
 
     async def wait(self, counter: str, after: int, seconds: float) -> None:
         """Return when `counter` (an attribute of this class) has moved past `after`, or after `seconds`."""
-        async with self._changed:
-            try:
-                await asyncio.wait_for(self._changed.wait_for(lambda: getattr(self, counter) > after), seconds)
-            except TimeoutError:
-                return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while getattr(self, counter) <= after:
+                    await self._change()
+
+    async def _change(self) -> None:
+        """Until anything changes. A future each: many who are cancelled at once do not wait for one another."""
+        changed = asyncio.get_running_loop().create_future()
+        self._waiting.add(changed)
+        try:
+            await changed
+        finally:
+            self._waiting.discard(changed)
 
     def pick_fault(self, vendor: str, route: str) -> Fault | None:
         """The first fault that applies to a call, spent by one."""
@@ -152,10 +163,6 @@ class World:
         self.calls.append(call)
         if len(self.calls) > CALLS_KEPT:
             del self.calls[: CALLS_KEPT // 2]
-
-    async def _notify(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
 
     async def close(self) -> None:
         """Stop what runs beside the handlers."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 PUBLIC, RESPONDERS = "public", "responders"  # else the id of the one Slack channel whose members may see it
 DOCUMENT, CHAT = "document", "chat"
@@ -53,4 +53,47 @@ class DocumentSource(Protocol):
 
     def read(self) -> Iterator[Document | Skipped]:
         """Everything there now. Raises `Fault` when it cannot be read at all: then nothing is forgotten."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A part of a long reading, kept as a whole or not at all: what is there, what is gone, and where to go on."""
+
+    documents: tuple[Document, ...] = ()
+    gone: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
+    """Places and who may see all that is kept of them from now on."""
+    cursor: str | None = None
+    """What the next reading is given as `Held.cursor`; None leaves it as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is kept of a source: its documents with the time of their last change, and the last step's cursor."""
+
+    documents: Mapping[str, datetime | None] = field(default_factory=dict)
+    cursor: str = ""
+
+
+@runtime_checkable
+class FollowedSource(Protocol):
+    """A place that is too large to be read as a whole each time, and whose documents may be closed to some meanwhile.
+
+    Its documents belong to places, such as channels, of which each is open to somebody or nobody at a time.
+    """
+
+    name: str
+
+    def changes(self, held: Held) -> AsyncGenerator[Step, None]:
+        """What changed, step by step. A `Fault` ends the reading; the steps before it are kept."""
+        ...
+
+    def place_of(self, document_id: str) -> str:
+        """The place that a document of this source belongs to, which begins its id; empty for others' documents."""
+        ...
+
+    async def visibility_now(self, place: str) -> str:
+        """Who may see a place now, asked at the moment of showing; empty for nobody, `Fault` when in doubt."""
         ...

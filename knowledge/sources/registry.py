@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bot.errors import SettingsError
 from bot.source_variables import GROUP, installed, prefix
-from knowledge.sources import DocumentSource
+from knowledge.sources import DocumentSource, FollowedSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class SourceKind:
     `ping` is for `tinyapprover check`: one line when all is well, `SettingsError` or `Fault` with the cure when not.
     """
 
-    open: Callable[[Settings, Ports], Sequence[DocumentSource]]
+    open: Callable[[Settings, Ports], Sequence[DocumentSource | FollowedSource]]
     settings: tuple[Setting, ...] = ()
     borrows: tuple[str, ...] = ()
     ping: Callable[[Settings, Ports], Awaitable[str]] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from hypothesis import strategies as st
 
@@ -70,12 +71,23 @@ entitlements: st.SearchStrategy[Entitlement] = st.builds(
     approvers=st.builds(Approvers, names),
 )
 facts = st.builds(Fact, texts, texts, texts, st.sampled_from(Flag))
-passages = st.builds(Passage, texts, texts, texts, texts, texts, st.just(NOW))
-precedents = st.builds(Precedent, texts, texts, st.integers(1, 100_000), texts, texts, st.just(NOW))
+links = st.one_of(texts, texts.map("https://handbook.example.com/{}".format))
+ages = st.sampled_from([NOW, NOW - timedelta(days=4000), NOW + timedelta(days=1)])
+passages = st.builds(
+    Passage,
+    *(texts, texts, texts, texts, links),
+    st.none() | ages,
+    st.booleans(),
+    st.lists(texts, max_size=5).map(tuple),
+    st.booleans(),
+)
+precedents = st.builds(
+    Precedent, texts, texts, st.integers(1, 100_000), texts, texts, ages, title=texts, decided_by=texts, url=links
+)
 evidence = st.builds(
     Evidence,
     st.lists(facts, max_size=40).map(tuple),
-    st.lists(passages, max_size=5).map(tuple),
+    st.lists(passages, max_size=12).map(tuple),
     st.lists(precedents, max_size=5).map(tuple),
     st.lists(texts, max_size=4).map(tuple),
 )

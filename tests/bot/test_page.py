@@ -24,7 +24,18 @@ from bot.core.request import (
     Sensitivity,
 )
 from tests.bot.hostile import requests
-from tests.builders import NOW, a_decidable_request, a_decision, a_grant, a_person, a_request, an_entitlement
+from tests.builders import (
+    NOW,
+    a_decidable_request,
+    a_decision,
+    a_grant,
+    a_person,
+    a_precedent,
+    a_request,
+    an_entitlement,
+    some_chat,
+    some_evidence,
+)
 
 CARD = "https://example-corp.slack.com/archives/C0ACCESS/p1"
 worst = settings(
@@ -105,7 +116,7 @@ def test_the_body_tells_the_plan_the_facts_and_where_the_card_is() -> None:
     text = page.body(a_decidable_request(), card=CARD)
     assert "- adds alice@example.com to the Okta group prod-readonly (00ggroup1)" in text
     assert "- ! Last sign-in: from a new country 5 minutes ago" in text
-    assert "- Production access > Reading: Read access is given" in text
+    assert "- Document (31 Jan 2026): Production access > Reading: Read access is given" in text
     assert f"Card: {CARD}" in text
     assert "Acknowledging or resolving this incident decides nothing." in text
 
@@ -165,3 +176,13 @@ def test_the_group_may_have_a_long_name() -> None:
     entitlement = an_entitlement(approvers=Approvers("g" * 255), title="t" * 75, sensitivity=Sensitivity.HIGH)
     request = a_decidable_request(id="TA-999999999", entitlement=entitlement, deadline=NOW + timedelta(days=20))
     assert "Why: Look at" in head(request)
+
+
+def test_chat_and_the_requesters_own_words_are_labelled_on_the_page_and_earlier_requests_tell_who_decided() -> None:
+    theirs = some_chat(title="Alice Archer in #general", theirs=True)
+    other = a_precedent(request_id="TA-9", title="Production, administrator", outcome="denied", reason="Too wide.")
+    evidence = some_evidence(passages=(some_chat(), theirs), precedents=(other,))
+    text = page.body(a_decidable_request(evidence=evidence), card=CARD)
+    assert "- Said in Slack by Carol Chen, no policy: Carol Chen in #general" in text
+    assert "- ! Written by whoever asks or is to get it, no policy: Alice Archer in #general" in text
+    assert "- TA-9 for Production, administrator (27 Feb 09:00 UTC): denied by Bob Baker. Too wide." in text

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from bot.core.request import Flag
 from bot.errors import Fault, Refused, SettingsError
+from bot.peers import Peers, foresee
+from bot.ports import Headcount
 from connectors.okta import OktaGroupActor, OktaReader
 from connectors.okta_api import OktaApi
 from connectors.okta_facts import OktaFacts
@@ -273,3 +276,52 @@ async def test_evidence_is_gathered_in_one_round_trip(okta_facts: OktaFacts, wir
     wire.play("okta", "slow", "*", times=None, seconds=0.15)
     async with asyncio.timeout(0.29):
         await okta_facts.gather(a_request())
+
+
+async def test_a_department_is_its_active_people_over_all_pages(okta: OktaReader, wire: Wire) -> None:
+    found = await okta.department("Payments", seconds=5)
+    assert found.complete
+    assert ALICE.id in found.people
+    assert DAVE.id not in found.people  # he left
+    assert len(found.people) == 4
+    assert await okta.department("Nowhere", seconds=5) == Headcount(frozenset())
+
+
+async def test_a_department_too_large_to_count_in_time_is_counted_as_far_as_that(okta: OktaReader, wire: Wire) -> None:
+    wire.play("okta", "slow", "GET /users", times=None, seconds=0.2)
+    found = await okta.department("Payments", seconds=0.3)
+    assert (len(found.people), found.complete) == (2, False)
+
+
+async def test_a_department_of_which_no_page_came_in_time_is_a_fault(okta: OktaReader, wire: Wire) -> None:
+    wire.play("okta", "slow", "GET /users", times=None, seconds=0.4)
+    with pytest.raises(Fault, match="no page"):
+        await okta.department("Payments", seconds=0.05)
+
+
+async def test_a_departments_name_is_no_part_of_the_search(okta: OktaReader) -> None:
+    assert (await okta.department('Payments" or status eq "ACTIVE', seconds=5)).people == frozenset()
+
+
+async def test_colleagues_who_hold_the_access_are_counted_once_an_hour(okta: OktaReader, wire: Wire) -> None:
+    request = a_request(group="analytics-viewer")
+    (fact,) = (await Peers(okta).gather(request)).facts
+    assert fact.value == "2 of 3 other people in Payments hold this"
+    before = len(wire.calls("okta"))
+    await Peers(okta).gather(request)
+    assert len(wire.calls("okta")) == before
+
+
+async def test_what_is_foreseen_in_the_form_is_not_read_again(okta: OktaReader, wire: Wire) -> None:
+    request = a_request(group="analytics-viewer")
+    await foresee(okta, request.entitlement, "Payments")
+    await okta.standing(ALICE.id)
+    before = len(wire.calls("okta"))
+    assert (await Peers(okta).gather(request)).facts
+    assert len(wire.calls("okta")) == before
+
+
+async def test_other_actions_and_people_of_no_department_have_no_peers(okta: OktaReader, wire: Wire) -> None:
+    other = replace(a_request().entitlement, action="aws.policy")
+    assert (await Peers(okta).gather(a_request(entitlement=other))).facts == ()
+    assert wire.calls("okta") == []

@@ -17,9 +17,11 @@ from tests.builders import (
     a_grant,
     a_person,
     a_plan,
+    a_precedent,
     a_request,
     a_ruling,
     an_entitlement,
+    some_chat,
     some_evidence,
 )
 
@@ -47,7 +49,11 @@ def requests() -> dict[str, Request]:
         ),
         "extension": replace(paged, id="TA-2", extends=Extension("TA-1", NOW + timedelta(minutes=15), 60)),
         "after-silence": replace(paged, ruling=a_ruling(fallback_group="it-leads")),
-        "silent-sources": replace(asked, evidence=Evidence(silent=("okta", "documents"), gathered_at=NOW)),
+        "silent-sources": replace(
+            asked, evidence=Evidence(silent=("okta", "documents", "precedents"), gathered_at=NOW)
+        ),
+        "nothing-found": replace(asked, evidence=Evidence(gathered_at=NOW)),
+        "everything-found": replace(asked, evidence=_everything()),
         "question": replace(
             asked,
             questions=(
@@ -84,6 +90,22 @@ def requests() -> dict[str, Request]:
         ),
         "failed": replace(approved, state=State.FAILED, outcome="Okta refused the change (403)."),
     }
+
+
+def _everything() -> Evidence:
+    """More of each kind than a card holds, some of it old, some of it alice's own words."""
+    found = some_evidence()
+    documents = [
+        replace(found.passages[0], id=f"p{n}", heading=f"Reading {n}", updated_at=NOW - timedelta(days=200 * n))
+        for n in range(5)
+    ]
+    chat = [
+        some_chat(),
+        some_chat(title="Alice Archer in #general: Logs", authors=("Alice Archer",), theirs=True),
+        some_chat(title="What a card has no room for"),
+    ]
+    other = a_precedent(request_id="TA-9", title="Production administrator", outcome="denied", reason="Too wide.")
+    return replace(found, passages=(*documents, *chat), precedents=(*found.precedents, other))
 
 
 def drawn() -> dict[str, str]:

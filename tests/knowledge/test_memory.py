@@ -17,7 +17,8 @@ import pytest
 
 from bot.errors import Fault, SettingsError
 from knowledge import Knowledge, Wanted
-from knowledge.sources import Document, Skipped
+from knowledge.search import EVERYBODY
+from knowledge.sources import CHAT, Author, Document, Skipped
 from tests.knowledge.conftest import HANDBOOK, Open
 
 QUESTIONS = {
@@ -175,17 +176,21 @@ class Private:
 
     def read(self) -> Iterator[Document | Skipped]:
         text = "The acquisition of Example Robotics is called project Heron."
-        yield Document("secret", "Heron", text, "", "", None, visibility="restricted")
+        yield Document("secret", "Heron", text, "", "", None, "restricted", CHAT, (Author("U1", "Alice Archer"),))
 
 
-async def test_what_is_not_public_is_never_a_passage_nor_given_to_the_embedder(opened: Open, folder: Path) -> None:
+async def test_what_is_not_public_is_found_by_its_own_audience_alone(opened: Open, folder: Path) -> None:
     (folder / "a.md").write_text("# Birds\n\nHerons are large birds.")
     async with opened(folder, sources=[Private()]) as knowledge:
         summary = await knowledge.index()
-        files = [result.title for result in await knowledge.search(["project Heron acquisition"], 10)]
-    assert summary.documents == 2
-    assert summary.embedded == 1
-    assert files == ["Birds"]
+        public = await knowledge.search(["project Heron acquisition"], 10)
+        members = await knowledge.search(["project Heron acquisition"], 10, audience=EVERYBODY | {"restricted"})
+        passages = await knowledge.passages(["project Heron acquisition"], audience=EVERYBODY | {"restricted"})
+    assert (summary.documents, summary.embedded) == (2, 2)
+    assert [result.title for result in public] == ["Birds"]
+    assert (members[0].title, members[0].visibility, members[0].kind) == ("Heron", "restricted", CHAT)
+    assert members[0].cosine is not None
+    assert (passages[0].chat, passages[0].authors) == (True, ("Alice Archer",))
 
 
 async def test_a_document_that_stops_being_public_leaves_at_once(opened: Open, folder: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from bot.sources import choose, names, open_sources, variables_of
 from bot.supervisor import environment
 from knowledge import Knowledge, Wanted
 from knowledge.sources import Document
+from knowledge.sources.documents import Folder
 from knowledge.sources.registry import Ports
 
 WIKI = """
@@ -87,7 +88,7 @@ def test_a_setting_that_is_not_set_has_its_default() -> None:
         ({"TINYAPPROVER_WIKI_SPACES": "x"}, "WIKI_SPACES: wiki has no such setting; is TINYAPPROVER_WIKI_SPACE meant"),
         ({"TINYAPPROVER_WIKI_URL": "https://evil.example.net"}, "'evil.example.net' is not one of wiki.example.com"),
         ({"TINYAPPROVER_WIKI_URL": "http://wiki.example.com"}, "must start with https://"),
-        ({"TINYAPPROVER_SOURCES": "wikki"}, "no source named 'wikki' is installed; installed are: documents,.*wiki"),
+        ({"TINYAPPROVER_SOURCES": "wikki"}, "no source named 'wikki' is installed; installed are: .*documents,.*wiki"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_with_the_cure(changed: dict[str, str], words: str) -> None:
@@ -135,6 +136,7 @@ def test_the_folder_is_opened_with_the_address_it_is_published_at(folder: Path, 
     (folder / "a.md").write_text("# A")
     told = {"TINYAPPROVER_DOCUMENTS": str(folder), "TINYAPPROVER_DOCUMENTS_URL": "https://handbook.example.com"}
     (source,) = open_sources(told, ports)
+    assert isinstance(source, Folder)
     (document,) = source.read()
     assert isinstance(document, Document)
     assert document.url == "https://handbook.example.com/a.md"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from knowledge.catalogue import Catalogue
 from knowledge.chunks import chunks
-from knowledge.search import fuse, match_expression, search, tidy
+from knowledge.search import EVERYBODY, fuse, match_expression, search, tidy
 from knowledge.sources import Document
 
 
@@ -68,6 +68,6 @@ def test_hidden_rows_stay_hidden_whichever_index_names_them(tmp_path: Path) -> N
     document = Document("b", "Secret", "The merger.", "", "", None, visibility="restricted")
     stored = chunks(document, len)
     one.store("test", document, stored, "")
-    assert one.rows([stored[0].id]) == {}
-    assert one.bm25('"merger"', 5) == []
+    assert one.rows([stored[0].id], EVERYBODY) == {}
+    assert one.bm25('"merger"', 5, EVERYBODY) == []
     one.close()

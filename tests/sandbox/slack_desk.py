@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import aiohttp
@@ -12,7 +12,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from connectors.sandbox.server import Sandbox
-from connectors.sandbox.slack import Slack
+from connectors.sandbox.slack import BOT_EVENTS, Slack
 from connectors.sandbox.world import World
 
 PATIENCE = 5.0
@@ -47,9 +47,9 @@ def modal(*blocks: dict[str, Any], callback_id: str = "form", **more: Any) -> di
 class Desk:
     """One running sandbox with Slack, and the means to act in it and look at it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, events: Iterable[str] = BOT_EVENTS) -> None:
         self.world = world
-        self.slack = Slack(world)
+        self.slack = Slack(world, events=events)
         self.sandbox = Sandbox([self.slack], world)
         self.handlers: list[AsyncSocketModeHandler] = []
         self.sockets: list[aiohttp.ClientWebSocketResponse] = []

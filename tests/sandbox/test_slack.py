@@ -195,7 +195,8 @@ async def test_the_app_hears_mentions_direct_messages_and_its_home(desk: Desk) -
 
     @app.event("message")
     async def direct(event: Any, say: Any) -> None:
-        await say(f"direct: {event['text']}")
+        if event["channel_type"] == "im":
+            await say(f"direct: {event['text']}")
 
     @app.event("app_home_opened")
     async def opened(event: Any, client: Any) -> None:

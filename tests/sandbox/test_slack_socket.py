@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from slack_bolt.async_app import AsyncApp
 
+from connectors.sandbox.world import new_world
 from tests.sandbox.slack_desk import Desk, button, buttons, modal, section
+
+
+@pytest_asyncio.fixture
+async def desk() -> AsyncIterator[Desk]:
+    """An app that subscribes to no messages of channels: nothing is on the wire but what a test sends."""
+    opened = Desk(new_world(), events=("app_home_opened", "app_mention", "message.im"))
+    await opened.open()
+    yield opened
+    await opened.close()
 
 
 async def test_hello_counts_the_connections(desk: Desk) -> None:

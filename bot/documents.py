@@ -1,0 +1,51 @@
+"""What the company's documents and Slack discussions say about a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bot.core.request import Evidence, Request, Standing
+from bot.core.words import one_line
+from bot.errors import Fault
+from bot.ports import Directory, Memory
+
+DOCUMENTS = 6
+ROLE_AGE = 3600.0  # a role changes seldom, and here it only helps to find something
+NAME = "documents"
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Implements `bot.ports.Source` from the company's own words."""
+
+    memory: Memory
+    directory: Directory
+    name: str = NAME
+
+    async def gather(self, request: Request) -> Evidence:
+        """Several queries at once: what is asked for, where, by whom, under which rule, and why."""
+        standing = await self._standing(request.requester.id)
+        return Evidence(passages=tuple(await self.memory.passages(queries(request, standing), limit=DOCUMENTS)))
+
+    async def _standing(self, person: str) -> Standing | None:
+        try:
+            return await self.directory.standing(person, max_age=ROLE_AGE)
+        except Fault:
+            return None
+
+
+def queries(request: Request, standing: Standing | None) -> list[str]:
+    """The request as questions that a document may answer; `standing` is the requester's, if it could be read."""
+    return [words for words in _queries(request, standing) if words]
+
+
+def _queries(request: Request, standing: Standing | None) -> Iterator[str]:
+    entitlement = request.entitlement
+    yield f"who may have {entitlement.title} and who approves it"
+    yield f"{entitlement.id} {entitlement.title} {entitlement.description}"
+    yield " ".join([entitlement.action, *entitlement.params.values()])
+    yield f"policy rule limit exception for {entitlement.sensitivity.value} access: {entitlement.title}"
+    if standing is not None and (standing.title or standing.department):
+        yield f"access of {standing.title} in {standing.department} to {entitlement.title}"
+    yield one_line(request.justification, 300)

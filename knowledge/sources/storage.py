@@ -1,0 +1,165 @@
+"""Confluence's storage format as Markdown: headings, lists, tables, code and panels; what a macro computes is left out.
+
+The format is XHTML with elements of Confluence's own (`ac:`, `ri:`). It is read as text that may be broken or hostile:
+the words that people see stay words, and nothing of them becomes a mark, a link or a tag.
+"""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+from knowledge.text import clean
+
+_CDATA = re.compile(r"<!\[CDATA\[(.*?)(?:\]\]>|\Z)", re.DOTALL)
+_HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
+_UNSEEN = frozenset(
+    ["ac:parameter", "ac:placeholder", "ac:task-id", "ac:task-uuid", "ac:task-status", "script", "style"]
+)
+_MACROS = frozenset(["ac:structured-macro", "ac:rich-text-body", "ac:task", "ac:layout-cell"])
+_BLOCKS = frozenset(["p", "div", "blockquote", "table", "br", "hr"]) | _MACROS
+_INLINE = re.compile(r"[\\`*_\[\]]")
+_BEGINS = re.compile(r"(#{1,6}(?=\s|$)|[-+](?=\s|$)|=+\s*$|-{2,}|~{3,}|\||\d{1,9}[.)](?=\s|$))")
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0", re.IGNORECASE)
+_EMPTY = frozenset(["br", "hr", "img", "col", "input", "wbr", "meta", "link"])
+
+
+def markdown_of_storage(source: str) -> str:
+    """The words of a page, as Markdown."""
+    reader = _Reader()
+    reader.feed(_CDATA.sub(lambda found: _code_as_text(found[1]), source))
+    reader.close()
+    reader.end_block()
+    return clean("\n\n".join(block for block in reader.blocks if block.strip()))
+
+
+def _code_as_text(code: str) -> str:
+    return code.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+class _Reader(HTMLParser):
+    """Blocks of Markdown, collected while the elements pass by. Depth costs nothing: only counters nest."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.blocks: list[str] = []
+        self._words: list[str] = []
+        self._mark = ""
+        self._lists: list[str] = []
+        self._row: list[str] | None = None
+        self._rows: list[list[str]] = []
+        self._hidden: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._hidden or self._hides(tag, dict(attrs)):
+            if tag not in _EMPTY:
+                self._hidden.append(tag)
+            return
+        if self._row is not None and tag in ("td", "th"):
+            self._words.clear()
+        elif tag in ("ac:plain-text-body", "pre", "td", "th"):
+            self.end_block()
+        elif tag == "tr":
+            self._row = []
+        elif tag in _BLOCKS:
+            self._pause()
+        else:
+            self._begin_marked(tag)
+
+    def _begin_marked(self, tag: str) -> None:
+        """Headings and the items of lists."""
+        if tag in ("ul", "ol"):
+            self.end_block()
+            self._lists.append("- " if tag == "ul" else "1. ")
+        elif tag in _HEADINGS:
+            self.end_block()
+            self._mark = f"{_HEADINGS[tag]} "
+        elif tag == "li":
+            self.end_block()
+            self._mark = f"{'  ' * min(len(self._lists) - 1, 5)}{self._lists[-1] if self._lists else '- '}"
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element without content hides nothing behind it."""
+        if tag in _BLOCKS and not self._hidden:
+            self._pause()
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._hidden:
+            self._show_again(tag)
+        elif tag in ("ac:plain-text-body", "pre"):
+            self._end_code()
+        elif self._row is not None and tag in ("td", "th", "tr"):
+            self._end_of_row(self._row, tag)
+        elif tag == "table":
+            self._end_table()
+        elif tag in _HEADINGS or tag in _BLOCKS or tag in ("li", "ul", "ol"):
+            self._pause()
+            del self._lists[len(self._lists) - (tag in ("ul", "ol")) :]
+
+    def _show_again(self, tag: str) -> None:
+        """The end of what hides closes what was left open in it."""
+        if tag in self._hidden:
+            del self._hidden[len(self._hidden) - 1 - self._hidden[::-1].index(tag) :]
+
+    def _end_of_row(self, row: list[str], tag: str) -> None:
+        if tag == "tr":
+            self._rows.append(row)
+            self._row = None
+        else:
+            row.append(self._taken())
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self._words.append(data)
+
+    def end_block(self) -> None:
+        """What was collected becomes a block of its own; inside a table's cell it stays the cell's."""
+        if self._row is not None:
+            self._words.append(" ")
+            return
+        words, mark, self._mark = self._taken(), self._mark, ""
+        if words:
+            self.blocks.append(f"{mark}{_held(words)}")
+
+    def _pause(self) -> None:
+        """A block's edge. The first paragraph of a list's item still belongs to its mark."""
+        if "".join(self._words).strip():
+            self.end_block()
+
+    def _taken(self) -> str:
+        words = " ".join(clean("".join(self._words)).split())
+        self._words.clear()
+        return _literal(words)
+
+    def _end_code(self) -> None:
+        code = clean("".join(self._words)).strip("\n")
+        self._words.clear()
+        if code.strip():
+            fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", code)), default=0))
+            self.blocks.append(f"{fence}\n{code}\n{fence}")
+
+    def _end_table(self) -> None:
+        rows, self._rows, self._row = self._rows, [], None
+        if not rows:
+            return
+        width = min(max(map(len, rows)), 50)
+        lines = [" | ".join([*row, *[""] * width][:width]) for row in rows]
+        self.blocks.append("\n".join(f"| {line} |" for line in [lines[0], " | ".join(["---"] * width), *lines[1:]]))
+
+    def _hides(self, tag: str, attrs: dict[str, str | None]) -> bool:
+        return tag in _UNSEEN or "hidden" in attrs or bool(_HIDDEN.search(attrs.get("style") or ""))
+
+
+def _literal(text: str) -> str:
+    """Text whose marks are shown and do nothing, within a line or a table's cell."""
+    entities = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("|", "&#124;")
+    return _INLINE.sub(lambda mark: f"\\{mark[0]}", entities)
+
+
+def _held(line: str) -> str:
+    """A line that begins no heading, list, table or rule of its own."""
+    begins = _BEGINS.match(line)
+    if begins is None:
+        return line
+    mark = begins[1]
+    return f"{mark[:-1]}\\{mark[-1]}{line[len(mark) :]}" if mark[0].isdigit() else f"\\{line}"

@@ -1,0 +1,114 @@
+"""Who may see what: channels, people and moves mixed at random, and never a restricted row in a public place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from knowledge.catalogue import Catalogue
+from knowledge.chunks import chunks
+from knowledge.search import EVERYBODY, search
+from knowledge.sources import PUBLIC, RESPONDERS, Author, Document, Skipped
+from knowledge.vectors import Place, VectorIndex
+from tests.knowledge.conftest import Open
+
+PLACES = (PUBLIC, RESPONDERS, "C0PAY", "C0HR")
+_steps = st.tuples(st.integers(0, 5), st.sampled_from([*PLACES, "deleted"]), st.sampled_from(["alice", "bob"]))
+_audiences = st.frozensets(st.sampled_from(PLACES))
+
+
+def _thread(number: int, visibility: str, author: str) -> Document:
+    return Document(
+        f"t{number}", f"Thread {number}", f"{author} asks for the merger keys, {number}", "", "", None, visibility,
+        authors=(Author(author, author),),
+    )  # fmt: skip
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=st.lists(_steps, max_size=20), audience=_audiences)
+def test_an_audience_sees_exactly_what_its_place_may_see_now(
+    tmp_path_factory: pytest.TempPathFactory, history: list[tuple[int, str, str]], audience: frozenset[str]
+) -> None:
+    catalogue = Catalogue(tmp_path_factory.mktemp("audience") / "catalogue.db")
+    now: dict[str, tuple[str, str]] = {}
+    for number, place, author in history:
+        now.pop(f"t{number}", None)
+        if place == "deleted":
+            catalogue.forget([f"t{number}"])
+            continue
+        document = _thread(number, place, author)
+        catalogue.store("chat", document, chunks(document, len), "")
+        now[document.id] = (place, author)
+    found = search(catalogue, ["merger keys"], 20, None, audience)
+    expected = {(name, *it) for name, it in now.items() if it[0] in audience}
+    assert {(f"t{one.title[-1]}", one.visibility, one.authors[0].id) for one in found} == expected
+    catalogue.close()
+
+
+class Channel:
+    """A channel that may become private."""
+
+    name = "channel"
+
+    def __init__(self) -> None:
+        self.threads = [_thread(number, PUBLIC, "alice") for number in range(3)]
+
+    def read(self) -> Iterator[Document | Skipped]:
+        yield from self.threads
+
+    def become(self, visibility: str) -> None:
+        self.threads = [replace(thread, visibility=visibility) for thread in self.threads]
+
+
+async def test_a_channel_that_becomes_private_leaves_public_answers_and_the_public_vectors(opened: Open) -> None:
+    channel = Channel()
+    async with opened(None, sources=[channel]) as knowledge:
+        first = await knowledge.index()
+        channel.become("C0PAY")
+        moved = await knowledge.index()
+        assert await knowledge.search(["merger keys"], audience=EVERYBODY) == []
+        assert await knowledge.search(["merger keys"], audience=EVERYBODY | {"C0HR"}) == []
+        members = await knowledge.search(["merger keys"], audience=EVERYBODY | {"C0PAY"})
+        channel.become(PUBLIC)
+        await knowledge.index()
+        again = await knowledge.search(["merger keys"])
+    assert (first.embedded, moved.embedded) == (3, 0)
+    assert len(members) == len(again) == 3
+    assert all(one.cosine is not None for one in (*members, *again))
+
+
+def test_vectors_of_one_place_are_never_searched_for_another(tmp_path: Path) -> None:
+    import numpy as np
+
+    index = VectorIndex(tmp_path, "f" * 16)
+    places = [Place(name, f"in {name}") for name in (*PLACES, "any name, even this")]
+    index.add(places, np.eye(5, 8, dtype=np.float32))
+    asked = np.ones((1, 8), dtype=np.float32)
+    for place in places:
+        assert index.nearest(asked, 10, frozenset({place.visibility})) == [[place.id]]
+    assert index.nearest(asked, 10, frozenset()) == [[]]
+    index.close()
+    again = VectorIndex(tmp_path, "f" * 16)
+    assert again.places() == set(places)
+    assert again.answers()
+    again.remove(places[1:])
+    assert again.places() == {places[0]}
+    again.close()
+
+
+def test_a_catalogue_of_another_version_is_read_anew(tmp_path: Path) -> None:
+    old = Catalogue(tmp_path / "catalogue.db")
+    document = _thread(1, PUBLIC, "alice")
+    old.store("chat", document, chunks(document, len), "")
+    old._db.execute("PRAGMA user_version = 1")
+    old.close()
+    new = Catalogue(tmp_path / "catalogue.db")
+    assert new.document_ids("chat") == set()
+    new.store("chat", document, chunks(document, len), "")
+    assert len(search(new, ["merger"], 5, None)) == 1
+    new.close()
