@@ -67,7 +67,7 @@ def _figures(wanted: frozenset[str], *, quick: bool, database: str) -> Iterator[
     yield from (measure() for name, measure in SMALL.items() if name in wanted)
     if not wanted.isdisjoint(FULL):
         with _ledger(database) as url:
-            figures = _one_by_one(measure_waiting(quick=quick, database=url))
+            figures = _one_by_one(measure_waiting(wanted, quick=quick, database=url))
             yield from (figure for figure in figures if figure.name in wanted)
     if not wanted.isdisjoint(STAGED):
         yield from _one_by_one(_staged(wanted, quick=quick))

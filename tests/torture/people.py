@@ -68,10 +68,10 @@ class Life:
         return self._mine(self.stage.slack.workspace.im(person.slack).id, "/dm")
 
     def _mine(self, channel: str, kind: str) -> Message | None:
-        for message in reversed(self.stage.slack.workspace.channels[channel].messages.values()):
-            if key_of(message).endswith(kind) and self.case.token in str(message.blocks):
-                return message
-        return None
+        """Of two that tell of the same, the one that is kept up to date."""
+        messages = self.stage.slack.workspace.channels[channel].messages.values()
+        mine = [one for one in messages if key_of(one).endswith(kind) and self.case.token in str(one.blocks)]
+        return max(mine, key=lambda one: (len(one.versions), one.ts), default=None)
 
     @property
     def request(self) -> str:
