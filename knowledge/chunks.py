@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from html import unescape
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ _PREFIX_CHARACTERS = 200
 _HEADING_CHARACTERS = 120
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,500}>")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+_STATED = re.compile(r"\s*\{#([\w.:=\-]{1,100})\}\s*$")
 _LONG_ADDRESS = re.compile(r"https?://[^\s()<>]{100,}")
 
 Count = Callable[[str], int]
@@ -54,6 +57,7 @@ class _Piece:
 
     path: tuple[str, ...]
     text: str
+    anchor: str
 
 
 def chunks(document: Document, count: Count) -> list[Chunk]:
@@ -70,7 +74,7 @@ def _chunk(document: Document, group: Sequence[_Piece]) -> Chunk:
     return Chunk(
         id=f"{document.id}#{name}",
         heading=" > ".join(path),
-        anchor=_anchor(path[-1]) if path else "",
+        anchor=group[0].anchor,
         prefix=prefix,
         text=text,
         text_hash=hashlib.sha256(f"{prefix}\n{text}".encode()).hexdigest(),
@@ -81,7 +85,14 @@ def _prefix(title: str, path: tuple[str, ...]) -> str:
     return " > ".join((title, *path))[:_PREFIX_CHARACTERS]
 
 
-def _anchor(heading: str) -> str:
+def _heading(written: str) -> tuple[str, str]:
+    """A heading's words and its fragment: one that it states (`{#page=3}`), else the one that most sites give it."""
+    stated = _STATED.search(written)
+    words = unescape(_ESCAPED.sub(r"\1", written[: stated.start()] if stated else written))
+    return words[:_HEADING_CHARACTERS], stated[1] if stated else _slug(words[:_HEADING_CHARACTERS])
+
+
+def _slug(heading: str) -> str:
     """The fragment that GitHub and most handbook sites give a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
@@ -135,16 +146,18 @@ def _pieces(document: Document, count: Count) -> list[_Piece]:
     lines = text.split("\n")
     found: list[_Piece] = []
     path: list[tuple[int, str]] = []
+    anchor = ""
     for token, inline in _blocks(_markdown().parse(text)):
         if token.type == "heading_open":
             level = int(token.tag[1])
-            path = [*((n, name) for n, name in path if n < level), (level, inline[:_HEADING_CHARACTERS])]
+            name, anchor = _heading(inline)
+            path = [*((n, name) for n, name in path if n < level), (level, name)]
         elif token.map:
             names = _names(document.title, path)
             prefix = _prefix(document.title, names)
             room = lambda part, p=prefix: count(f"{p}\n{part}") <= MAX_TOKENS  # noqa: E731
             body = "\n".join(lines[slice(*token.map)]).strip("\n")
-            found += [_Piece(names, part) for part in _cut(token.type, body, room) if part.strip()]
+            found += [_Piece(names, part, anchor) for part in _cut(token.type, body, room) if part.strip()]
     return found
 
 

@@ -105,7 +105,7 @@ def test_what_cannot_be_read_is_skipped_with_a_reason(folder: Path, tmp_path: Pa
     reasons = {s.what: s.why for s in skipped}
     assert reasons.keys() == {"link.md", "loop.md", "latin.md", "huge.md", "pipe.md"}
     assert reasons["link.md"] == "a link out of the documents folder"
-    assert reasons["latin.md"] == "not UTF-8 at byte 3"
+    assert reasons["latin.md"] == "not UTF-8 at byte 3; save it as UTF-8"
 
 
 def test_links_within_the_folder_are_followed_once(folder: Path) -> None:
