@@ -151,6 +151,7 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
     if front is not None:
         vital.append(front.watch_slack())
         beside += [front.warm_up(), front.follow()]
+        beside.append(front.read_documents_now_and_then(base.settings.index_minutes))
     else:
         settle()
     if isinstance(base.clock, SandboxClock):

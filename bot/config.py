@@ -125,6 +125,10 @@ class Settings(BaseSettings):
         "TINYAPPROVER_DOCUMENTS_URL", "Address under which the documents are published, for links.", ""
     )
 
+    index_minutes: float = _setting(
+        "TINYAPPROVER_INDEX_MINUTES", "Minutes until the documents are read anew while it runs.", 60, gt=0, le=10_080
+    )
+
     anchor_bucket: str = _setting(
         "TINYAPPROVER_ANCHOR_BUCKET",
         "Object-lock bucket that is told the head of the audit trail. Empty: none, see docs/audit.md.",

@@ -137,6 +137,24 @@ class Front:
                 log.warning("followed on later: %s", problem, extra={"step": "follow"})
             await asyncio.sleep(FOLLOW_SECONDS)
 
+    async def read_documents_now_and_then(self, minutes: float) -> None:
+        """Read every source anew, so often, once the start has done so."""
+        await self.warm.wait()
+        while True:
+            await asyncio.sleep(minutes * 60)
+            await self._read_documents()
+
+    async def _read_documents(self) -> None:
+        try:
+            await self.knowledge.warm()
+            summary = await self.knowledge.index()
+        except (Fault, SettingsError) as problem:
+            log.warning("searching by words alone: %s", problem, extra={"step": "index"})
+            return
+        log.info("%s", summary, extra={"step": "index"})
+        for trouble in summary.trouble:
+            log.warning("%s", trouble, extra={"step": "index"})
+
     async def wait_for_settings(self, job: Job) -> datetime:
         """PagerDuty, or its webhook, is not configured any more: what is left to do there waits until it is again."""
         return self.journey.clock.now() + WITHOUT_SETTINGS
