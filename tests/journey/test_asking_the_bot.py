@@ -30,6 +30,10 @@ def asked_of_the_model(story: Story) -> list[Json]:
     return [{name.rpartition("_")[0]: value for name, value in one.items()} for one in told]
 
 
+async def until_the_model_was_asked(story: Story, times: int) -> None:
+    await story.until(lambda: len(asked_of_the_model(story)) == times)
+
+
 async def pressed(story: Story, who: str, answer: Json, action: str, **more: Any) -> Json:
     return await story.act(who, "slack.click", channel=ASK, ts=answer["ts"], action_id=action, **more)
 
@@ -56,7 +60,7 @@ async def test_a_mention_in_the_answers_thread_knows_at_most_three_questions_bef
     await answered(story, first)
     for number in range(1, 6):
         await ask(story, text=f"@TinyApprover and production question {number}?", thread_ts=first["ts"])
-        await story.until(lambda count=number + 1: len(asked_of_the_model(story)) == count)
+        await until_the_model_was_asked(story, number + 1)
         await story.settle()
     earlier = asked_of_the_model(story)[-1]["earlier"]
     assert earlier == [f"and production question {number}?" for number in (2, 3, 4)]
@@ -209,7 +213,8 @@ async def test_erasing_somebody_erases_their_questions_and_opinions(story: Story
     await pressed(story, "alice", answer, "answer_helpful")
     assert story.running is not None
     ledger, question = story.running.ledger, f"{ASK}/{asked['ts']}"
-    await ledger.erase(story.sandbox.world.people["alice"].okta, by="test", why="they asked us to")
+    alice = str(story.sandbox.world.people["alice"].okta)
+    await ledger.erase(alice, by="test", why="they asked us to")
     assert await ledger.policy_question(question) is None
     assert await ledger.ratings(question) == {}
 
