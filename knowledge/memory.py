@@ -123,10 +123,13 @@ class Knowledge:
         In which somebody of `people` wrote (ids, addresses and names as a source may know them), is marked as theirs.
         """
         found = await self.search(queries, 3 * limit, audience=audience)
+        return [_passage(number, result, people) for number, result in enumerate(self.likely(found)[:limit], 1)]
+
+    def likely(self, found: Sequence[Result]) -> list[Result]:
+        """Those of them that are like enough to what was asked to support an answer."""
         embedder = self._ready().embedder
         floor = embedder.floor if embedder else 0.0
-        like = [result for result in found if result.cosine is None or result.cosine >= floor]
-        return [_passage(number, result, people) for number, result in enumerate(like[:limit], 1)]
+        return [result for result in found if result.cosine is None or result.cosine >= floor]
 
     async def search(self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = EVERYBODY) -> list[Result]:
         """The `k` best passages that the audience may see with their scores, however unlike the queries they are."""
