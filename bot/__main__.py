@@ -120,15 +120,24 @@ def check() -> None:
 
 @app.command()
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for, in plain words.")],
+    query: Annotated[str | None, typer.Argument(help="What to look for, in plain words.")] = None,
     k: Annotated[int, typer.Option("-k", help="How many passages.")] = 5,
+    jsonl: Annotated[
+        bool,
+        typer.Option("--jsonl", help='For scripts: answers each line {"q": "...", "k": 10} of the input with one.'),
+    ] = False,
     data_dir: DataDir = None,
     documents: Documents = None,
 ) -> None:
     """Search the documents as the card does."""
     from bot import document_commands
 
-    document_commands.search(query, k, data_dir, documents)
+    if jsonl == (query is not None):
+        raise typer.BadParameter("say what to look for, or --jsonl to read it from the input")
+    if query is None:
+        document_commands.search_lines(data_dir, documents)
+    else:
+        document_commands.search(query, k, data_dir, documents)
 
 
 @app.command()

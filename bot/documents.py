@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.core.request import Evidence, Request, Standing
+from bot.core.request import Evidence, Person, Request, Standing
 from bot.core.words import one_line
 from bot.errors import Fault
 from bot.ports import Directory, Memory
@@ -26,7 +26,9 @@ class Documents:
     async def gather(self, request: Request) -> Evidence:
         """Several queries at once: what is asked for, where, by whom, under which rule, and why."""
         standing = await self._standing(request.requester.id)
-        return Evidence(passages=tuple(await self.memory.passages(queries(request, standing), limit=DOCUMENTS)))
+        people = _known_as(request.requester) | _known_as(request.beneficiary)
+        found = await self.memory.passages(queries(request, standing), limit=DOCUMENTS, people=people)
+        return Evidence(passages=tuple(found))
 
     async def _standing(self, person: str) -> Standing | None:
         try:
@@ -49,3 +51,8 @@ def _queries(request: Request, standing: Standing | None) -> Iterator[str]:
     if standing is not None and (standing.title or standing.department):
         yield f"access of {standing.title} in {standing.department} to {entitlement.title}"
     yield one_line(request.justification, 300)
+
+
+def _known_as(person: Person) -> frozenset[str]:
+    """What a source may know an author by."""
+    return frozenset(one for one in (person.id, person.email, person.name, person.slack_user) if one)

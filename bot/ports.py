@@ -261,8 +261,10 @@ class Source(Protocol):
 class Memory(Protocol):
     """The company's own words, searched."""
 
-    async def passages(self, queries: Sequence[str], *, limit: int = 3) -> Sequence[Passage]:
-        """The best passages for any of the queries, best first; public visibility only."""
+    async def passages(
+        self, queries: Sequence[str], *, limit: int = 3, people: frozenset[str] = frozenset()
+    ) -> Sequence[Passage]:
+        """The best public passages for any of the queries, best first; what one of `people` wrote is marked theirs."""
         ...
 
 

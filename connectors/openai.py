@@ -22,7 +22,6 @@ from bot.errors import Fault
 from bot.ports import Asked, Brief
 from connectors import advice_format
 from connectors.addresses import is_loopback
-from knowledge import answer as answer_format
 
 VENDOR = "openai"
 CONNECT_SECONDS = 3.0
@@ -75,6 +74,8 @@ class OpenAIModel:
 
     async def answer(self, asked: Asked) -> Sequence[Sentence]:
         """The sentences that the model gives, unchecked; a Fault when there is no usable answer in time."""
+        from knowledge import answer as answer_format
+
         told = answer_format.messages(asked, secrets.token_hex(8))
         return await self._in_time(self._form("answer", answer_format.SCHEMA, told, answer_format.parse_sentences))
 

@@ -111,14 +111,25 @@ class Knowledge:
     # --- search ------------------------------------------------------------------------------------------------------
 
     async def passages(
-        self, queries: Sequence[str], *, limit: int = 3, audience: frozenset[str] = EVERYBODY
+        self,
+        queries: Sequence[str],
+        *,
+        limit: int = 3,
+        audience: frozenset[str] = EVERYBODY,
+        people: frozenset[str] = frozenset(),
     ) -> list[Passage]:
-        """The best passages that the audience may see, as evidence `p1`, `p2`...; unlike ones are left out."""
+        """The best passages that the audience may see, as evidence `p1`, `p2`...; unlike ones are left out.
+
+        In which somebody of `people` wrote (ids, addresses and names as a source may know them), is marked as theirs.
+        """
         found = await self.search(queries, 3 * limit, audience=audience)
+        return [_passage(number, result, people) for number, result in enumerate(self.likely(found)[:limit], 1)]
+
+    def likely(self, found: Sequence[Result]) -> list[Result]:
+        """Those of them that are like enough to what was asked to support an answer."""
         embedder = self._ready().embedder
         floor = embedder.floor if embedder else 0.0
-        like = [result for result in found if result.cosine is None or result.cosine >= floor]
-        return [_passage(number, result) for number, result in enumerate(like[:limit], 1)]
+        return [result for result in found if result.cosine is None or result.cosine >= floor]
 
     async def search(self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = EVERYBODY) -> list[Result]:
         """The `k` best passages that the audience may see with their scores, however unlike the queries they are."""
@@ -321,7 +332,8 @@ def _say_nothing(_step: str, _done: int, _total: int) -> None:
     """For callers who want no progress."""
 
 
-def _passage(number: int, result: Result) -> Passage:
+def _passage(number: int, result: Result, people: frozenset[str]) -> Passage:
+    written_by = {name.casefold() for author in result.authors for name in (author.id, author.name)}
     return Passage(
         id=f"p{number}",
         title=result.title,
@@ -331,6 +343,7 @@ def _passage(number: int, result: Result) -> Passage:
         updated_at=result.updated_at,
         chat=result.kind == CHAT,
         authors=tuple(author.name for author in result.authors),
+        theirs=not written_by.isdisjoint(one.casefold() for one in people),
     )
 
 

@@ -93,11 +93,14 @@ class ModalActs:
     # -- typing -----------------------------------------------------------------------------------------------
 
     async def suggest(self, person: SandboxPerson, args: Mapping[str, Any]) -> Json:
-        """Type into a menu whose options come from the app, and see them."""
-        place, blocks, _ = self.place_of(person, args)
+        """Type into a menu whose options come from the app, and see them; none when the form has gone meanwhile."""
+        try:
+            place, blocks, _ = self.place_of(person, args)
+        except Refusal:
+            return {"options": []}
         found = find_element(blocks[0], str(args["action_id"]), args.get("block_id"))
         if found is None:
-            raise Refusal(f"there is no {args['action_id']!r} here")
+            return {"options": []}
         return {"options": await self._suggestions(person, place, *found, str(args.get("value") or ""))}
 
     async def _suggestions(

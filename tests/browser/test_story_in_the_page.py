@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Response, async_playwright, expect
 
 from tests.story import Story
 
@@ -43,9 +43,15 @@ async def open_as(browser: Browser, story: Story, who: str, view: str, complaint
     page.on(
         "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
     )
+    page.on("response", lambda answer: complaints.extend(refused(answer)))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     await page.goto(f"{story.base}/#as={who}&view={view}")
     return page
+
+
+def refused(answer: Response) -> list[str]:
+    """What was asked, if it was refused."""
+    return [f"{answer.status} to {answer.request.post_data}"] if answer.status >= 400 else []
 
 
 async def picture(page: Page, name: str) -> None:

@@ -40,6 +40,7 @@ class Terminal:
     sandbox: Sandbox
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
+    given: str = ""  # what comes through the pipe
 
     @property
     def data(self) -> Path:
@@ -53,7 +54,7 @@ class Terminal:
         """Begin a command; nothing of this machine's own settings reaches it."""
         home = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "COLUMNS": "200", "NO_COLOR": "1"}
         return await asyncio.create_subprocess_exec(
-            str(PROGRAM), *words, cwd=self.folder, env={**home, **self.settings}, stdout=PIPE, stderr=PIPE
+            str(PROGRAM), *words, cwd=self.folder, env={**home, **self.settings}, stdin=PIPE, stdout=PIPE, stderr=PIPE
         )
 
     async def run(self, *words: str, **changed: str | None) -> Answer:
@@ -62,7 +63,7 @@ class Terminal:
         process = await self.start(*words)
         try:
             async with asyncio.timeout(PATIENCE):
-                out, err = await process.communicate()
+                out, err = await process.communicate(self.given.encode())
         finally:
             await self.end(process)
         return Answer(process.returncode or 0, out.decode(), err.decode())

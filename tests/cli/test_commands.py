@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 from pathlib import Path
@@ -123,6 +124,33 @@ async def test_index_and_search_need_no_vendors(terminal: Terminal) -> None:
     assert found.code == 0, found.err
     assert "VPN and remote access" in found.out
     assert not terminal.asked()
+
+
+async def test_a_script_asks_line_by_line_and_gets_an_answer_for_each(terminal: Terminal) -> None:
+    places = ("--data-dir", str(terminal.folder / "data"), "--documents", terminal.settings["TINYAPPROVER_DOCUMENTS"])
+    lines = [
+        '{"q": "who may use the VPN", "k": 2}',
+        "who may use the VPN",
+        '{"q": 7}',
+        '{"q": "VPN", "k": 1000}',
+        '{"q": "xyzzy"}',
+    ]
+    terminal.given = "\n".join(lines)
+    said = await terminal.run("search", "--jsonl", *places, TINYAPPROVER_EMBEDDER="none")
+    assert (said.code, said.err) == (0, "")
+    found, *wrong, nothing = (json.loads(line) for line in said.out.splitlines())
+    assert (len(found["results"]), found["answerable"]) == (2, True)
+    assert found["results"][0]["file"] == "vpn.md"
+    assert set(found["results"][0]) == {"file", "text", "score", "title", "heading", "url"}
+    assert [list(one) for one in wrong] == [["error"]] * 3
+    assert nothing == {"results": [], "answerable": False}
+
+
+async def test_search_wants_either_a_question_or_lines(terminal: Terminal) -> None:
+    for words in ((), ("vpn", "--jsonl")):
+        answer = await terminal.run("search", *words)
+        assert answer.code == 2
+        assert "--jsonl" in answer.err
 
 
 async def test_search_without_documents_names_the_setting(terminal: Terminal) -> None:

@@ -390,18 +390,20 @@ async def test_the_approval_of_somebody_who_is_deactivated_meanwhile_does_not_co
     ],
 )
 async def test_a_vendor_that_asks_for_patience_gets_it(story: Story, vendor: str, route: str, asked: str) -> None:
-    await story.fault(vendor, route, "rate_limit", seconds=40)
+    await story.fault(vendor, route, "rate_limit", seconds=40, times=None)
     await story.asks()
     await story.until(lambda: UNPAGED in shown(story) if vendor == "pagerduty" else story.incidents())
     if vendor == "okta":
         await story.presses("bob", "approve")
-    await story.until(lambda: story.calls(vendor, asked) == 1)
+    await story.until(lambda: story.calls(vendor, asked))
     await story.settle()
+    before = story.calls(vendor, asked)  # the page is wanted by the plan and by the evidence
     await story.advance(30)
     await story.settle()
-    assert story.calls(vendor, asked) == 1
+    assert story.calls(vendor, asked) == before
+    await story.mend()
     await story.advance(12)
-    await story.until(lambda: story.calls(vendor, asked) >= 2)
+    await story.until(lambda: story.calls(vendor, asked) > before)
 
 
 async def test_a_slow_world_is_only_slow(story: Story) -> None:

@@ -112,3 +112,12 @@ def test_a_catalogue_of_another_version_is_read_anew(tmp_path: Path) -> None:
     new.store("chat", document, chunks(document, len), "")
     assert len(search(new, ["merger"], 5, None)) == 1
     new.close()
+
+
+async def test_what_somebody_wrote_is_marked_as_theirs_by_id_address_or_name(opened: Open) -> None:
+    async with opened(None, sources=[Channel()]) as knowledge:
+        await knowledge.index()
+        by_alice = await knowledge.passages(["merger keys"], people=frozenset({"ALICE", "00ualice"}))
+        by_bob = await knowledge.passages(["merger keys"], people=frozenset({"bob"}))
+    assert {one.theirs for one in by_alice} == {True}
+    assert {one.theirs for one in by_bob} == {False}
