@@ -209,7 +209,7 @@ class Answering:
             log.warning("no answer of the model: %s", fault, extra={"step": "answer", "vendor": fault.vendor})
             return (), MODEL_FAILED
         standing = supported(said, passages)
-        return standing, f"Written by {self.answerer.model} from the passages below." if standing else NOTHING
+        return standing, f"Written by {self.answerer.model} from the passages above." if standing else NOTHING
 
     async def _suggest(
         self, question: PolicyQuestion, earlier: Sequence[str], asker: tuple[Person, Standing] | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -169,12 +170,13 @@ class Acts(ModalActs):
         return channel, message
 
     def _typed_text(self, text: str) -> str:
-        """Escaped as Slack does; `@Name` of the app or a person becomes a mention."""
+        """Escaped as Slack does; `@Name` of the app or a person becomes a mention, in whatever case it is typed."""
         names = {self.workspace.bot_name: self.workspace.bot_user}
         names |= {person.name: person.slack for person in self.workspace.world.people.values()}
         escaped = html.escape(text, quote=False)
         for name, user_id in names.items():
-            escaped = escaped.replace(f"@{name}", f"<@{user_id}>").replace(f"&lt;@{user_id}&gt;", f"<@{user_id}>")
+            escaped = escaped.replace(f"&lt;@{user_id}&gt;", f"<@{user_id}>")
+            escaped = re.sub(f"@{re.escape(name)}", f"<@{user_id}>", escaped, flags=re.IGNORECASE)
         return escaped
 
     async def home(self, person: SandboxPerson, args: Mapping[str, Any]) -> Json:

@@ -312,3 +312,10 @@ async def test_deactivated_people_can_do_nothing(desk: Desk) -> None:
     assert "deactivated" in await desk.refusal("dave", "say", text="let me in")
     await desk.act("alice", "deactivate")
     assert "deactivated" in await desk.refusal("alice", "shortcut", callback_id="ask")
+
+
+async def test_a_name_is_a_mention_in_whatever_case_it_is_typed(desk: Desk) -> None:
+    for text in ("@tinyapprover, ask @BOB BAKER", "<@U0TINYAPP>, ask @Bob Baker"):
+        await desk.act("alice", "say", channel="general", text=text)
+    said = [one["text"] for one in (await desk.state())["channels"]["C0GENERAL"]["messages"]]
+    assert said == ["<@U0TINYAPP>, ask <@U0BOB>"] * 2

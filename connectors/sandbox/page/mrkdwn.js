@@ -1,7 +1,7 @@
 // Slack's mrkdwn, drawn as elements. Every piece of text ends in a text node and links are http or https only.
 
 import { el } from "./dom.js";
-import { channelName, personBySlackId } from "./state.js";
+import { channelName, nameOf } from "./state.js";
 
 const EMOJI = {
   white_check_mark: "✅", heavy_check_mark: "✔️", x: "❌", no_entry: "⛔", no_entry_sign: "🚫", warning: "⚠️",
@@ -53,7 +53,7 @@ export function link(address, ...label) {
 
 /** How a person is mentioned. */
 export function mention(slackId) {
-  return el("span", { class: "mention" }, `@${personBySlackId(slackId)?.name ?? slackId}`);
+  return el("span", { class: "mention" }, `@${nameOf(slackId)}`);
 }
 
 /** How a channel is mentioned. */

@@ -96,6 +96,12 @@ export function person() {
 
 export const personBySlackId = (id) => store.people.find(({ slack }) => slack === id);
 
+/** How somebody in the chat is called, the app among them, or the id. */
+export function nameOf(slackId) {
+  const bot = store.vendors.slack?.bot;
+  return personBySlackId(slackId)?.name ?? (bot?.user === slackId ? bot.name : slackId);
+}
+
 /** The sandbox's time. */
 export const now = () => new Date(Date.now() + store.clockOffset);
 
