@@ -1,7 +1,7 @@
 """SQLite's write-ahead log is copied into the database beside the work.
 
-By itself SQLite does that in the middle of a commit, whenever the log has a thousand pages: the one who waits for that
-commit waits 0.1 s for the disk. A connection of its own copies what is there without holding up any writer.
+By itself SQLite does that in the middle of a commit, whenever the log has a thousand pages: whoever waits for that
+commit waits for the disk as well. A connection of its own copies what is there without holding up any writer.
 """
 
 from __future__ import annotations
