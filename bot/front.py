@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -35,7 +35,7 @@ from bot.presses import Presses
 from bot.reconcile import Reconcile
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
-from bot.slack.following import Following, register
+from bot.slack.following import Following
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
 from bot.sources import open_sources, variables_of
@@ -179,15 +179,16 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     journey = _journey(base, knowledge)
     asides = Asides(journey)
     settings = base.settings
+    following = [_ears(knowledge, source) for source in knowledge.followed if isinstance(source, SlackThreads)]
     intake = Intake(
         journey,
         asides,
         domains=settings.email_domains,
         ask_channels=settings.slack_ask_channels,
         bot_user=base.vendors.front.slack.user,
+        following=following,
     )
-    following = [_ears(knowledge, source) for source in knowledge.followed if isinstance(source, SlackThreads)]
-    socket = _socket(base, journey, intake, following)
+    socket = _socket(base, journey, intake)
     answering = _answering(base, journey, knowledge)
     return Front(journey, asides, socket, knowledge, base.anchors, _webhook_watch(base), answering, following)
 
@@ -241,11 +242,10 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
     )
 
 
-def _socket(base: Base, journey: Journey, intake: Intake, following: Sequence[Following]) -> Socket:
+def _socket(base: Base, journey: Journey, intake: Intake) -> Socket:
     settings, voices = base.settings, base.vendors.front
     slack, token = voices.slack, settings.slack_bot_token.get_secret_value()
     app = new_app(voices.client, token=token, team=slack.team, user=slack.user, bot_id=slack.bot_id)
-    register(app, following)
     reconcile = Reconcile(journey)
     return Socket(
         app,
