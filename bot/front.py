@@ -26,6 +26,7 @@ from bot.documents import Documents
 from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
 from bot.follows import BOT
+from bot.forgetting import Forgetting
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job
@@ -122,6 +123,11 @@ class Front:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
         settle()
         self.warm.set()
+
+    async def forget(self) -> None:
+        """Carry erasures out in the index, those first of which it does not know yet."""
+        await self.warm.wait()
+        await Forgetting(self.journey.ledger, self.knowledge).run(self.journey.clock.now)
 
     async def follow(self) -> None:
         """Read the followed sources after the start and every hour, and hear what happens there in between."""

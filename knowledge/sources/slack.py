@@ -13,10 +13,12 @@ import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from bot.errors import Fault, SettingsError
 from connectors.slack_history import Page, Place, new_reader
+from knowledge.forgotten import Forgotten, read_forgotten
 from knowledge.sources import Document, Held, Skipped, Step
 from knowledge.sources.registry import Ports, Setting, Settings, SourceKind
 from knowledge.sources.slack_doors import NOBODY, NOT_IN_IT, UNSEEN, Doors
@@ -74,10 +76,12 @@ class SlackThreads:
         *,
         days: int = 365,
         active_days: int = 14,
+        forgotten: Callable[[], Forgotten] = Forgotten,
     ) -> None:
         self._reader = reader
         self._chosen = channels
         self._now = now
+        self._forgotten = forgotten
         self._days, self._active = timedelta(days=days), timedelta(days=active_days)
         self._ids: frozenset[str] = frozenset()
         self._public: dict[str, str] = {}
@@ -137,7 +141,7 @@ class SlackThreads:
             async for step in self._span(channel, span, kept, progress):
                 yield step
         for name in self._late(kept):
-            yield await self._again(name)
+            yield await self.again(name)
 
     def _spans(self, progress: Progress) -> list[Span]:
         """What to read: all of it when that is due or was cut, and what is recent unless that is in it."""
@@ -189,7 +193,8 @@ class SlackThreads:
         since = self._now() - self._active
         return [name for name, at in kept.items() if at and at >= since and _root(name) < _ts(since)]
 
-    async def _again(self, name: str) -> Step:
+    async def again(self, name: str) -> Step:
+        """One thread as it is now, or that it is gone; nothing when somebody touched it meanwhile."""
         self._touched = set()
         step = await self.thread(_channel(name), _root(name))
         return Step() if name in self._touched else step
@@ -247,8 +252,10 @@ class SlackThreads:
 
     async def _documents(self, channel: str, told: Iterable[Mapping[str, Any]]) -> tuple[Document, ...]:
         """The threads that these messages make, for whoever may see the channel at the very end: then nothing waits."""
-        messages = [message for message in map(message_of, told) if message is not None]
-        people = {user: await self._reader.name(user) for user in _people(messages)}
+        forgotten = self._forgotten()
+        said = (message for message in map(message_of, told) if message is not None)
+        messages = [message for message in said if message.user not in forgotten]
+        people = {user: await self._reader.name(user) for user in _people(messages) if user not in forgotten}
         while (verdict := self._doors.verdict(channel)) is None:
             await self._doors.look(channel)
         if verdict.visibility == NOBODY:
@@ -302,7 +309,8 @@ def _open(settings: Settings, ports: Ports) -> list[SlackThreads]:
         raise SettingsError("SLACK_BOT_TOKEN: is not set, and the source slack-history reads with it")
     reader = new_reader(settings.get("SLACK_API_URL") or "https://slack.com/api/", settings["SLACK_BOT_TOKEN"])
     days, active = (_days(settings, f"TINYAPPROVER_SLACK_HISTORY_{name}") for name in ("DAYS", "ACTIVE_DAYS"))
-    return [SlackThreads(reader, channels, ports.now, days=days, active_days=active)]
+    forgotten = partial(read_forgotten, ports.home)
+    return [SlackThreads(reader, channels, ports.now, days=days, active_days=active, forgotten=forgotten)]
 
 
 async def _ping(settings: Settings, ports: Ports) -> str:

@@ -12,11 +12,13 @@ import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from bot.errors import Fault, SettingsError
 from connectors.slack_history import Place, new_reader
+from knowledge.forgotten import Forgotten, read_forgotten
 from knowledge.sources import PUBLIC, Document, Held, Skipped, Step
 from knowledge.sources.registry import Ports, Setting, Settings, SourceKind
 from knowledge.sources.slack import LOOK_AGAIN, SLACK_HISTORY
@@ -63,6 +65,7 @@ class SlackExport:
         *,
         url: str = "",
         live: Live | None = None,
+        forgotten: Callable[[], Forgotten] = Forgotten,
     ) -> None:
         self._file = file
         self._wanted = [channel.removeprefix("#") for channel in channels]
@@ -70,6 +73,7 @@ class SlackExport:
         self._now = now
         self._url = url
         self._live = live or Live()
+        self._forgotten = forgotten
         self._doors = Doors(reader.place, lambda place: not place.barred and (place.joined or not place.private), now)
 
     # --- a reading ---------------------------------------------------------------------------------------------------
@@ -84,7 +88,10 @@ class SlackExport:
             others = () if lost else tuple(name for name in held.documents if self.place_of(name) not in places)
             yield Step(gone=others, skipped=(*lost, *archive.trouble))
             read = json.loads(held.cursor or "{}")
-            names = Names(await asyncio.to_thread(_people, archive), self._public(chosen))
+            forgotten = self._forgotten()
+            people = await asyncio.to_thread(_people, archive)
+            known = {user: name for user, name in people.items() if user not in forgotten}
+            names = Names(known, self._public(chosen))
             for one in chosen:
                 kept = [name for name in held.documents if self.place_of(name) == _prefix(one)]
                 async for step in self._channel(archive, one, names, kept, read):
@@ -135,22 +142,20 @@ class SlackExport:
         told, skipped = list[Mapping[str, Any]](), list[Skipped]()
         for item in archive.messages(one):
             skipped.append(item) if isinstance(item, Skipped) else told.append(item)
-        place, before, workspace = (
-            Channel(one.id, one.name, visibility),
-            self._before(one),
-            self._url or self._reader.url,
-        )
+        forgotten, before = self._forgotten(), self._before(one)
+        place, source = Channel(one.id, one.name, visibility), f"{NAME}/{one.kind}"
+        threads = by_thread(message for message in as_it_stands(told) if message.user not in forgotten)
         made = (
-            thread_document(messages, place, names, source=f"{NAME}/{one.kind}", workspace=workspace)
-            for root, messages in by_thread(as_it_stands(told)).items()
+            thread_document(messages, place, names, source=source, workspace=self._url or self._reader.url)
+            for root, messages in threads.items()
             if float(root) < before
         )
         return tuple(document for document in made if document is not None), tuple(skipped)
 
     def _state(self, one: Listed) -> str:
-        """What is read of a channel: from which file, and up to when."""
+        """What is read of a channel: from which file, up to when, and without how many people."""
         file = self._file.stat()
-        return f"{READS} {file.st_size} {file.st_mtime_ns} {self._before(one)}"
+        return f"{READS} {file.st_size} {file.st_mtime_ns} {self._before(one)} {len(self._forgotten().digests)}"
 
     def _before(self, one: Listed) -> float:
         """Only threads that are older are taken: the rest of a channel that is read live is left to that."""
@@ -160,6 +165,10 @@ class SlackExport:
         return (today - timedelta(days=self._live.days) - LOOK_AGAIN).timestamp()
 
     # --- who may see it ----------------------------------------------------------------------------------------------
+
+    async def again(self, document_id: str) -> Step:
+        """Left to the next reading, which reads a channel anew when there are more people to be left out."""
+        return Step()
 
     def place_of(self, document_id: str) -> str:
         """The channel's part of a document's id, which also says whether it was private when it was exported."""
@@ -245,6 +254,7 @@ def _open_export(settings: Settings, ports: Ports) -> SlackExport:
         ports.now,
         url=settings["TINYAPPROVER_SLACK_EXPORT_URL"],
         live=_live(settings),
+        forgotten=partial(read_forgotten, ports.home),
     )
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import ZipInfo
@@ -24,6 +25,7 @@ from connectors.sandbox.world import Fault as Trouble
 from connectors.sandbox.world import new_world
 from connectors.slack_history import SlackHistory
 from knowledge import Knowledge, Summary, Wanted
+from knowledge.forgotten import read_forgotten
 from knowledge.search import EVERYBODY
 from knowledge.sources.registry import Ports
 from knowledge.sources.slack_archive import MOST_BYTES, Archive
@@ -54,7 +56,9 @@ class Office:
         client = AsyncWebClient(token="xoxb-sandbox-bot", base_url=f"{self.url}/slack/api/", retry_handlers=[])
         reader = SlackHistory(client, timeout=0.5, pause=self._at_once)
         wanted = channels or ("general", "access-approvals")
-        return SlackExport(self.file, wanted, reader, self.sandbox.world.now, live=live)
+        home = self.home / "knowledge"
+        forgotten = partial(read_forgotten, home)
+        return SlackExport(self.file, wanted, reader, self.sandbox.world.now, live=live, forgotten=forgotten)
 
     async def _at_once(self, _seconds: float) -> None:
         """Nobody waits in a test."""
@@ -156,6 +160,17 @@ async def test_of_a_channel_that_is_read_live_only_what_is_older_is_taken(office
     office.export({f"general/{DAY}": words})
     async with office.indexed(live=Live(frozenset(["general"]), days=45)) as (knowledge, _):
         assert [text.partition(": ")[2] for text in await found(knowledge, "ledger")] == ["ledger old"]
+
+
+async def test_whoever_is_erased_is_left_out_and_what_others_said_comes_back(office: Office) -> None:
+    words = [said("U0ALICE", "ledger question"), said("U0BOB", "ledger answer for <@U0ALICE>", 1, thread_ts=ROOT)]
+    office.export({f"general/{DAY}": words})
+    async with office.indexed() as (knowledge, _):
+        await knowledge.read_again(await knowledge.forget_people(["U0ALICE"]))
+        assert not await found(knowledge, "ledger question")
+        await knowledge.follow()
+        (text,) = await found(knowledge, "ledger")
+        assert text.endswith("**Bob** (2025-03-03 12:00): ledger answer for @somebody")
 
 
 # --- who may see it --------------------------------------------------------------------------------------------------
