@@ -45,6 +45,7 @@ from bot.timing import Timing
 from bot.web import Front as Http
 from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
+from connectors.slack_stream import SlackStreams
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge
 from knowledge.sources.registry import Ports
@@ -212,6 +213,7 @@ def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
         knowledge.likeness,
         domains=settings.email_domains,
         contact=settings.ask_contact or settings.slack_responder_channel,
+        streams=SlackStreams(base.vendors.front.client, base.clock),
     )
 
 
