@@ -131,7 +131,7 @@ class Front:
 
     async def follow(self) -> None:
         """Read the followed sources after the start and every hour, and hear what happens there in between."""
-        if self.following:
+        if self.knowledge.followed:
             await asyncio.gather(self._read_every_hour(), *(one.run() for one in self.following))
 
     async def _read_every_hour(self) -> None:
