@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ from bot.documents import Documents
 from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
 from bot.follows import BOT
+from bot.forgetting import Forgetting
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job
@@ -35,7 +36,7 @@ from bot.presses import Presses
 from bot.reconcile import Reconcile
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
-from bot.slack.following import Following, register
+from bot.slack.following import Following
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
 from bot.sources import open_sources, variables_of
@@ -44,8 +45,9 @@ from bot.timing import Timing
 from bot.web import Front as Http
 from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
+from connectors.slack_stream import SlackStreams
 from knowledge.embed import Wanted
-from knowledge.memory import Knowledge
+from knowledge.memory import Knowledge, Summary
 from knowledge.sources.registry import Ports
 from knowledge.sources.slack import SlackThreads
 
@@ -116,23 +118,27 @@ class Front:
         try:
             await self.knowledge.warm()
             await self.knowledge.forget_others()
-            summary = await self.knowledge.index()
-            log.info("%s", summary, extra={"step": "index"})
+            _log(await self.knowledge.index(), "index")
         except (Fault, SettingsError) as problem:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
         settle()
         self.warm.set()
 
+    async def forget(self) -> None:
+        """Carry erasures out in the index, those first of which it does not know yet."""
+        await self.warm.wait()
+        await Forgetting(self.journey.ledger, self.knowledge).run(self.journey.clock.now)
+
     async def follow(self) -> None:
         """Read the followed sources after the start and every hour, and hear what happens there in between."""
-        if self.following:
+        if self.knowledge.followed:
             await asyncio.gather(self._read_every_hour(), *(one.run() for one in self.following))
 
     async def _read_every_hour(self) -> None:
         await self.warm.wait()
         while True:
             try:
-                log.info("%s", await self.knowledge.follow(), extra={"step": "follow"})
+                _log(await self.knowledge.follow(), "follow")
             except Fault as problem:
                 log.warning("followed on later: %s", problem, extra={"step": "follow"})
             await asyncio.sleep(FOLLOW_SECONDS)
@@ -147,13 +153,9 @@ class Front:
     async def _read_documents(self) -> None:
         try:
             await self.knowledge.warm()
-            summary = await self.knowledge.index()
+            _log(await self.knowledge.index(), "index")
         except (Fault, SettingsError) as problem:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
-            return
-        log.info("%s", summary, extra={"step": "index"})
-        for trouble in summary.trouble:
-            log.warning("%s", trouble, extra={"step": "index"})
 
     async def wait_for_settings(self, job: Job) -> datetime:
         """PagerDuty, or its webhook, is not configured any more: what is left to do there waits until it is again."""
@@ -179,17 +181,24 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     journey = _journey(base, knowledge)
     asides = Asides(journey)
     settings = base.settings
+    following = [_ears(knowledge, source) for source in knowledge.followed if isinstance(source, SlackThreads)]
     intake = Intake(
         journey,
         asides,
         domains=settings.email_domains,
         ask_channels=settings.slack_ask_channels,
         bot_user=base.vendors.front.slack.user,
+        following=following,
     )
-    following = [_ears(knowledge, source) for source in knowledge.followed if isinstance(source, SlackThreads)]
-    socket = _socket(base, journey, intake, following)
+    socket = _socket(base, journey, intake)
     answering = _answering(base, journey, knowledge)
     return Front(journey, asides, socket, knowledge, base.anchors, _webhook_watch(base), answering, following)
+
+
+def _log(summary: Summary, step: str) -> None:
+    log.info("%s", summary, extra={"step": step})
+    for trouble in summary.trouble:
+        log.warning("%s", trouble, extra={"step": step})
 
 
 def _ears(knowledge: Knowledge, source: SlackThreads) -> Following:
@@ -205,6 +214,7 @@ def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
         knowledge.likeness,
         domains=settings.email_domains,
         contact=settings.ask_contact or settings.slack_responder_channel,
+        streams=SlackStreams(base.vendors.front.client, base.clock),
     )
 
 
@@ -241,11 +251,10 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
     )
 
 
-def _socket(base: Base, journey: Journey, intake: Intake, following: Sequence[Following]) -> Socket:
+def _socket(base: Base, journey: Journey, intake: Intake) -> Socket:
     settings, voices = base.settings, base.vendors.front
     slack, token = voices.slack, settings.slack_bot_token.get_secret_value()
     app = new_app(voices.client, token=token, team=slack.team, user=slack.user, bot_id=slack.bot_id)
-    register(app, following)
     reconcile = Reconcile(journey)
     return Socket(
         app,

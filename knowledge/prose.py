@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
 
+@lru_cache(maxsize=512)  # the same few passages are shown again and again
 def prose(markdown: str) -> str:
     """The words of a piece of Markdown, one block a line. Link targets are left out: a passage has its own address."""
     from markdown_it import MarkdownIt

@@ -80,7 +80,7 @@ async def is_in_a_channel(event: Event) -> bool:
     return event.get("channel_type") in CHANNEL_KINDS
 
 
-def register(app: AsyncApp, ears: Sequence[Following]) -> None:
+def register_following(app: AsyncApp, ears: Sequence[Following]) -> None:
     """Every event that the manifest subscribes to for this, also without ears: Slack repeats what nobody takes."""
 
     async def on_message(event: Event) -> None:

@@ -13,6 +13,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
 
 from bot.errors import Fault, SettingsError
 
@@ -86,7 +87,10 @@ class Line(AsyncSocketModeHandler):
         assert task is not None
         self._working.add(task)
         try:
-            await super().handle(client, req)
+            if is_echo(req.payload):
+                await client.send_socket_mode_response(SocketModeResponse(req.envelope_id))
+            else:
+                await super().handle(client, req)
         finally:
             self._working.discard(task)
 
@@ -108,3 +112,10 @@ class Line(AsyncSocketModeHandler):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await client.disconnect()  # type: ignore[no-untyped-call]
         await client.aiohttp_client_session.close()
+
+
+def is_echo(payload: Mapping[str, Any]) -> bool:
+    """A message that a bot posted or changed: nobody listens to it, and of our own there is one for each we write."""
+    event = payload.get("event") or {}
+    told = event.get("message") or event
+    return event.get("type") == "message" and bool(told.get("bot_id"))

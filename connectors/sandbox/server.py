@@ -239,6 +239,7 @@ async def _answer(
         await world.until_cleared(fault)
         return await handler(request)
     if fault.kind == "latency":
+        await asyncio.sleep(fault.seconds / 2)  # half of it is the way there
         response = await handler(request)
         await asyncio.sleep(began + fault.seconds - time.monotonic())
         return response
