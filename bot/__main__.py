@@ -251,11 +251,11 @@ def audit_abandon(why: Why) -> None:
 
 @audit.command("erase")
 def audit_erase(
-    who: Annotated[str, typer.Argument(help="Their directory login or id.")],
+    who: Annotated[str, typer.Argument(help="Their directory login or id, or Slack user id.")],
     why: Why,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it only says what it would erase.")] = False,
 ) -> None:
-    """Erase somebody's words and name from closed requests; the chain stays whole and says that it was done."""
+    """Erase somebody's words from closed requests and the index; the chain stays whole and says that it was done."""
     from bot import audit_commands
 
     audit_commands.erase(who, why, really=yes)

@@ -27,6 +27,7 @@ from bot.documents import Documents
 from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
 from bot.follows import BOT
+from bot.forgetting import Forgetting
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job, Ledger
@@ -46,6 +47,7 @@ from bot.timing import Timing
 from bot.web import Front as Http
 from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
+from connectors.slack_stream import SlackStreams
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge
 from knowledge.sources import FollowedSource, Step
@@ -126,9 +128,14 @@ class Front:
         settle()
         self.warm.set()
 
+    async def forget(self) -> None:
+        """Carry erasures out in the index, those first of which it does not know yet."""
+        await self.warm.wait()
+        await Forgetting(self.journey.ledger, self.knowledge).run(self.journey.clock.now)
+
     async def follow(self) -> None:
         """Read the followed sources after the start and every hour, and hear what happens there in between."""
-        if self.following:
+        if self.knowledge.followed:
             await asyncio.gather(self._read_every_hour(), *(one.run() for one in self.following))
 
     async def _read_every_hour(self) -> None:
@@ -217,6 +224,7 @@ def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
         knowledge.likeness,
         domains=settings.email_domains,
         contact=settings.ask_contact or settings.slack_responder_channel,
+        streams=SlackStreams(base.vendors.front.client, base.clock),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowledge.chunks import Chunk
-from knowledge.sources import Author, Document, Held
+from knowledge.sources import CHAT, Author, Document, Held
 from knowledge.vectors import Place
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
+PARTS = ("", "-wal", "-shm")  # the files of a database
+_MARKS = re.compile(r"([\\*_\[\]`])")  # what Markdown would take for its own
 _MANY = 500  # ids in one statement
-_SCHEMA = 2  # raise it when the tables change: an older file is made anew from the sources
+_SCHEMA = 3  # raise it when the tables change: an older file is made anew from the sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Catalogue:
     def __init__(self, path: Path) -> None:
         from sqlite_utils import Database
 
+        self._path = path
         self._db = Database(path)
         self._db.enable_wal()
         self._db.execute("PRAGMA synchronous=FULL")
@@ -120,6 +124,7 @@ class Catalogue:
             {"fingerprint": str, "text_hash": str, "vector": bytes}, pk=("fingerprint", "text_hash"), if_not_exists=True
         )
         self._db.table("cursors").create({"source": str, "cursor": str}, pk="source", if_not_exists=True)
+        self._db.table("leftovers").create({"id": int, "since": str}, pk="id", if_not_exists=True)
 
     def close(self) -> None:
         self._db.close()
@@ -156,7 +161,7 @@ class Catalogue:
                     "file": document.file,
                     "visibility": document.visibility,
                     "kind": document.kind,
-                    "authors": json.dumps([[author.id, author.name] for author in document.authors]),
+                    "authors": _as_json(document.authors),
                     "updated_at": document.updated_at.isoformat() if document.updated_at else None,
                     "fetched_at": datetime.now(UTC).isoformat(),
                     "content_hash": _content_hash(document, cut_by),
@@ -216,10 +221,63 @@ class Catalogue:
             self._delete("cursors", "source", sources)
 
     def _delete(self, table: str, column: str, values: Iterable[str]) -> int:
-        return sum(
+        lost = sum(
             self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", [value]).rowcount  # noqa: S608 - our own names
             for value in values
         )
+        if lost:
+            self.note_leftovers()
+        return lost
+
+    # --- erasing -----------------------------------------------------------------------------------------------------
+
+    def take_out_people(self, ids: Collection[str]) -> list[str]:
+        """Take out the chat in which somebody of these wrote or is mentioned; elsewhere they are no author any more.
+
+        Returns the ids of the documents that went; a source that leaves these people out may give them back.
+        """
+        theirs = {
+            doc_id: people for doc_id, people in self._authors() if not {one.id for one in people}.isdisjoint(ids)
+        }
+        names = {one.name for people in theirs.values() for one in people if one.id in ids}
+        with self._db.atomic():
+            gone = [doc_id for doc_id in sorted({*theirs, *self._mentioning(names)}) if self._is_chat(doc_id)]
+            self.forget(gone)
+            for doc_id in theirs.keys() - set(gone):
+                others = [author for author in theirs[doc_id] if author.id not in ids]
+                self._db.table("documents").update(doc_id, {"authors": _as_json(others)})
+        return gone
+
+    def _authors(self) -> Iterator[tuple[str, list[Author]]]:
+        for doc_id, authors in self._db.execute("SELECT doc_id, authors FROM documents WHERE authors != '[]'"):
+            yield doc_id, [Author(*author) for author in json.loads(authors)]
+
+    def _mentioning(self, names: Iterable[str]) -> set[str]:
+        """The documents in whose passages one of these is mentioned, as text or as Markdown."""
+        sql = "SELECT DISTINCT doc_id FROM chunks WHERE instr(prefix || char(10) || text, ?)"
+        spellings = {spelling for name in names for spelling in (name, _MARKS.sub(r"\\\1", name)) if name}
+        return {row[0] for spelling in sorted(spellings) for row in self._db.execute(sql, [f"@{spelling}"])}
+
+    def _is_chat(self, doc_id: str) -> bool:
+        return bool(self._number("SELECT count(*) FROM documents WHERE doc_id = ? AND kind = ?", doc_id, CHAT))
+
+    def note_leftovers(self) -> None:
+        """What was deleted may still be read in files, until `forget_leftovers`."""
+        self._db.execute("INSERT OR IGNORE INTO leftovers VALUES (1, ?)", [datetime.now(UTC).isoformat()])
+
+    def leftovers_since(self) -> datetime | None:
+        """When the first of what was deleted since then was deleted; None when nothing was."""
+        row = self._db.execute("SELECT since FROM leftovers").fetchone()
+        return datetime.fromisoformat(row[0]) if row else None
+
+    def forget_leftovers(self) -> None:
+        """Have the files hold nothing that was deleted: not in the word index, free pages, the log, or put aside."""
+        self.drop_unused_vectors()
+        self._db.execute("INSERT INTO chunks_fts(chunks_fts) VALUES ('optimize')")
+        for path in damaged(self._path):
+            path.unlink(missing_ok=True)
+        for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)", "DELETE FROM leftovers"):
+            self._db.execute(statement).fetchall()
 
     def totals(self) -> tuple[int, int, datetime | None]:
         """Documents, passages, and when the last of them was read."""
@@ -303,10 +361,18 @@ class Catalogue:
 
 def _content_hash(document: Document, cut_by: str) -> str:
     updated = document.updated_at.isoformat() if document.updated_at else ""
-    authors = [[author.id, author.name] for author in document.authors]
     parts = [document.title, document.text, document.url, document.file, updated, cut_by]
-    parts += [document.visibility, document.kind, json.dumps(authors)]
+    parts += [document.visibility, document.kind, _as_json(document.authors)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _as_json(authors: Iterable[Author]) -> str:
+    return json.dumps([[author.id, author.name] for author in authors])
+
+
+def damaged(path: Path) -> list[Path]:
+    """Where the parts of a catalogue are put that could not be read."""
+    return [path.with_name(f"{path.name}.damaged{tail}") for tail in PARTS]
 
 
 def _some(values: Sequence[str]) -> Iterator[list[str]]:

@@ -6,17 +6,18 @@ Every step leaves the directory in order, so that a kill between or inside steps
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bot.errors import Fault
-from knowledge.catalogue import Catalogue, Change
+from knowledge.catalogue import PARTS, Catalogue, Change, damaged
 from knowledge.chunks import chunks
 from knowledge.embed import Embedder, Wanted, build, count_tokens, fingerprint
+from knowledge.forgotten import forget, read_forgotten
 from knowledge.search import Meaning, Result, search
-from knowledge.sources import Document, DocumentSource, Skipped, Step
+from knowledge.sources import CHAT, Document, DocumentSource, Skipped, Step
 from knowledge.vectors import Build, Place, Shelf, VectorIndex
 
 _T = TypeVar("_T")
@@ -49,6 +50,7 @@ class Engine:
         self.embedder: Embedder | None = None
         self.trouble = ""
         self.catalogue = _open_catalogue(home / "catalogue.db")
+        self.forgotten = read_forgotten(home)
         self.shelf = Shelf(home / "vectors")
         self.shelf.sweep()
 
@@ -106,6 +108,13 @@ class Engine:
             return change + self.catalogue.forget(step.gone)
 
     def _take_in(self, source: str, document: Document) -> Change:
+        """Keep it, without those who are forgotten; chat of theirs that a source still tells is not kept at all."""
+        others = tuple(author for author in document.authors if author.id not in self.forgotten)
+        if document.kind == CHAT and others != document.authors:
+            return self.catalogue.forget([document.id])
+        return self._keep(source, replace(document, authors=others))
+
+    def _keep(self, source: str, document: Document) -> Change:
         if self._count is None:
             self._count_by, self._count = count_tokens()
         cut_by = fingerprint(tokens=self._count_by)
@@ -150,10 +159,12 @@ class Engine:
         self._next = (fresh, VectorIndex(self.shelf.path(fresh), space))
 
     def _drop_unfinished(self) -> None:
-        """A build that an earlier run was stopped in is not gone on with; its files go at the next start."""
+        """A build that an earlier run was stopped in is not gone on with."""
         if self._next:
-            self._next[1].close()
-        self._next = None
+            build, index = self._next
+            self._next = None
+            index.close()
+            self.shelf.remove(build)
 
     def add(self, some: Sequence[tuple[Place, str]]) -> None:
         """Put cached vectors into the index that is being built, else into the one in use."""
@@ -175,7 +186,21 @@ class Engine:
             old, self._index, self._next = self._index, index, None
             if old:
                 old.close()
+            self.shelf.sweep()
         self.catalogue.drop_unused_vectors()
+
+    # --- erasing -----------------------------------------------------------------------------------------------------
+
+    def forget_people(self, ids: Collection[str], up_to: int) -> list[str]:
+        """Never read them again, and take out what they wrote; returns the ids of the documents that went."""
+        self.forgotten = forget(self._home, ids, up_to=up_to)
+        return self.catalogue.take_out_people(ids)
+
+    def drop_vectors(self) -> None:
+        """Without an embedder there is no making them anew: they are made when there is one again."""
+        self._give_up_index()
+        self._drop_unfinished()
+        self.shelf.clear()
 
     # --- search ------------------------------------------------------------------------------------------------------
 
@@ -229,8 +254,10 @@ def _open_catalogue(path: Path) -> Catalogue:
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):  # a full disk or a missing permission is no damage
             raise
-        for tail in ("", "-wal", "-shm"):
+        for tail, aside in zip(PARTS, damaged(path), strict=True):
             part = path.with_name(path.name + tail)
             if part.exists():
-                part.replace(path.with_name(f"{path.name}.damaged{tail}"))
-        return Catalogue(path)
+                part.replace(aside)
+        catalogue = Catalogue(path)
+        catalogue.note_leftovers()
+        return catalogue

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
 
@@ -27,6 +28,7 @@ from knowledge.vectors import Build, probe_command
 Progress = Callable[[str, int, int], None]
 
 _PROBE_SECONDS = 60
+LEFTOVERS_STAY = timedelta(days=7)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -251,6 +253,52 @@ class Knowledge:
             await self._align(say or _say_nothing, rebuild=False)
             await self._look()
         return embedded
+
+    # --- erasing -----------------------------------------------------------------------------------------------------
+
+    @property
+    def erased_up_to(self) -> int:
+        """The last erasure in the audit trail that was carried out here."""
+        return self._ready().forgotten.up_to
+
+    async def forget_people(
+        self, ids: Collection[str], *, up_to: int = 0, progress: Progress | None = None
+    ) -> list[str]:
+        """Take out for good what people wrote, by their ids as sources know them; they are never read again.
+
+        Nothing of it can be read in any file afterwards. Chat goes as whole documents, whose ids are returned: give
+        them to `read_again` to have them back without these people.
+        """
+        gone = await self._run(self._ready().forget_people, ids, up_to)
+        await self.forget_leftovers(progress)
+        return gone
+
+    async def forget_leftovers(self, progress: Progress | None = None) -> None:
+        """Have no file hold what was deleted: the vectors are built anew, and the catalogue is written anew."""
+        engine = self._ready()
+        async with self._busy:
+            if engine.embedder is None:
+                await self._run(engine.drop_vectors)
+            await self._align(progress or _say_nothing, rebuild=True)
+            await self._run(engine.catalogue.forget_leftovers)
+            await self._look()
+
+    async def forget_leftovers_in_time(self, now: datetime) -> bool:
+        """What was deleted is in no file a week later; says whether it was time for that."""
+        since = await self._run(self._ready().catalogue.leftovers_since)
+        if since is None or now - since < LEFTOVERS_STAY:
+            return False
+        await self.forget_leftovers()
+        return True
+
+    async def read_again(self, document_ids: Iterable[str]) -> None:
+        """Read documents of followed sources as they are now; what cannot be is left to the next whole reading."""
+        for name in document_ids:
+            for source in self.followed:
+                if source.place_of(name):
+                    await self.take(source, await source.again(name))
+
+    # --- keeping up --------------------------------------------------------------------------------------------------
 
     async def _embed(self, say: Progress, trouble: list[str]) -> int:
         engine = self._ready()

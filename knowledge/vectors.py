@@ -68,8 +68,17 @@ class Shelf:
         half.write_text(json.dumps(asdict(build)))
         half.replace(self._pointer)
 
+    def remove(self, build: Build) -> None:
+        """Remove a build that is closed: Chroma fails when its files go away under it."""
+        shutil.rmtree(self.path(build), ignore_errors=True)
+
+    def clear(self) -> None:
+        """Remove every build. Only when none is open."""
+        self._pointer.unlink(missing_ok=True)
+        self.sweep()
+
     def sweep(self) -> None:
-        """Remove every build but the one in use. Only before any is open: Chroma fails when its files go away."""
+        """Remove every build but the one in use. Only when no other is open."""
         current = self.current()
         for path in self._root.glob("*/") if self._root.is_dir() else ():
             if current is None or path.name != current.directory:

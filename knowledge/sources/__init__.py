@@ -90,6 +90,10 @@ class FollowedSource(Protocol):
         """What changed, step by step. A `Fault` ends the reading; the steps before it are kept."""
         ...
 
+    async def again(self, document_id: str) -> Step:
+        """One of its documents as it is now, or that it is gone."""
+        ...
+
     def place_of(self, document_id: str) -> str:
         """The place that a document of this source belongs to, which begins its id; empty for others' documents."""
         ...

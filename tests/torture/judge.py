@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from connectors.sandbox.okta_records import SHOWN_EVENTS
 from tests.story import CHANNEL, Json
@@ -141,7 +141,7 @@ class Judge:
         return [one for one in self.log if (one["user"], one["group"]) == (email, case.group)]
 
     def _late(self, request: str, removes: list[Json]) -> Iterator[float]:
-        """Seconds (the sandbox's) from the end that the card named to the removal, the program's absence aside."""
+        """Seconds of ours from the end that the card named to the removal, the program's absence aside."""
         ends = {
             datetime.fromtimestamp(int(found), self.stage.world.now().tzinfo)
             for message in self.stage.slack.workspace.channels[CHANNEL].messages.values()
@@ -151,11 +151,14 @@ class Judge:
         }
         gone = max((datetime.fromisoformat(one["at"]) for one in removes), default=None)
         if ends and gone and gone >= max(ends):
-            yield (gone - max(ends) - self._away(max(ends), gone)).total_seconds()
+            yield self._between(max(ends), gone) - self._away(max(ends), gone)
 
-    def _away(self, since: datetime, until: datetime) -> timedelta:
+    def _away(self, since: datetime, until: datetime) -> float:
         overlaps = ((max(since, gone), min(until, back)) for gone, back in self.stage.away)
-        return sum((back - gone for gone, back in overlaps if back > gone), timedelta())
+        return sum(self._between(gone, back) for gone, back in overlaps if back > gone)
+
+    def _between(self, since: datetime, until: datetime) -> float:
+        return self.stage.ours(until) - self.stage.ours(since)
 
     @staticmethod
     def _ours(page: Json) -> list[Json]:

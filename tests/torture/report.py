@@ -27,7 +27,7 @@ def rows(tally: Tally, found: Findings, aims: Aims) -> list[tuple[str, str]]:
         ("anything else wrong", f"{len(found.other)}"),
         ("writes sent again, as it was not known whether they had been done", f"{found.sent_again}"),
         ("messages that people saw twice; notes", f"{found.messages_twice}; {found.notes_twice}"),
-        ("revocations late, p50 and p99 (sandbox time)", _late(found)),
+        ("revocations late while it was up, p50 and p99", _late(found)),
     ]
 
 
@@ -35,7 +35,7 @@ def _late(found: Findings) -> str:
     late = sorted(found.late)
     if not late:
         return "none"
-    return f"{late[len(late) // 2]:.0f} s, {late[min(len(late) - 1, int(len(late) * 0.99))]:.0f} s (n={len(late)})"
+    return f"{late[len(late) // 2]:.1f} s, {late[min(len(late) - 1, int(len(late) * 0.99))]:.1f} s (n={len(late)})"
 
 
 def table(database: str, tally: Tally, found: Findings, aims: Aims) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
@@ -74,6 +75,7 @@ class Stage:
         self._programs: dict[Program, Aim | None] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._sleepers: list[datetime] = []
+        self._ticks: list[tuple[datetime, float]] = []
         self.lives = 0
 
     # --- beginning and end ------------------------------------------------------------------------------------------
@@ -196,6 +198,12 @@ class Stage:
             if coming and len(coming) == self.lives:
                 step = max(step, min(coming) - self.world.now())
             self.world.advance(step)
+            self._ticks.append((self.world.now(), time.monotonic()))
+
+    def ours(self, at: datetime) -> float:
+        """When a time of the sandbox's came, by our clock (seconds, to a tick)."""
+        found = min(bisect_left(self._ticks, at, key=lambda tick: tick[0]), len(self._ticks) - 1)
+        return self._ticks[found][1]
 
     async def quiet(self, *, seconds: float = 1.5) -> None:
         """Until the vendors have not been asked anything for a while."""
