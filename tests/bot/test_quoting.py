@@ -79,7 +79,7 @@ class Scene:
         self.shelf.holds[number] = visibility
         if visibility == "gone":
             del self.shelf.holds[number]
-        await self.knowledge.index(force=True)
+        await self.knowledge.index()
 
     async def on_card(self) -> str:
         return str(card((await self.quoting.on_card(self.told))[0]).blocks)
