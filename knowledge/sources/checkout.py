@@ -9,15 +9,13 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
-from knowledge.sources import Author
+from knowledge.sources import LATELY, Author
 from knowledge.text import one_line
 
 SECONDS = 60.0
-LATELY = timedelta(days=90)
-"""Whoever changed a file within so long before its last change counts as one of its authors."""
 MOST_AUTHORS = 50
 _SAFELY = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false")
 _TOGETHER = "%(trailers:key=Co-authored-by,valueonly,separator=%x02)"
