@@ -47,7 +47,7 @@ from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
 from connectors.slack_stream import SlackStreams
 from knowledge.embed import Wanted
-from knowledge.memory import Knowledge
+from knowledge.memory import Knowledge, Summary
 from knowledge.sources.registry import Ports
 from knowledge.sources.slack import SlackThreads
 
@@ -118,8 +118,7 @@ class Front:
         try:
             await self.knowledge.warm()
             await self.knowledge.forget_others()
-            summary = await self.knowledge.index()
-            log.info("%s", summary, extra={"step": "index"})
+            _log(await self.knowledge.index(), "index")
         except (Fault, SettingsError) as problem:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
         settle()
@@ -139,7 +138,7 @@ class Front:
         await self.warm.wait()
         while True:
             try:
-                log.info("%s", await self.knowledge.follow(), extra={"step": "follow"})
+                _log(await self.knowledge.follow(), "follow")
             except Fault as problem:
                 log.warning("followed on later: %s", problem, extra={"step": "follow"})
             await asyncio.sleep(FOLLOW_SECONDS)
@@ -154,13 +153,9 @@ class Front:
     async def _read_documents(self) -> None:
         try:
             await self.knowledge.warm()
-            summary = await self.knowledge.index()
+            _log(await self.knowledge.index(), "index")
         except (Fault, SettingsError) as problem:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
-            return
-        log.info("%s", summary, extra={"step": "index"})
-        for trouble in summary.trouble:
-            log.warning("%s", trouble, extra={"step": "index"})
 
     async def wait_for_settings(self, job: Job) -> datetime:
         """PagerDuty, or its webhook, is not configured any more: what is left to do there waits until it is again."""
@@ -198,6 +193,12 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     socket = _socket(base, journey, intake)
     answering = _answering(base, journey, knowledge)
     return Front(journey, asides, socket, knowledge, base.anchors, _webhook_watch(base), answering, following)
+
+
+def _log(summary: Summary, step: str) -> None:
+    log.info("%s", summary, extra={"step": step})
+    for trouble in summary.trouble:
+        log.warning("%s", trouble, extra={"step": step})
 
 
 def _ears(knowledge: Knowledge, source: SlackThreads) -> Following:

@@ -10,12 +10,13 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowledge.chunks import Chunk
+from knowledge.reports import Reports, Tally
 from knowledge.sources import CHAT, Author, Document, Held
 from knowledge.vectors import Place
 
@@ -52,14 +53,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How many passages a document gained, kept and lost."""
+    """How many passages a document gained, kept and lost, and which documents that were."""
 
     new: int = 0
     unchanged: int = 0
     deleted: int = 0
+    documents: Tally = field(default_factory=Tally)
 
     def __add__(self, other: Change) -> Change:
-        return Change(self.new + other.new, self.unchanged + other.unchanged, self.deleted + other.deleted)
+        return Change(
+            new=self.new + other.new,
+            unchanged=self.unchanged + other.unchanged,
+            deleted=self.deleted + other.deleted,
+            documents=self.documents + other.documents,
+        )
 
 
 class Catalogue:
@@ -75,6 +82,7 @@ class Catalogue:
         self._db.execute("PRAGMA secure_delete=ON")
         self._drop_older_tables()
         self._create()
+        self.reports = Reports(self._db)
 
     def _drop_older_tables(self) -> None:
         if self._number("PRAGMA user_version") != _SCHEMA:
@@ -140,6 +148,9 @@ class Catalogue:
             ).rowcount
         return bool(seen)
 
+    def _knows(self, document_id: str) -> bool:
+        return bool(self._number("SELECT count(*) FROM documents WHERE doc_id = ?", document_id))
+
     def count(self, document_id: str) -> int:
         return self._number("SELECT count(*) FROM chunks WHERE doc_id = ?", document_id)
 
@@ -149,6 +160,7 @@ class Catalogue:
             rows = self._db.execute("SELECT chunk_id FROM chunks WHERE doc_id = ?", [document.id])
             known = {row[0] for row in rows}
             new = [chunk for chunk in chunks if chunk.id not in known]
+            tally = Tally(changed=1) if self._knows(document.id) else Tally(new=1)
             gone = known - {chunk.id for chunk in chunks}
             self._delete("chunks", "chunk_id", gone)
             self._add(document.id, chunks, known)
@@ -168,7 +180,7 @@ class Catalogue:
                 },
                 pk="doc_id",
             )
-        return Change(new=len(new), unchanged=len(chunks) - len(new), deleted=len(gone))
+        return Change(new=len(new), unchanged=len(chunks) - len(new), deleted=len(gone), documents=tally)
 
     def _add(self, doc_id: str, chunks: Sequence[Chunk], known: set[str]) -> None:
         for order, chunk in enumerate(chunks):
@@ -209,8 +221,8 @@ class Catalogue:
         gone = list(doc_ids)
         with self._db.atomic():
             lost = self._delete("chunks", "doc_id", gone)
-            self._delete("documents", "doc_id", gone)
-        return Change(deleted=lost)
+            removed = self._delete("documents", "doc_id", gone)
+        return Change(deleted=lost, documents=Tally(removed=removed))
 
     def forget_sources_but(self, names: Collection[str]) -> None:
         """Take out all documents of other sources than these, and how far those were read."""
@@ -219,6 +231,7 @@ class Catalogue:
             for source in sources:
                 self.forget(self.document_ids(source))
             self._delete("cursors", "source", sources)
+            self._delete("reports", "source", {one.source for one in self.reports.standings()} - set(names))
 
     def _delete(self, table: str, column: str, values: Iterable[str]) -> int:
         lost = sum(
