@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import unicodedata
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from tests.journey.test_answers import ask, only_answer
 from tests.knowledge.files import a_docx, a_pdf
 from tests.story import Json, Story, opened
 
-BASE = "https://handbook.example.com"
 GROUP = "prod-readonly"
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 TRICKS = {
@@ -63,59 +63,56 @@ def seen(message: Json) -> str:
 
 
 def assert_nothing_in_it_is_theirs(message: Json) -> None:
-    """No mention, no link but ours, nothing unseen, no button but ours, whatever the words are."""
+    """No mention, no link and no markup of a document's, and nothing that cannot be seen."""
     drawn = list(parts(message["blocks"]))
-    kinds = {str(part.get("type")) for part in drawn}
-    assert not kinds & {"user", "channel", "broadcast", "usergroup", "image"}
-    links = [str(part["url"]) for part in drawn if part.get("type") == "link"]
-    assert all(link.startswith(f"{BASE}/") for link in links)
-    for part in drawn:
-        if part.get("type") == "mrkdwn":
-            assert "<!" not in part["text"]
-            assert "evil" not in part["text"]
+    assert not {part.get("type") for part in drawn} & {"broadcast", "usergroup", "image"}
+    assert not [part["url"] for part in drawn if "evil" in str(part.get("url"))]
+    markup = "".join(part["text"] for part in drawn if part.get("type") == "mrkdwn")
+    assert not any(trick in markup for trick in ("<!channel", "<!here", "<!everyone", "<!subteam", "evil", "zanzibar"))
     assert not [char for char in seen(message) if char != "\n" and unicodedata.category(char) in UNSEEN]
-    assert "evil" not in " ".join(links)
 
 
-def shape(value: Any) -> Any:
-    """A message without its words: what stands where."""
-    if isinstance(value, dict):
-        hidden = ("text", "url", "block_id", "alt_text", "value", "accessibility_label")
-        return {key: shape(one) for key, one in value.items() if key not in hidden or not isinstance(one, str)}
-    return [shape(one) for one in value] if isinstance(value, list) else value
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request's card, and what was done for it, when one document is all that is written."""
+
+    card: Json
+    members: list[str]
+    buttons: set[str]
+    pages: int
+
+    @property
+    def outline(self) -> list[str]:
+        return [block["type"] for block in self.card["blocks"]]
+
+    @property
+    def kinds(self) -> set[str]:
+        return {str(part["type"]) for part in parts(self.card["blocks"]) if "type" in part}
 
 
-async def card_with(tmp_path: Path, name: str, words: str) -> tuple[Json, list[str], set[str], str]:
-    """The card of a request, when this is all that is written; what was done, what can be pressed, and its incident."""
-    folder = write(tmp_path / "documents", {name: words})
-    async with opened(Story(tmp_path / "data", TINYAPPROVER_DOCUMENTS=folder)) as story:
-        request = await story.asks()
-        await story.until_card(request, f"{name}zanzibar")
+async def seen_with(home: Path, name: str, words: str) -> Seen:
+    folder = write(home / "documents", {name: words})
+    async with opened(Story(home / "data", TINYAPPROVER_DOCUMENTS=folder)) as story:
+        await story.asks()
+        await story.until(lambda: f"{name}zanzibar" in seen(story.card()))
         await story.settle()
         card = story.card()
-        return card, story.members(GROUP), story.buttons(card), json.dumps(story.incidents())
+        return Seen(card, story.members(GROUP), story.buttons(card), len(story.incidents()))
 
 
 @pytest.fixture(scope="module")
-async def tame(tmp_path_factory: pytest.TempPathFactory) -> tuple[Json, list[str], set[str], str]:
-    return await card_with(tmp_path_factory.mktemp("tame"), "tame", "Ask the platform team for it, in good time.")
+def tame(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """With a harmless document."""
+    return asyncio.run(seen_with(tmp_path_factory.mktemp("tame"), "tame", "Ask the platform team for it, in time."))
 
 
 @pytest.mark.parametrize("name", TRICKS)
-async def test_a_card_is_as_it_would_be_with_a_harmless_document(
-    tmp_path: Path, tame: tuple[Json, list[str], set[str], str], name: str
-) -> None:
-    card, members, buttons, _ = await card_with(tmp_path, name, TRICKS[name])
-    assert f"{name}zanzibar" in seen(card)
-    assert [block["type"] for block in card["blocks"]] == [block["type"] for block in tame[0]["blocks"]]
-    assert (members, buttons) == tame[1:3]
-    assert "evil.example.net|" not in json.dumps(card)
-    assert not [char for char in seen(card) if char != "\n" and unicodedata.category(char) in UNSEEN]
-    links = {str(part["url"]) for part in parts(card["blocks"]) if part.get("type") == "link"}
-    assert not [link for link in links if "evil" in link]
-    assert {str(part.get("type")) for part in parts(card["blocks"])} <= {
-        str(part.get("type")) for part in parts(tame[0]["blocks"])
-    }
+async def test_a_card_is_as_it_would_be_with_a_harmless_document(tmp_path: Path, tame: Seen, name: str) -> None:
+    spoiled = await seen_with(tmp_path, name, TRICKS[name])
+    assert (spoiled.outline, spoiled.buttons) == (tame.outline, tame.buttons)
+    assert (spoiled.members, spoiled.pages) == (tame.members, tame.pages) == ([], 1)
+    assert spoiled.kinds <= tame.kinds
+    assert_nothing_in_it_is_theirs(spoiled.card)
 
 
 async def test_answers_quote_them_as_words_and_nothing_else(tmp_path: Path) -> None:
