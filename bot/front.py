@@ -15,6 +15,7 @@ from bot.abuse import Doorkeeper, Flood
 from bot.anchors import Anchoring
 from bot.answering import Answering
 from bot.asides import Asides
+from bot.audience import Audiences
 from bot.authority import Attempt, Authority, Press
 from bot.base import Base
 from bot.collecting import settle
@@ -29,12 +30,13 @@ from bot.follows import BOT
 from bot.forgetting import Forgetting
 from bot.jobs import Handler
 from bot.journey import Journey
-from bot.ledger import Due, Job
+from bot.ledger import Due, Job, Ledger
 from bot.library import library_of
 from bot.library_server import LibraryServer
 from bot.peers import Peers
 from bot.precedents import Precedents
 from bot.presses import Presses
+from bot.quoting import Quoting, changed_by, redraw
 from bot.reconcile import Reconcile
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
@@ -50,6 +52,7 @@ from connectors.okta_facts import OktaFacts
 from connectors.slack_stream import SlackStreams
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge, Summary
+from knowledge.sources import FollowedSource, Step
 from knowledge.sources.registry import Ports
 from knowledge.sources.slack import SlackThreads
 
@@ -141,6 +144,7 @@ class Front:
         while True:
             try:
                 _log(await self.knowledge.follow(), "follow")
+                await redraw(self.journey.ledger)
             except Fault as problem:
                 log.warning("followed on later: %s", problem, extra={"step": "follow"})
             await asyncio.sleep(FOLLOW_SECONDS)
@@ -158,6 +162,7 @@ class Front:
             _log(await self.knowledge.index(), "index")
         except (Fault, SettingsError) as problem:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
+        await redraw(self.journey.ledger)
 
     async def wait_for_settings(self, job: Job) -> datetime:
         """PagerDuty, or its webhook, is not configured any more: what is left to do there waits until it is again."""
@@ -186,7 +191,8 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     journey = _journey(base, knowledge)
     asides = Asides(journey)
     settings = base.settings
-    following = [_ears(knowledge, source) for source in knowledge.followed if isinstance(source, SlackThreads)]
+    threads = [source for source in knowledge.followed if isinstance(source, SlackThreads)]
+    following = [_ears(knowledge, source, base.ledger) for source in threads]
     intake = Intake(
         journey,
         asides,
@@ -206,8 +212,13 @@ def _log(summary: Summary, step: str) -> None:
         log.warning("%s", trouble, extra={"step": step})
 
 
-def _ears(knowledge: Knowledge, source: SlackThreads) -> Following:
-    return Following(source, partial(knowledge.take, source), knowledge.catch_up)
+def _ears(knowledge: Knowledge, source: SlackThreads, ledger: Ledger) -> Following:
+    return Following(source, partial(_keep, knowledge, source, ledger), knowledge.catch_up)
+
+
+async def _keep(knowledge: Knowledge, source: FollowedSource, ledger: Ledger, step: Step) -> None:
+    await knowledge.take(source, step)
+    await redraw(ledger, changed_by(step))
 
 
 def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
@@ -232,6 +243,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
     voices, reader, limits = base.vendors.front, base.vendors.reader, base.limits
     planning = base.planning
     showing = Showing(base.ledger, voices.slack, limits.responder_channel, base.clock)
+    quoting = Quoting(knowledge, Audiences(voices.slack, limits.responder_channel, base.clock))
     return Journey(
         ledger=base.ledger,
         chat=voices.slack,
@@ -239,7 +251,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         sources=[
             OktaFacts(reader, base.clock),
             Peers(reader),
-            Documents(knowledge, reader),
+            Documents(knowledge, reader, quoting.audiences),
             Precedents(base.ledger, showing.link),
         ],
         rules=base.rules,
@@ -251,6 +263,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         flood=Flood(base.ledger, base.clock, base.settings.pages_an_hour),
         clock=base.clock,
         home_team=voices.slack.team,
+        quoting=quoting,
         pager=voices.pager,
         adviser=voices.adviser,
     )

@@ -313,17 +313,22 @@ class Catalogue:
 
     def rows(self, chunk_ids: Sequence[str], audience: frozenset[str]) -> dict[str, Row]:
         """The passages with these ids that this audience may see now, whichever index named them."""
-        found = {}
-        for some in _some(chunk_ids):
+        return {row.id: row for row in self._rows("chunk_id", chunk_ids, audience)}
+
+    def rows_of(self, doc_ids: Sequence[str], audience: frozenset[str]) -> list[Row]:
+        """All passages of some documents that this audience may see now."""
+        return list(self._rows("doc_id", doc_ids, audience))
+
+    def _rows(self, column: str, values: Sequence[str], audience: frozenset[str]) -> Iterator[Row]:
+        for some in _some(values):
             sql = f"""
                 SELECT c.chunk_id, c.doc_id, d.title, c.heading, c.anchor, c.text, c.text_hash, d.url, d.file,
                 d.visibility, d.kind, d.authors, d.updated_at FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
-                WHERE d.visibility IN ({_marks(audience)}) AND c.chunk_id IN ({_marks(some)})"""  # noqa: S608 - question marks only
-            for *values, authors, updated in self._db.execute(sql, [*audience, *some]):
+                WHERE d.visibility IN ({_marks(audience)}) AND c.{column} IN ({_marks(some)})"""  # noqa: S608 - our own names
+            for *told, authors, updated in self._db.execute(sql, [*audience, *some]):
                 people = tuple(Author(*author) for author in json.loads(authors))
-                values += [people, datetime.fromisoformat(updated) if updated else None]
-                found[values[0]] = Row(*values)
-        return found
+                told += [people, datetime.fromisoformat(updated) if updated else None]
+                yield Row(*told)
 
     # --- vectors -----------------------------------------------------------------------------------------------------
 

@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
 
-from bot.core.request import Passage
+from bot.core.request import Passage, Quotes
 from bot.errors import Fault, SettingsError
 from knowledge.catalogue import Change
 from knowledge.embed import Wanted
 from knowledge.engine import Engine, portions
 from knowledge.prose import prose
-from knowledge.recheck import may_be_shown, moved, places_of, who_may_see
+from knowledge.recheck import may_be_shown, moved, places_of, still_standing, who_may_see
 from knowledge.reports import NOBODY_AGREED, Consent, Report, Standing, left_out
 from knowledge.search import EVERYBODY, Result, tidy
 from knowledge.sources import CHAT, DocumentSource, FollowedSource, Held, Skipped, Step
@@ -149,8 +149,23 @@ class Knowledge:
 
         In which somebody of `people` wrote (ids, addresses and names as a source may know them), is marked as theirs.
         """
-        found = await self.search(queries, 3 * limit, audience=audience)
-        return [_passage(number, result, people) for number, result in enumerate(self.likely(found)[:limit], 1)]
+        return list((await self.quotes(queries, limit=limit, audience=audience, people=people)).passages)
+
+    async def quotes(
+        self, queries: Sequence[str], *, limit: int, audience: frozenset[str], people: frozenset[str]
+    ) -> Quotes:
+        """The same, and whether something was left out because nobody could say in time who may see it."""
+        found, unsure = await self._look_up(queries, 3 * limit, audience)
+        likely = self.likely(found)[:limit]
+        return Quotes(tuple(_passage(number, result, people) for number, result in enumerate(likely, 1)), unsure)
+
+    async def still(self, passages: Sequence[Passage], *, audience: frozenset[str]) -> Quotes:
+        """Those of them that stand there at this moment as they were quoted, for this audience to see."""
+        places = places_of(self.followed, [one.row for one in passages])
+        now = await who_may_see(places)
+        stand = await self._run(still_standing, self._ready().catalogue, passages, audience)
+        shown = tuple(one for one in stand if may_be_shown(one.row, places, now, audience))
+        return Quotes(shown, unsure=not places.keys() <= now.keys())
 
     def likely(self, found: Sequence[Result]) -> list[Result]:
         """Those of them that are like enough to what was asked to support an answer."""
@@ -160,17 +175,22 @@ class Knowledge:
 
     async def search(self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = EVERYBODY) -> list[Result]:
         """The `k` best passages that the audience may see with their scores, however unlike the queries they are."""
+        return (await self._look_up(queries, k, audience))[0]
+
+    async def _look_up(self, queries: Sequence[str], k: int, audience: frozenset[str]) -> tuple[list[Result], bool]:
+        """What may be shown, and whether something was left out for want of somebody's word."""
         tidied = tidy(queries)
         found = await self._run(self._ready().search, tidied, k, audience)
-        places = places_of(self.followed, found)
+        places = places_of(self.followed, [one.id for one in found])
         now = await who_may_see(places)
         if turned := moved(now, found):
             for place, visibility in turned.items():
                 await self.take(places[place], Step(moved=((place, visibility),)))
             found = await self._run(self._ready().search, tidied, k, audience)
-            places = places_of(self.followed, found)
+            places = places_of(self.followed, [one.id for one in found])
             now = await who_may_see(places)
-        return [one for one in found if may_be_shown(one, places, now, audience)]
+        shown = [one for one in found if may_be_shown(one.id, places, now, audience)]
+        return shown, not places.keys() <= now.keys()
 
     async def likeness(self, query: str, texts: Sequence[str]) -> list[float]:
         """How alike in meaning a query is to each of a few texts (cosine); empty while only words are searched."""
@@ -472,6 +492,7 @@ def _passage(number: int, result: Result, people: frozenset[str]) -> Passage:
         chat=result.kind == CHAT,
         authors=tuple(author.name for author in result.authors),
         theirs=not written_by.isdisjoint(one.casefold() for one in people),
+        row=result.id,
     )
 
 

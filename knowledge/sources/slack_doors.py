@@ -55,14 +55,13 @@ class Doors:
 
     async def visibility_now(self, channel: str) -> str:
         """As Slack said within the last minute; `Fault` when it does not say so quickly."""
-        async with self._asking[channel]:
-            verdict = self._verdicts.get(channel)
-            if verdict is None or not timedelta() <= self._now() - verdict.at < FRESH:
-                try:
-                    async with asyncio.timeout(QUICK_SECONDS):
-                        await self.look(channel, patient=False)
-                except TimeoutError:
-                    raise Fault("slack", f"does not say who may see {channel}") from None
+        try:
+            async with asyncio.timeout(QUICK_SECONDS), self._asking[channel]:  # also for those who wait for their turn
+                verdict = self._verdicts.get(channel)
+                if verdict is None or not timedelta() <= self._now() - verdict.at < FRESH:
+                    await self.look(channel, patient=False)
+        except TimeoutError:
+            raise Fault("slack", f"does not say who may see {channel}") from None
         return self._verdicts[channel].visibility if channel in self._verdicts else NOBODY
 
     async def look(self, channel: str, *, patient: bool = True) -> Place:

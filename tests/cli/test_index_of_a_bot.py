@@ -10,21 +10,17 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aiohttp
-import pytest
-
 from tests.cli.conftest import PATIENCE, Answer, Terminal
 
 
 @asynccontextmanager
 async def running(terminal: Terminal) -> AsyncIterator[Process]:
-    """The program, once it is warm."""
+    """The program, once it says so."""
     process = await terminal.start("run")
     try:
         assert process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             assert b"TinyApprover runs" in await process.stdout.readline()
-            await warm(terminal)
         yield process
     finally:
         if process.returncode is None:
@@ -32,16 +28,6 @@ async def running(terminal: Terminal) -> AsyncIterator[Process]:
             async with asyncio.timeout(PATIENCE):
                 await process.communicate()
         await terminal.end(process)
-
-
-async def warm(terminal: Terminal) -> None:
-    async with aiohttp.ClientSession() as web:
-        for _ in range(600):
-            async with web.get(f"http://127.0.0.1:{terminal.port}/readyz") as answer:
-                if answer.status == 200:
-                    return
-            await asyncio.sleep(0.1)
-    pytest.fail("it never got ready")
 
 
 async def both(terminal: Terminal) -> list[Answer]:
