@@ -32,6 +32,8 @@ from bot.forgetting import Forgetting
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job, Ledger
+from bot.library import library_of
+from bot.library_server import LibraryServer
 from bot.peers import Peers
 from bot.precedents import Precedents
 from bot.presses import Presses
@@ -186,6 +188,9 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     sources = open_sources(variables_of(base.settings), ports)
     knowledge = await Knowledge.open(base.settings.data_dir, None, embedder=_embedder(base.settings), sources=sources)
     stack.push_async_callback(knowledge.close)
+    desk = LibraryServer(library_of(knowledge, variables_of(base.settings)))
+    stack.push_async_callback(desk.stop)
+    await desk.start(base.settings.data_dir)
     journey = _journey(base, knowledge)
     asides = Asides(journey)
     settings = base.settings
