@@ -27,6 +27,7 @@ from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
 from bot.follows import BOT
 from bot.forgetting import Forgetting
+from bot.handing_on import HandingOn
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job
@@ -212,7 +213,7 @@ def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
         base.vendors.front.adviser,
         knowledge.likeness,
         domains=settings.email_domains,
-        contact=settings.ask_contact or settings.slack_responder_channel,
+        contact=settings.ask_contact,
         streams=SlackStreams(base.vendors.front.client, base.clock),
     )
 
@@ -308,6 +309,7 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         emergency.thawed,
         Tending(journey).stuck,
         front.answering.answer,
+        HandingOn(journey).hand_on,
     ]
     table = dict.fromkeys(WITHOUT_PAGERDUTY, front.wait_for_settings) | {step.__name__: step for step in steps}
     if journey.pager is not None:
