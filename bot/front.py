@@ -15,6 +15,7 @@ from bot.abuse import Doorkeeper, Flood
 from bot.anchors import Anchoring
 from bot.answering import Answering
 from bot.asides import Asides
+from bot.audience import Audiences
 from bot.authority import Attempt, Authority, Press
 from bot.base import Base
 from bot.collecting import settle
@@ -30,10 +31,11 @@ from bot.forgetting import Forgetting
 from bot.handing_on import HandingOn
 from bot.jobs import Handler
 from bot.journey import Journey
-from bot.ledger import Due, Job
+from bot.ledger import Due, Job, Ledger
 from bot.peers import Peers
 from bot.precedents import Precedents
 from bot.presses import Presses
+from bot.quoting import Quoting, changed_by, redraw
 from bot.reconcile import Reconcile
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
@@ -48,7 +50,8 @@ from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
 from connectors.slack_stream import SlackStreams
 from knowledge.embed import Wanted
-from knowledge.memory import Knowledge
+from knowledge.memory import Knowledge, Summary
+from knowledge.sources import FollowedSource, Step
 from knowledge.sources.registry import Ports
 from knowledge.sources.slack import SlackThreads
 
@@ -58,6 +61,7 @@ LOOK_SECONDS, FOLLOW_SECONDS = 0.5, 3600.0
 TELLS_THE_CARD = frozenset({"page", "plan"})
 DECIDE, PRESS = "decide", "press"
 WITHOUT_PAGERDUTY, WITHOUT_SETTINGS = ("poll", "unclear", "subscription"), timedelta(hours=1)
+WAITS, AN_HOUR = "told.waits", timedelta(hours=1)
 CANNOT_DO = "your press is taken. It cannot be carried out just now; that is tried again until it can."
 CANNOT_CHECK = "your answer is taken. Whether it counts cannot be checked just now; that is tried again until it can."
 
@@ -119,8 +123,7 @@ class Front:
         try:
             await self.knowledge.warm()
             await self.knowledge.forget_others()
-            summary = await self.knowledge.index()
-            log.info("%s", summary, extra={"step": "index"})
+            _log(await self.knowledge.index(), "index")
         except (Fault, SettingsError) as problem:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
         settle()
@@ -133,14 +136,15 @@ class Front:
 
     async def follow(self) -> None:
         """Read the followed sources after the start and every hour, and hear what happens there in between."""
-        if self.following:
+        if self.knowledge.followed:
             await asyncio.gather(self._read_every_hour(), *(one.run() for one in self.following))
 
     async def _read_every_hour(self) -> None:
         await self.warm.wait()
         while True:
             try:
-                log.info("%s", await self.knowledge.follow(), extra={"step": "follow"})
+                _log(await self.knowledge.follow(), "follow")
+                await redraw(self.journey.ledger)
             except Fault as problem:
                 log.warning("followed on later: %s", problem, extra={"step": "follow"})
             await asyncio.sleep(FOLLOW_SECONDS)
@@ -155,13 +159,10 @@ class Front:
     async def _read_documents(self) -> None:
         try:
             await self.knowledge.warm()
-            summary = await self.knowledge.index()
+            _log(await self.knowledge.index(), "index")
         except (Fault, SettingsError) as problem:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
-            return
-        log.info("%s", summary, extra={"step": "index"})
-        for trouble in summary.trouble:
-            log.warning("%s", trouble, extra={"step": "index"})
+        await redraw(self.journey.ledger)
 
     async def wait_for_settings(self, job: Job) -> datetime:
         """PagerDuty, or its webhook, is not configured any more: what is left to do there waits until it is again."""
@@ -174,9 +175,18 @@ class Front:
             await ledger.schedule(job.subject, [Due("card")])
         if job.kind.partition(":")[0] == DECIDE and job.attempts == 1:
             attempt = Attempt(**job.payload)
-            await ledger.schedule(job.subject, [attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)])
+            reply = attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)
+            await self._tell_once(job.subject, f"{attempt.place}/{attempt.who}/{attempt.answer}", reply)
         if job.kind.partition(":")[0] == PRESS and job.attempts == 1:
-            await ledger.schedule(job.subject, [Press(**job.payload).reply(f"{job.subject}: {CANNOT_DO}")])
+            press = Press(**job.payload)
+            reply = press.reply(f"{job.subject}: {CANNOT_DO}")
+            await self._tell_once(job.subject, f"{press.who}/{press.action}", reply)
+
+    async def _tell_once(self, request: str, what: str, reply: Due) -> None:
+        """Whoever does the same again while it waits was told: once an hour is enough."""
+        ledger, same = self.journey.ledger, f"{request}/{what}/"
+        if not await ledger.accepted_since(WAITS, same, self.journey.clock.now() - AN_HOUR):
+            await ledger.accept(WAITS, f"{same}{reply.kind}", request=request, jobs=[reply])
 
 
 async def assemble(base: Base, stack: AsyncExitStack) -> Front:
@@ -187,7 +197,8 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     journey = _journey(base, knowledge)
     asides = Asides(journey)
     settings = base.settings
-    following = [_ears(knowledge, source) for source in knowledge.followed if isinstance(source, SlackThreads)]
+    threads = [source for source in knowledge.followed if isinstance(source, SlackThreads)]
+    following = [_ears(knowledge, source, base.ledger) for source in threads]
     intake = Intake(
         journey,
         asides,
@@ -201,8 +212,19 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     return Front(journey, asides, socket, knowledge, base.anchors, _webhook_watch(base), answering, following)
 
 
-def _ears(knowledge: Knowledge, source: SlackThreads) -> Following:
-    return Following(source, partial(knowledge.take, source), knowledge.catch_up)
+def _log(summary: Summary, step: str) -> None:
+    log.info("%s", summary, extra={"step": step})
+    for trouble in summary.trouble:
+        log.warning("%s", trouble, extra={"step": step})
+
+
+def _ears(knowledge: Knowledge, source: SlackThreads, ledger: Ledger) -> Following:
+    return Following(source, partial(_keep, knowledge, source, ledger), knowledge.catch_up)
+
+
+async def _keep(knowledge: Knowledge, source: FollowedSource, ledger: Ledger, step: Step) -> None:
+    await knowledge.take(source, step)
+    await redraw(ledger, changed_by(step))
 
 
 def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
@@ -227,6 +249,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
     voices, reader, limits = base.vendors.front, base.vendors.reader, base.limits
     planning = base.planning
     showing = Showing(base.ledger, voices.slack, limits.responder_channel, base.clock)
+    quoting = Quoting(knowledge, Audiences(voices.slack, limits.responder_channel, base.clock))
     return Journey(
         ledger=base.ledger,
         chat=voices.slack,
@@ -234,7 +257,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         sources=[
             OktaFacts(reader, base.clock),
             Peers(reader),
-            Documents(knowledge, reader),
+            Documents(knowledge, reader, quoting.audiences),
             Precedents(base.ledger, showing.link),
         ],
         rules=base.rules,
@@ -246,6 +269,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         flood=Flood(base.ledger, base.clock, base.settings.pages_an_hour),
         clock=base.clock,
         home_team=voices.slack.team,
+        quoting=quoting,
         pager=voices.pager,
         adviser=voices.adviser,
     )

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from bot.core.question import Said, Sentence
-from bot.core.request import Advice, Evidence, Fact, Passage, Plan, Request, Standing
+from bot.core.request import Advice, Evidence, Fact, Passage, Plan, Quotes, Request, Standing
 
 Blocks = list[dict[str, Any]]
 
@@ -280,10 +280,10 @@ class Source(Protocol):
 class Memory(Protocol):
     """The company's own words, searched."""
 
-    async def passages(
-        self, queries: Sequence[str], *, limit: int = 3, people: frozenset[str] = frozenset()
-    ) -> Sequence[Passage]:
-        """The best public passages for any of the queries, best first; what one of `people` wrote is marked theirs."""
+    async def quotes(
+        self, queries: Sequence[str], *, limit: int, audience: frozenset[str], people: frozenset[str]
+    ) -> Quotes:
+        """The best passages for any of the queries that an audience may see; what one of `people` wrote is theirs."""
         ...
 
 

@@ -144,7 +144,7 @@ async def test_what_is_gone_when_a_sentence_is_ready_is_not_shown(
     assert story.running is not None
     if not stays:
         (tmp_path / "documents" / "approval.md").unlink()
-        await story.running.front.knowledge.index(force=True)
+        await story.running.front.knowledge.index()
     await story.mend()
     answer = await only_answer(story, asked)
     appended = str([one.body for one in story.sandbox.world.calls if one.route == "POST /api/chat.appendStream"])
