@@ -29,6 +29,7 @@ from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
 from bot.follows import BOT
 from bot.forgetting import Forgetting
+from bot.handing_on import HandingOn
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job, Ledger
@@ -62,6 +63,7 @@ LOOK_SECONDS, FOLLOW_SECONDS = 0.5, 3600.0
 TELLS_THE_CARD = frozenset({"page", "plan"})
 DECIDE, PRESS = "decide", "press"
 WITHOUT_PAGERDUTY, WITHOUT_SETTINGS = ("poll", "unclear", "subscription"), timedelta(hours=1)
+WAITS, AN_HOUR = "told.waits", timedelta(hours=1)
 CANNOT_DO = "your press is taken. It cannot be carried out just now; that is tried again until it can."
 CANNOT_CHECK = "your answer is taken. Whether it counts cannot be checked just now; that is tried again until it can."
 
@@ -175,9 +177,18 @@ class Front:
             await ledger.schedule(job.subject, [Due("card")])
         if job.kind.partition(":")[0] == DECIDE and job.attempts == 1:
             attempt = Attempt(**job.payload)
-            await ledger.schedule(job.subject, [attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)])
+            reply = attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)
+            await self._tell_once(job.subject, f"{attempt.place}/{attempt.who}/{attempt.answer}", reply)
         if job.kind.partition(":")[0] == PRESS and job.attempts == 1:
-            await ledger.schedule(job.subject, [Press(**job.payload).reply(f"{job.subject}: {CANNOT_DO}")])
+            press = Press(**job.payload)
+            reply = press.reply(f"{job.subject}: {CANNOT_DO}")
+            await self._tell_once(job.subject, f"{press.who}/{press.action}", reply)
+
+    async def _tell_once(self, request: str, what: str, reply: Due) -> None:
+        """Whoever does the same again while it waits was told: once an hour is enough."""
+        ledger, same = self.journey.ledger, f"{request}/{what}/"
+        if not await ledger.accepted_since(WAITS, same, self.journey.clock.now() - AN_HOUR):
+            await ledger.accept(WAITS, f"{same}{reply.kind}", request=request, jobs=[reply])
 
 
 async def assemble(base: Base, stack: AsyncExitStack) -> Front:
@@ -232,7 +243,7 @@ def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
         base.vendors.front.adviser,
         knowledge.likeness,
         domains=settings.email_domains,
-        contact=settings.ask_contact or settings.slack_responder_channel,
+        contact=settings.ask_contact,
         streams=SlackStreams(base.vendors.front.client, base.clock),
     )
 
@@ -334,6 +345,7 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         emergency.thawed,
         Tending(journey).stuck,
         front.answering.answer,
+        HandingOn(journey).hand_on,
     ]
     table = dict.fromkeys(WITHOUT_PAGERDUTY, front.wait_for_settings) | {step.__name__: step for step in steps}
     if journey.pager is not None:
