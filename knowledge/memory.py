@@ -250,7 +250,8 @@ class Knowledge:
         embedded = 0
         if run.fault is None:
             embedded, run.fault = await self._embed(run.told_of(source))
-        report = replace(report, embedded=embedded, seconds=time.monotonic() - began)
+        seconds = time.monotonic() - began
+        report = replace(report, embedded=embedded, embedder=self._embedder_name, seconds=seconds)
         run.embedded += embedded
         run.reports.append(await self._run(self._ready().catalogue.reports.keep, report))
 
@@ -398,11 +399,16 @@ class Knowledge:
             passages=passages,
             change=run.change,
             embedded=run.embedded,
-            embedder=engine.embedder.name if engine.embedder else "none",
+            embedder=self._embedder_name,
             skipped=tuple(run.skipped),
             trouble=(*filter(None, [engine.trouble]), *[line async for line in self._troubles(run)]),
             reports=tuple(run.reports),
         )
+
+    @property
+    def _embedder_name(self) -> str:
+        embedder = self._ready().embedder
+        return embedder.name if embedder else "none"
 
     async def _troubles(self, run: _Run) -> AsyncIterator[str]:
         """What the operator has to see to."""
