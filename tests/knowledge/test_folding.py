@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from knowledge.catalogue import Catalogue, Row
 from knowledge.chunks import chunks
 from knowledge.folding import fold
-from knowledge.search import EVERYBODY, Result, search
-from knowledge.sources import CHAT, PUBLIC, RESPONDERS, Document
+from knowledge.search import Result, search
+from knowledge.sources import CHAT, EVERYBODY, PUBLIC, RESPONDERS, Document
 
 READING = "Reading lasts {}. One approval by the owner of the system is enough, and the reason names a ticket."
 
