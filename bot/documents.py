@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bot.audience import EVERYBODY, Audiences
+from bot.audience import Audiences
 from bot.core.request import CLOSED_SHOWN, Evidence, Person, Quotes, Request, Standing
 from bot.core.words import one_line
 from bot.errors import Fault
 from bot.ports import Directory, Memory
+from knowledge.sources import EVERYBODY
 
 DOCUMENTS = 6
 LOOKED_UP = timedelta(minutes=10)  # who reads along: the page should not wait for Slack
