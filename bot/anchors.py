@@ -130,8 +130,8 @@ class Anchoring:
 
 def _untold(due: Anchor, where: str) -> str:
     return (
-        f"{where} was not told of event {due.seq} ({due.at}), which is more than an hour old, so nobody would see it if "
-        "the end of the audit trail were cut off: look whether `run` runs, and why its job `anchor` fails "
+        f"{where} was not told of event {due.seq} ({due.at}), which is more than an hour old, so nobody would see it "
+        "if the end of the audit trail were cut off: look whether `run` runs, and why its job `anchor` fails "
         "(`tinyapprover jobs`)"
     )
 
