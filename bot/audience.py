@@ -34,8 +34,7 @@ class Audiences:
         """
         if not await self._is_closed(channel, max_age):
             return EVERYBODY
-        decides = channel == self.responder_channel
-        return EVERYBODY | {channel} | ({RESPONDERS} if decides else set())
+        return members_see(channel, self.responder_channel)
 
     def turned(self, channel: str) -> None:
         """Something was done to a channel: it is asked about anew."""
@@ -52,3 +51,8 @@ class Audiences:
             raise Fault("slack", f"does not say who may see {channel}") from None
         self._closed[channel] = told, self.clock.now()
         return told
+
+
+def members_see(channel: str, responder_channel: str) -> frozenset[str]:
+    """What everybody may see in a channel that is for its members alone."""
+    return EVERYBODY | {channel} | ({RESPONDERS} if channel == responder_channel else set())
