@@ -15,8 +15,8 @@ from bot.sources import DOCUMENTS, names, open_sources
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge, Progress, Summary
 from knowledge.reports import Consent, Report
-from knowledge.search import EVERYBODY, Result
-from knowledge.sources import RESPONDERS
+from knowledge.search import Result
+from knowledge.sources import EVERYBODY, RESPONDERS
 from knowledge.sources.registry import Ports
 
 Variables = Mapping[str, str]

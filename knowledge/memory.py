@@ -22,8 +22,8 @@ from knowledge.engine import Engine, portions
 from knowledge.prose import prose
 from knowledge.recheck import may_be_shown, moved, places_of, still_standing, who_may_see
 from knowledge.reports import NOBODY_AGREED, Consent, Report, Standing, left_out
-from knowledge.search import EVERYBODY, Result, tidy
-from knowledge.sources import CHAT, DocumentSource, FollowedSource, Held, Skipped, Step
+from knowledge.search import Result, tidy
+from knowledge.sources import CHAT, EVERYBODY, DocumentSource, FollowedSource, Held, Skipped, Step
 from knowledge.sources.documents import Folder
 from knowledge.vectors import Build, probe_command
 
