@@ -16,10 +16,11 @@ from bot.console import bar, say_aside
 from bot.document_output import show_answer, show_loss, show_outcome
 from bot.errors import Fault, Refused
 from bot.library import Answer, Library, open_library, variables_for
+from bot.library_client import reach_library
+from bot.library_wire import MOST
+from bot.sources import DOCUMENTS
 from knowledge.reports import NOBODY_AGREED, Consent, Loss
 from knowledge.search import Result
-
-MOST = 100  # passages an answer
 
 
 def search(query: str, k: int, data_dir: Path | None, documents: Path | None, *, responders: bool) -> None:
@@ -81,8 +82,9 @@ def index(sources: Sequence[str], data_dir: Path | None, documents: Path | None,
 async def _index(
     sources: Sequence[str], data_dir: Path | None, documents: Path | None, *, rebuild: bool, yes: bool
 ) -> None:
+    wanted = sources or ((DOCUMENTS,) if documents else ())
     async with _library(data_dir, documents) as library:
-        losses, trouble = await _read(library, sources, rebuild=rebuild, consent=Consent(yes=yes))
+        losses, trouble = await _read(library, wanted, rebuild=rebuild, consent=Consent(yes=yes))
         if losses and (agreed := _ask(losses)):
             kept = [loss for loss in losses if loss.source not in agreed.gone]
             again, more = await _read(library, list(agreed.gone), consent=agreed)
@@ -126,6 +128,12 @@ async def _searchable(data_dir: Path | None, documents: Path | None) -> AsyncIte
 
 @asynccontextmanager
 async def _library(data_dir: Path | None, documents: Path | None) -> AsyncIterator[Library]:
+    """The bot's if one runs with this data directory, else our own."""
     variables = variables_for(documents)
-    async with open_library(data_dir or Path(variables.get("TINYAPPROVER_DATA_DIR", "data")), variables) as library:
+    place = data_dir or Path(variables.get("TINYAPPROVER_DATA_DIR", "data"))
+    async with reach_library(place, documents) as remote:
+        if remote is not None:
+            yield remote
+            return
+    async with open_library(place, variables) as library:
         yield library

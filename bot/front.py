@@ -23,6 +23,7 @@ from bot.comments import Comments
 from bot.config import Settings
 from bot.core.request import Draft, Person
 from bot.core.traffic import Allowance
+from bot.decided import DecidedRequests
 from bot.documents import Documents
 from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
@@ -32,6 +33,8 @@ from bot.handing_on import HandingOn
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job, Ledger
+from bot.library import library_of
+from bot.library_server import LibraryServer
 from bot.peers import Peers
 from bot.precedents import Precedents
 from bot.presses import Presses
@@ -191,9 +194,14 @@ class Front:
 
 async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     """All parts, not started yet."""
-    sources = open_sources(variables_of(base.settings), Ports(base.clock.now, base.settings.data_dir / "knowledge"))
+    decided = DecidedRequests(base.ledger, _showing(base).link, base.limits.responder_channel).latest
+    ports = Ports(base.clock.now, base.settings.data_dir / "knowledge", decided)
+    sources = open_sources(variables_of(base.settings), ports)
     knowledge = await Knowledge.open(base.settings.data_dir, None, embedder=_embedder(base.settings), sources=sources)
     stack.push_async_callback(knowledge.close)
+    desk = LibraryServer(library_of(knowledge, variables_of(base.settings)))
+    stack.push_async_callback(desk.stop)
+    await desk.start(base.settings.data_dir)
     journey = _journey(base, knowledge)
     asides = Asides(journey)
     settings = base.settings
@@ -245,10 +253,14 @@ def _webhook_watch(base: Base) -> Watch | None:
     return Watch(base.ledger, pager, base.clock) if pager and base.settings.pagerduty_webhook_secrets else None
 
 
+def _showing(base: Base) -> Showing:
+    return Showing(base.ledger, base.vendors.front.slack, base.limits.responder_channel, base.clock)
+
+
 def _journey(base: Base, knowledge: Knowledge) -> Journey:
     voices, reader, limits = base.vendors.front, base.vendors.reader, base.limits
     planning = base.planning
-    showing = Showing(base.ledger, voices.slack, limits.responder_channel, base.clock)
+    showing = _showing(base)
     quoting = Quoting(knowledge, Audiences(voices.slack, limits.responder_channel, base.clock))
     return Journey(
         ledger=base.ledger,

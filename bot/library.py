@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from bot.clock import SystemClock
 from bot.errors import SettingsError
@@ -41,29 +42,46 @@ class Answer:
     passages: int
 
 
+class Library(Protocol):
+    """The index, held by this process or by another."""
+
+    async def refresh(self) -> Sequence[str]:
+        """Before it is searched: read anew what is quick to read; returns what went wrong."""
+        ...
+
+    async def index(
+        self, wanted: Sequence[str], progress: Progress, *, rebuild: bool = False, consent: Consent
+    ) -> Outcome:
+        """Read the sources named, all when none is. `SettingsError` when one is not chosen."""
+        ...
+
+    async def search(self, question: str, k: int, *, responders: bool = False) -> Answer:
+        """The `k` best passages that everybody may see; with `responders`, also what they may see in their channel."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Library:
-    """The index of a process that holds it. `folder` is what the source `documents` reads, if it is chosen."""
+class OwnLibrary:
+    """The index of this process. `folder` is what the source `documents` reads, if it is chosen."""
 
     knowledge: Knowledge
     folder: Path | None
     channel: str = ""
 
     async def refresh(self) -> Sequence[str]:
-        """Read the documents folder anew, which is quick, before it is searched; returns what went wrong."""
+        """Of the sources, the documents folder."""
         await self.knowledge.warm()
         return (await self.knowledge.index(only={DOCUMENTS})).trouble
 
     async def index(
         self, wanted: Sequence[str], progress: Progress, *, rebuild: bool = False, consent: Consent
     ) -> Outcome:
-        """Read the sources named, all when none is. `SettingsError` when one is not chosen."""
-        only = self._named(wanted)
+        only = self.named(wanted)
         whole = await self.knowledge.index(progress, only=only, rebuild=rebuild, consent=consent)
         followed = await self.knowledge.follow(progress, only=only)
         return _both(whole, followed)
 
-    def _named(self, wanted: Sequence[str]) -> Collection[str]:
+    def named(self, wanted: Sequence[str]) -> Collection[str]:
         """A kind's name stands for all its parts: `wiki` for `wiki:ENG` and `wiki:OPS`."""
         chosen = self.knowledge.source_names
         if unknown := [name for name in wanted if not any(_is_named(one, name) for one in chosen)]:
@@ -71,7 +89,6 @@ class Library:
         return [one for one in chosen if not wanted or any(_is_named(one, name) for name in wanted)]
 
     async def search(self, question: str, k: int, *, responders: bool = False) -> Answer:
-        """The `k` best passages that everybody may see; with `responders`, also what they may see in their channel."""
         audience = EVERYBODY | {one for one in (RESPONDERS, self.channel) if one and responders}
         found = await self.knowledge.search([question], k, audience=audience)
         return Answer(tuple(found), bool(self.knowledge.likely(found)), await self.knowledge.passages_kept())
@@ -99,11 +116,11 @@ def _both(one: Summary, other: Summary) -> Outcome:
     )
 
 
-def library_of(knowledge: Knowledge, variables: Variables) -> Library:
+def library_of(knowledge: Knowledge, variables: Variables) -> OwnLibrary:
     """The index of a run, with what its settings say."""
     named = variables.get("TINYAPPROVER_DOCUMENTS") if DOCUMENTS in names(variables) else None
     folder = Path(named).resolve() if named else None
-    return Library(knowledge, folder, variables.get("SLACK_RESPONDER_CHANNEL", ""))
+    return OwnLibrary(knowledge, folder, variables.get("SLACK_RESPONDER_CHANNEL", ""))
 
 
 def variables_for(documents: Path | None) -> dict[str, str]:
@@ -115,7 +132,7 @@ def variables_for(documents: Path | None) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def open_library(data_dir: Path, variables: Variables) -> AsyncIterator[Library]:
+async def open_library(data_dir: Path, variables: Variables) -> AsyncIterator[OwnLibrary]:
     """Hold the index for as long as the context lasts. `SettingsError` when somebody else does."""
     if not names(variables):
         raise SettingsError(

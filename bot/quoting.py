@@ -76,9 +76,12 @@ class Quoting:
 
 async def redraw(ledger: Ledger, changed: Collection[str] | None = None) -> None:
     """Draw the open cards anew that quote one of these documents or places (their ids begin so), or anything."""
-    for request in await ledger.requests(states=OPEN, limit=MOST_CARDS):
-        if _quotes_any_of(request, changed):
-            await ledger.schedule(request.id, [Due("card")])
+    looked_at, last = 0, None
+    while looked_at < MOST_CARDS and (some := await ledger.evidence_of_open(before=last)):  # a few at a time
+        for last, evidence in some.items():
+            if _quotes_any_of(evidence, changed):
+                await ledger.schedule(last, [Due("card")])
+        looked_at += len(some)
 
 
 def changed_by(step: Step) -> tuple[str, ...]:
@@ -86,8 +89,7 @@ def changed_by(step: Step) -> tuple[str, ...]:
     return (*step.gone, *(document.id for document in step.documents), *(place for place, _ in step.moved))
 
 
-def _quotes_any_of(request: Request, changed: Collection[str] | None) -> bool:
-    evidence = request.evidence or Evidence()
+def _quotes_any_of(evidence: Evidence, changed: Collection[str] | None) -> bool:
     rows = [one.row for one in (*evidence.passages, *evidence.closed)]
     return bool(rows) if changed is None else any(row.startswith(tuple(changed)) for row in rows)
 

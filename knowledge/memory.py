@@ -212,6 +212,8 @@ class Knowledge:
         index anew from the cached vectors; `consent` says how much of a source may be forgotten when it is gone there.
         """
         run = _Run(progress or _say_nothing, consent)
+        if self._busy.locked():
+            run.say("waiting for another reading", 0, 0)
         async with self._busy:
             await self._warm()
             for source in self._whole:

@@ -26,12 +26,13 @@ from sqlalchemy import (
     update,
 )
 
-from bot.core.lifecycle import MOVES, Event, State, move
+from bot.core.lifecycle import MOVES, OPEN, Event, State, move
 from bot.core.request import (
     Answer,
     Decision,
     Draft,
     Entitlement,
+    Evidence,
     Grant,
     Place,
     Question,
@@ -78,6 +79,11 @@ _INCIDENT = select(t.incidents).where(t.incidents.c.request_id == bindparam("r")
 _TROUBLE = select(t.jobs.c.kind, t.jobs.c.trouble).where(t.jobs.c.subject == bindparam("r"), t.jobs.c.trouble != "")
 _FROZEN = select(t.freezes.c.by.concat(": ").concat(t.freezes.c.why)).where(t.freezes.c.thawed_at.is_(None))
 
+_EVIDENCE = (
+    select(t.requests.c.number, t.requests.c.evidence)
+    .where(t.requests.c.state.in_([state.value for state in OPEN]), t.requests.c.evidence.is_not(None))
+    .order_by(t.requests.c.number.desc())
+)
 _KNOWN = select(t.requests.c.number).where(t.requests.c.key == bindparam("k"))
 _STORE = insert(t.requests)
 _HOLD = select(t.requests.c.number).where(t.requests.c.number == bindparam("n")).with_for_update()
@@ -188,6 +194,12 @@ class Requests(Asked):
         """Newest first; `person` matches requester or beneficiary."""
         query = _newest([state.value for state in states], person, limit)
         return await self._run(lambda c: [self._assemble(c, row) for row in c.execute(query).all()])
+
+    async def evidence_of_open(self, *, before: str | None = None, limit: int = 20) -> dict[str, Evidence]:
+        """What was gathered for open requests, newest first; `before` goes on below one."""
+        older = () if before is None else (t.requests.c.number < number_of(before),)
+        query = _EVIDENCE.where(*older).limit(limit)
+        return await self._run(lambda c: {request_id(row.number): row.evidence for row in c.execute(query)})
 
     async def unsettled(self) -> list[Request]:
         """Everything of which access is there, or may still come, oldest first."""
