@@ -22,7 +22,7 @@ async def meaningful(tmp_path: Path) -> AsyncIterator[Story]:
         yield story
 
 
-async def test_alice_asks_and_rates_the_answer(browser: Browser, meaningful: Story) -> None:  # noqa: F811
+async def test_alice_asks_and_rates_the_answer(browser: Browser, meaningful: Story) -> None:
     story, complaints = meaningful, list[str]()
     alice = await open_as(browser, story, "alice", ASK, complaints)
     await story.act("alice", "openai.mode", mode="slow")
@@ -42,7 +42,7 @@ async def test_alice_asks_and_rates_the_answer(browser: Browser, meaningful: Sto
     assert complaints == []
 
 
-async def test_what_is_not_known_is_passed_on_to_bob(browser: Browser, meaningful: Story) -> None:  # noqa: F811
+async def test_what_is_not_known_is_passed_on_to_bob(browser: Browser, meaningful: Story) -> None:
     story, complaints = meaningful, list[str]()
     alice = await open_as(browser, story, "alice", ASK, complaints)
     await alice.get_by_role("textbox").fill("@TinyApprover what is on the cafeteria menu today?")
