@@ -27,14 +27,13 @@ from bot.ports import Answerer, Asked, Heard, Sent, Streams
 from bot.slack import answer_message
 from bot.suggesting import Likeness, suggest
 from knowledge.answer import supported
-from knowledge.sources import PUBLIC, RESPONDERS
+from knowledge.sources import EVERYBODY, RESPONDERS
 
 if TYPE_CHECKING:
     from knowledge.search import Result
 
 log = logging.getLogger(__name__)
 
-EVERYBODY = frozenset({PUBLIC})
 PASSAGES, SHOWN_ALONE, NEAREST, EARLIER = 6, 3, 3, 3
 COMPOSE_SECONDS = 40.0
 PATIENCE = timedelta(seconds=45)  # for a vendor that fails meanwhile; then the asker is told
