@@ -12,8 +12,9 @@ from bot.core.words import one_line
 from bot.errors import Fault
 from bot.ports import Directory, Memory
 from knowledge.sources import EVERYBODY
+from knowledge.sources.decisions import NAME as DECISIONS
 
-DOCUMENTS = 6
+DOCUMENTS, LOOKED_THROUGH = 6, 12
 ROLE_AGE = 3600.0  # a role changes seldom, and here it only helps to find something
 NAME, CHAT = "documents", "Slack's history"
 
@@ -56,7 +57,9 @@ class Documents:
             return Quotes(unsure=True)
         if not audience:
             return Quotes()
-        return await self.memory.quotes(asked, limit=CLOSED_SHOWN, audience=audience, people=people)
+        found = await self.memory.quotes(asked, limit=LOOKED_THROUGH, audience=audience, people=people)
+        others = [one for one in found.passages if not one.row.startswith(f"{DECISIONS}/")]  # the card has precedents
+        return replace(found, passages=tuple(others[:CLOSED_SHOWN]))
 
 
 def queries(request: Request, standing: Standing | None) -> list[str]:
