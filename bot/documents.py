@@ -13,8 +13,9 @@ from bot.core.words import one_line
 from bot.errors import Fault
 from bot.ports import Directory, Memory
 from knowledge.sources import EVERYBODY
+from knowledge.sources.decisions import NAME as DECISIONS
 
-DOCUMENTS = 6
+DOCUMENTS, LOOKED_THROUGH = 6, 12
 LOOKED_UP = timedelta(minutes=10)  # who reads along: the page should not wait for Slack
 ROLE_AGE = 3600.0  # a role changes seldom, and here it only helps to find something
 NAME, CHAT = "documents", "Slack's history"
@@ -58,7 +59,10 @@ class Documents:
             return Quotes(unsure=True)
         if audience == EVERYBODY:
             return Quotes()
-        return await self.memory.quotes(asked, limit=CLOSED_SHOWN, audience=audience - EVERYBODY, people=people)
+        closed = audience - EVERYBODY
+        found = await self.memory.quotes(asked, limit=LOOKED_THROUGH, audience=closed, people=people)
+        others = [one for one in found.passages if not one.row.startswith(f"{DECISIONS}/")]  # the card has precedents
+        return replace(found, passages=tuple(others[:CLOSED_SHOWN]))
 
 
 def queries(request: Request, standing: Standing | None) -> list[str]:
