@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from bot import webhooks
+from bot.anchor_setup import anchoring
 from bot.app import ACTIONS, PRODUCTION, check_settings, policy_directory
 from bot.clock import SystemClock
 from bot.config import Settings, read_settings
@@ -70,6 +71,7 @@ async def _vendors(settings: Settings, vendors: Vendors, policies: Policies | No
     yield _scopes(vendors.front.slack.scopes)
     yield await _app_token(settings, vendors)
     yield await _tried_async("Slack channel", _channel(settings, vendors))
+    yield await _tried_async("audit anchors", _anchors(settings, vendors))
     yield await _tried_async("Okta", vendors.reader.ping())
     for entitlement in policies.entitlements.values() if policies else ():
         yield await _tried_async(f"Okta group {entitlement.params.get('group')}", _group(vendors, entitlement))
@@ -125,6 +127,13 @@ async def _database(settings: Settings) -> str:
     return f"{len(deciders)} people may decide"
 
 
+async def _anchors(settings: Settings, vendors: Vendors) -> str:
+    async with AsyncExitStack() as stack:
+        ledger = await Ledger.open(settings.ledger_url, kind=PRODUCTION, now=SystemClock().now)
+        stack.push_async_callback(ledger.close)
+        return await anchoring(settings, ledger, SystemClock(), vendors.front.slack).check_told()
+
+
 async def _freeze(settings: Settings) -> str:
     ledger = await Ledger.open(settings.ledger_url, kind=PRODUCTION, now=SystemClock().now)
     freeze = await ledger.frozen()
@@ -147,9 +156,12 @@ async def _documents(settings: Settings) -> AsyncIterator[Finding]:
     for source in chosen:
         ports = Ports(SystemClock().now, settings.data_dir / "knowledge")
         yield await _tried_async(source.name, source.ping(ports))
-    kept = standings_in(settings.data_dir / "knowledge" / "catalogue.db")
-    for finding in source_findings([source.name for source in chosen], kept, SystemClock().now()):
-        yield finding
+    try:
+        kept = standings_in(settings.data_dir / "knowledge" / "catalogue.db")
+        for finding in source_findings([source.name for source in chosen], kept, SystemClock().now()):
+            yield finding
+    except Fault as fault:
+        yield Finding("index", good=False, words=str(fault))
     if chosen:
         yield await _tried_async("search", _way(variables))
 
