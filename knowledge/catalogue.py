@@ -320,8 +320,9 @@ class Catalogue:
         """Whether anything that this audience may see matches an FTS5 expression."""
         sql = f"""
             SELECT 1 FROM chunks_fts JOIN chunks c ON c.n = chunks_fts.rowid JOIN documents d ON d.doc_id = c.doc_id
-            WHERE chunks_fts MATCH ? AND d.visibility IN ({_marks(audience)}) LIMIT 1"""  # noqa: S608 - question marks only
-        return self._db.execute(sql, [match, *audience]).fetchone() is not None
+            WHERE chunks_fts MATCH ? AND d.visibility IN ({_marks(audience)}) AND d.source IN ({_marks(self.sources)})
+            LIMIT 1"""  # noqa: S608 - question marks only
+        return self._db.execute(sql, [match, *audience, *self.sources]).fetchone() is not None
 
     def rows(self, chunk_ids: Sequence[str], audience: frozenset[str]) -> dict[str, Row]:
         """The passages with these ids that this audience may see now, whichever index named them."""

@@ -35,6 +35,7 @@ SECRET = document("secret", "Production access", READING.format("a year, for the
 
 def found_in(path: Path, documents: Sequence[Document], audience: frozenset[str] = EVERYBODY) -> list[Result]:
     catalogue = Catalogue(path / "catalogue.db")
+    catalogue.sources = ("test",)
     for one in documents:
         catalogue.store("test", one, chunks(one, len), "")
     found = search(catalogue, ["how long may reading last"], 20, None, audience)
@@ -96,6 +97,7 @@ _rows = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(_rows)
 def test_whatever_is_folded_away_has_a_newer_twin_that_is_kept_and_chat_never_is(rows: list[Row]) -> None:
     kept = fold(rows)
@@ -108,6 +110,7 @@ def test_whatever_is_folded_away_has_a_newer_twin_that_is_kept_and_chat_never_is
         )
 
 
+@settings(deadline=None)
 @given(_rows)
 def test_nothing_is_invented_and_the_first_stays_in_its_place(rows: list[Row]) -> None:
     kept = fold(rows)
