@@ -16,6 +16,7 @@ from typing import IO, ParamSpec, TypeVar
 from bot.core.request import Passage
 from bot.errors import Fault, SettingsError
 from knowledge.catalogue import Change
+from knowledge.chroma_server import Server
 from knowledge.embed import Wanted
 from knowledge.engine import Engine, portions
 from knowledge.prose import prose
@@ -23,11 +24,9 @@ from knowledge.recheck import may_be_shown, moved, places_of, who_may_see
 from knowledge.search import EVERYBODY, Result, tidy
 from knowledge.sources import CHAT, DocumentSource, FollowedSource, Held, Skipped, Step
 from knowledge.sources.documents import Folder
-from knowledge.vectors import Build, probe_command
 
 Progress = Callable[[str, int, int], None]
 
-_PROBE_SECONDS = 60
 LEFTOVERS_STAY = timedelta(days=7)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -74,6 +73,7 @@ class Knowledge:
         documents: Path | None,
         *,
         embedder: Wanted | None = None,
+        server: Server | None = None,
         base_url: str = "",
         sources: Sequence[DocumentSource | FollowedSource] = (),
     ) -> Knowledge:
@@ -82,7 +82,7 @@ class Knowledge:
         wanted.resolve()
         self = cls(data_dir / "knowledge", [*_folders(documents, base_url), *sources], wanted)
         try:
-            self._engine = await self._run(Engine, self._home, wanted)
+            self._engine = await self._run(Engine, self._home, wanted, server)
             await self._look()
         except BaseException:
             await self.close()
@@ -106,9 +106,23 @@ class Knowledge:
         engine = self._ready()
         await self._run(engine.load_embedder)
         stored = await self._run(engine.usable_build)
-        if stored and await _is_healthy(engine.shelf.path(stored), stored):
-            await self._run(engine.open_index, stored)
+        try:
+            if stored and await engine.shelf.is_healthy(stored):
+                await self._run(engine.open_index, stored)
+        except Fault as fault:
+            engine.trouble = str(fault)
         await self._look()
+
+    async def recover(self) -> None:
+        """Go by meaning again when the server that holds the vectors is back, bringing them up to date."""
+        engine = self._ready()
+        if not engine.lost_server:
+            return
+        try:
+            await asyncio.to_thread(engine.shelf.ping)
+            await self.catch_up()
+        except Fault as fault:
+            engine.trouble = str(fault)
 
     # --- search ------------------------------------------------------------------------------------------------------
 
@@ -169,7 +183,7 @@ class Knowledge:
                 except Fault as fault:
                     trouble.append(str(fault))
             embedded = await self._embed(say, trouble)
-            await self._align(say, rebuild=rebuild)
+            await self._align(say, trouble, rebuild=rebuild)
             await self._look()
             return await self._summary(change, embedded, skipped, trouble)
 
@@ -228,9 +242,11 @@ class Knowledge:
 
     async def catch_up(self, say: Progress | None = None, trouble: list[str] | None = None) -> int:
         """Let what was taken meanwhile be found by meaning too."""
+        say, trouble = say or _say_nothing, trouble if trouble is not None else []
         async with self._busy:
-            embedded = await self._embed(say or _say_nothing, trouble if trouble is not None else [])
-            await self._align(say or _say_nothing, rebuild=False)
+            await self._warm()
+            embedded = await self._embed(say, trouble)
+            await self._align(say, trouble, rebuild=False)
             await self._look()
         return embedded
 
@@ -259,7 +275,7 @@ class Knowledge:
         async with self._busy:
             if engine.embedder is None:
                 await self._run(engine.drop_vectors)
-            await self._align(progress or _say_nothing, rebuild=True)
+            await self._align(progress or _say_nothing, [], rebuild=True)
             await self._run(engine.catalogue.forget_leftovers)
             await self._look()
 
@@ -294,8 +310,21 @@ class Knowledge:
             say("embed", done, len(missing))
         return done
 
-    async def _align(self, say: Progress, *, rebuild: bool) -> None:
-        """Make the vector index hold what the catalogue holds; one that fails is built anew, once."""
+    async def _align(self, say: Progress, trouble: list[str], *, rebuild: bool) -> None:
+        """Make the vector index hold what the catalogue holds; one that fails is built anew, once.
+
+        A server that does not answer then either is trouble, and words serve until it does.
+        """
+        try:
+            await self._fill_or_fill_anew(say, rebuild=rebuild)
+        except Fault as fault:
+            engine = self._ready()
+            if fault.vendor != "chroma" or not engine.shelf.is_far:
+                raise
+            await self._run(engine.lose_server, fault)
+            trouble.append(str(fault))
+
+    async def _fill_or_fill_anew(self, say: Progress, *, rebuild: bool) -> None:
         try:
             await self._fill(say, rebuild=rebuild)
         except Fault as fault:
@@ -350,7 +379,7 @@ class Knowledge:
     def _way(self, engine: Engine) -> str:
         """How searches are answered now."""
         if engine.searches_meaning and engine.embedder:
-            return f"search by words and meaning ({engine.embedder.name})"
+            return f"search by words and meaning ({engine.embedder.name}; vectors {engine.shelf.where})"
         wanted = self._wanted.resolve()
         if wanted == "none":
             return "search by words alone (BM25): no embedder is configured or installed"
@@ -412,19 +441,3 @@ def _own(home: Path) -> IO[str]:
     file.write(f"pid {os.getpid()}")
     file.flush()
     return file
-
-
-async def _is_healthy(path: Path, stored: Build) -> bool:
-    """Whether the vectors can be read, tried in another process: damaged files may crash the one that opens them."""
-    env = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "LANG") if name in os.environ}
-    silent = asyncio.subprocess.DEVNULL
-    command = probe_command(path, stored.fingerprint)
-    child = await asyncio.create_subprocess_exec(*command, stdin=silent, stdout=silent, stderr=silent, env=env)
-    try:
-        return await asyncio.wait_for(child.wait(), _PROBE_SECONDS) == 0
-    except TimeoutError:
-        return False
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
