@@ -21,6 +21,7 @@ from bench.knowledge import GROUP, measure_knowledge
 from bench.knowledge import NAMES as SEARCHING
 from bench.machinery import cpu
 from bench.paths import People, measure_ack, measure_burst, measure_one_channel, measure_paths, needed
+from bench.retrieval import retrieval
 from bench.stage import outside, stage
 from bench.waiting import NAMES as FULL
 from bench.waiting import measure_waiting
@@ -35,6 +36,7 @@ SMALL: dict[str, Callable[[], Figure]] = {
     "commit": small.commit,
     "webhook": webhook,
     "cpu": cpu,
+    "retrieval": retrieval,
 }
 NAMES = (*SMALL, *FULL, *STAGED, *SEARCHING)
 

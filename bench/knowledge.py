@@ -116,7 +116,7 @@ async def _built(size: int) -> None:
 
 async def _indexed(size: int, wanted: Wanted, advance: Report) -> None:
     knowledge = await Knowledge.open(_home(size), None, embedder=wanted, sources=[Library(size)])
-    await knowledge.index(advance, force=True)
+    await knowledge.index(advance)
     await knowledge.close()
 
 

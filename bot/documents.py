@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from bot.core.request import Evidence, Person, Request, Standing
+from bot.audience import EVERYBODY, Audiences
+from bot.core.request import CLOSED_SHOWN, Evidence, Person, Quotes, Request, Standing
 from bot.core.words import one_line
 from bot.errors import Fault
 from bot.ports import Directory, Memory
 
 DOCUMENTS = 6
 ROLE_AGE = 3600.0  # a role changes seldom, and here it only helps to find something
-NAME = "documents"
+NAME, CHAT = "documents", "Slack's history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +23,39 @@ class Documents:
 
     memory: Memory
     directory: Directory
+    audiences: Audiences
     name: str = NAME
 
     async def gather(self, request: Request) -> Evidence:
-        """Several queries at once: what is asked for, where, by whom, under which rule, and why."""
-        standing = await self._standing(request.requester.id)
+        """Several queries at once: what is asked for, where, by whom, under which rule, and why.
+
+        What everybody may see is searched apart from what only the channel may see: it goes further than the card.
+        """
+        asked = queries(request, await self._standing(request.requester.id))
         people = _known_as(request.requester) | _known_as(request.beneficiary)
-        found = await self.memory.passages(queries(request, standing), limit=DOCUMENTS, people=people)
-        return Evidence(passages=tuple(found))
+        public, closed = await asyncio.gather(
+            self.memory.quotes(asked, limit=DOCUMENTS, audience=EVERYBODY, people=people),
+            self._closed(request, asked, people),
+        )
+        named = tuple(replace(one, id=f"c{number}") for number, one in enumerate(closed.passages, 1))
+        silent = (CHAT,) if public.unsure or closed.unsure else ()
+        return Evidence(passages=public.passages, closed=named, silent=silent)
 
     async def _standing(self, person: str) -> Standing | None:
         try:
             return await self.directory.standing(person, max_age=ROLE_AGE)
         except Fault:
             return None
+
+    async def _closed(self, request: Request, asked: Sequence[str], people: frozenset[str]) -> Quotes:
+        """What the channel alone may see; in doubt everybody reads along there."""
+        try:
+            audience = await self.audiences.of(self.audiences.channel_of(request)) - EVERYBODY
+        except Fault:
+            return Quotes(unsure=True)
+        if not audience:
+            return Quotes()
+        return await self.memory.quotes(asked, limit=CLOSED_SHOWN, audience=audience, people=people)
 
 
 def queries(request: Request, standing: Standing | None) -> list[str]:

@@ -15,6 +15,7 @@ from bot.abuse import Doorkeeper, Flood
 from bot.anchors import Anchoring
 from bot.answering import Answering
 from bot.asides import Asides
+from bot.audience import Audiences
 from bot.authority import Attempt, Authority, Press
 from bot.base import Base
 from bot.collecting import settle
@@ -22,6 +23,7 @@ from bot.comments import Comments
 from bot.config import Settings
 from bot.core.request import Draft, Person
 from bot.core.traffic import Allowance
+from bot.decided import DecidedRequests
 from bot.documents import Documents
 from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
@@ -29,10 +31,13 @@ from bot.follows import BOT
 from bot.forgetting import Forgetting
 from bot.jobs import Handler
 from bot.journey import Journey
-from bot.ledger import Due, Job
+from bot.ledger import Due, Job, Ledger
+from bot.library import library_of
+from bot.library_server import LibraryServer
 from bot.peers import Peers
 from bot.precedents import Precedents
 from bot.presses import Presses
+from bot.quoting import Quoting, changed_by, redraw
 from bot.reconcile import Reconcile
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
@@ -45,8 +50,10 @@ from bot.timing import Timing
 from bot.web import Front as Http
 from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
+from connectors.slack_stream import SlackStreams
 from knowledge.embed import Wanted
-from knowledge.memory import Knowledge
+from knowledge.memory import Knowledge, Summary
+from knowledge.sources import FollowedSource, Step
 from knowledge.sources.registry import Ports
 from knowledge.sources.slack import SlackThreads
 
@@ -117,8 +124,7 @@ class Front:
         try:
             await self.knowledge.warm()
             await self.knowledge.forget_others()
-            summary = await self.knowledge.index()
-            log.info("%s", summary, extra={"step": "index"})
+            _log(await self.knowledge.index(), "index")
         except (Fault, SettingsError) as problem:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
         settle()
@@ -131,14 +137,15 @@ class Front:
 
     async def follow(self) -> None:
         """Read the followed sources after the start and every hour, and hear what happens there in between."""
-        if self.following:
+        if self.knowledge.followed:
             await asyncio.gather(self._read_every_hour(), *(one.run() for one in self.following))
 
     async def _read_every_hour(self) -> None:
         await self.warm.wait()
         while True:
             try:
-                log.info("%s", await self.knowledge.follow(), extra={"step": "follow"})
+                _log(await self.knowledge.follow(), "follow")
+                await redraw(self.journey.ledger)
             except Fault as problem:
                 log.warning("followed on later: %s", problem, extra={"step": "follow"})
             await asyncio.sleep(FOLLOW_SECONDS)
@@ -153,13 +160,10 @@ class Front:
     async def _read_documents(self) -> None:
         try:
             await self.knowledge.warm()
-            summary = await self.knowledge.index()
+            _log(await self.knowledge.index(), "index")
         except (Fault, SettingsError) as problem:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
-            return
-        log.info("%s", summary, extra={"step": "index"})
-        for trouble in summary.trouble:
-            log.warning("%s", trouble, extra={"step": "index"})
+        await redraw(self.journey.ledger)
 
     async def wait_for_settings(self, job: Job) -> datetime:
         """PagerDuty, or its webhook, is not configured any more: what is left to do there waits until it is again."""
@@ -179,13 +183,19 @@ class Front:
 
 async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     """All parts, not started yet."""
-    sources = open_sources(variables_of(base.settings), Ports(base.clock.now, base.settings.data_dir / "knowledge"))
+    decided = DecidedRequests(base.ledger, _showing(base).link, base.limits.responder_channel).latest
+    ports = Ports(base.clock.now, base.settings.data_dir / "knowledge", decided)
+    sources = open_sources(variables_of(base.settings), ports)
     knowledge = await Knowledge.open(base.settings.data_dir, None, embedder=_embedder(base.settings), sources=sources)
     stack.push_async_callback(knowledge.close)
+    desk = LibraryServer(library_of(knowledge, variables_of(base.settings)))
+    stack.push_async_callback(desk.stop)
+    await desk.start(base.settings.data_dir)
     journey = _journey(base, knowledge)
     asides = Asides(journey)
     settings = base.settings
-    following = [_ears(knowledge, source) for source in knowledge.followed if isinstance(source, SlackThreads)]
+    threads = [source for source in knowledge.followed if isinstance(source, SlackThreads)]
+    following = [_ears(knowledge, source, base.ledger) for source in threads]
     intake = Intake(
         journey,
         asides,
@@ -199,8 +209,19 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     return Front(journey, asides, socket, knowledge, base.anchors, _webhook_watch(base), answering, following)
 
 
-def _ears(knowledge: Knowledge, source: SlackThreads) -> Following:
-    return Following(source, partial(knowledge.take, source), knowledge.catch_up)
+def _log(summary: Summary, step: str) -> None:
+    log.info("%s", summary, extra={"step": step})
+    for trouble in summary.trouble:
+        log.warning("%s", trouble, extra={"step": step})
+
+
+def _ears(knowledge: Knowledge, source: SlackThreads, ledger: Ledger) -> Following:
+    return Following(source, partial(_keep, knowledge, source, ledger), knowledge.catch_up)
+
+
+async def _keep(knowledge: Knowledge, source: FollowedSource, ledger: Ledger, step: Step) -> None:
+    await knowledge.take(source, step)
+    await redraw(ledger, changed_by(step))
 
 
 def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
@@ -212,6 +233,7 @@ def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
         knowledge.likeness,
         domains=settings.email_domains,
         contact=settings.ask_contact or settings.slack_responder_channel,
+        streams=SlackStreams(base.vendors.front.client, base.clock),
     )
 
 
@@ -220,10 +242,15 @@ def _webhook_watch(base: Base) -> Watch | None:
     return Watch(base.ledger, pager, base.clock) if pager and base.settings.pagerduty_webhook_secrets else None
 
 
+def _showing(base: Base) -> Showing:
+    return Showing(base.ledger, base.vendors.front.slack, base.limits.responder_channel, base.clock)
+
+
 def _journey(base: Base, knowledge: Knowledge) -> Journey:
     voices, reader, limits = base.vendors.front, base.vendors.reader, base.limits
     planning = base.planning
-    showing = Showing(base.ledger, voices.slack, limits.responder_channel, base.clock)
+    showing = _showing(base)
+    quoting = Quoting(knowledge, Audiences(voices.slack, limits.responder_channel, base.clock))
     return Journey(
         ledger=base.ledger,
         chat=voices.slack,
@@ -231,7 +258,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         sources=[
             OktaFacts(reader, base.clock),
             Peers(reader),
-            Documents(knowledge, reader),
+            Documents(knowledge, reader, quoting.audiences),
             Precedents(base.ledger, showing.link),
         ],
         rules=base.rules,
@@ -243,6 +270,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         flood=Flood(base.ledger, base.clock, base.settings.pages_an_hour),
         clock=base.clock,
         home_team=voices.slack.team,
+        quoting=quoting,
         pager=voices.pager,
         adviser=voices.adviser,
     )

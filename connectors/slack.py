@@ -8,13 +8,14 @@ as anybody else, never unfurls, never reads files.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import Fault
 from bot.ports import Clock, Mark, Member, Message, Sent
 from connectors.slack_call import answered
+from connectors.slack_stream import LOCKED, key_of, stop
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
@@ -132,15 +133,28 @@ class Slack:
     def _mark(self, message: Mapping[str, Any]) -> Mark:
         """What a message tells of itself; without a key when it is not ours."""
         metadata = message.get("metadata") or {}
-        ours = metadata.get("event_type") == EVENT_TYPE and message.get("bot_id") == self.bot_id
-        payload = (metadata.get("event_payload") or {}) if ours else {}
-        return Mark(str(message["ts"]), str(payload.get("key") or ""), str(payload.get("fingerprint") or ""))
+        if message.get("bot_id") != self.bot_id:
+            return Mark(str(message["ts"]), "", "")
+        payload = (metadata.get("event_payload") or {}) if metadata.get("event_type") == EVENT_TYPE else {}
+        key = str(payload.get("key") or key_of(message))
+        return Mark(str(message["ts"]), key, str(payload.get("fingerprint") or ""))
 
     async def update(self, sent: Sent, message: Message, *, key: str) -> None:
-        await self._paced(sent.channel, "update", message, ts=sent.ts, metadata=_metadata(key, message))
+        told = {"ts": sent.ts, "metadata": _metadata(key, message)}
+        await self._unlocked(sent, lambda: self._paced(sent.channel, "update", message, **told))
 
     async def delete(self, sent: Sent) -> None:
-        await self._call(self._client.chat_delete(channel=sent.channel, ts=sent.ts))
+        await self._unlocked(sent, lambda: self._call(self._client.chat_delete(channel=sent.channel, ts=sent.ts)))
+
+    async def _unlocked(self, sent: Sent, write: Callable[[], Awaitable[Any]]) -> None:
+        """Change a message of ours. One that is still a stream, left behind by a crash, is stopped first."""
+        try:
+            await write()
+        except Fault as fault:
+            if fault.what not in LOCKED:
+                raise
+            await stop(self._client, sent)
+            await write()
 
     async def whisper(self, channel: str, user: str, text: str) -> None:
         if not channel:  # they are at home, where nothing can be whispered

@@ -10,12 +10,13 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowledge.chunks import Chunk
+from knowledge.reports import Reports, Tally
 from knowledge.sources import CHAT, Author, Document, Held
 from knowledge.vectors import Place
 
@@ -52,14 +53,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How many passages a document gained, kept and lost."""
+    """How many passages a document gained, kept and lost, and which documents that were."""
 
     new: int = 0
     unchanged: int = 0
     deleted: int = 0
+    documents: Tally = field(default_factory=Tally)
 
     def __add__(self, other: Change) -> Change:
-        return Change(self.new + other.new, self.unchanged + other.unchanged, self.deleted + other.deleted)
+        return Change(
+            new=self.new + other.new,
+            unchanged=self.unchanged + other.unchanged,
+            deleted=self.deleted + other.deleted,
+            documents=self.documents + other.documents,
+        )
 
 
 class Catalogue:
@@ -75,6 +82,7 @@ class Catalogue:
         self._db.execute("PRAGMA secure_delete=ON")
         self._drop_older_tables()
         self._create()
+        self.reports = Reports(self._db)
 
     def _drop_older_tables(self) -> None:
         if self._number("PRAGMA user_version") != _SCHEMA:
@@ -140,6 +148,9 @@ class Catalogue:
             ).rowcount
         return bool(seen)
 
+    def _knows(self, document_id: str) -> bool:
+        return bool(self._number("SELECT count(*) FROM documents WHERE doc_id = ?", document_id))
+
     def count(self, document_id: str) -> int:
         return self._number("SELECT count(*) FROM chunks WHERE doc_id = ?", document_id)
 
@@ -149,6 +160,7 @@ class Catalogue:
             rows = self._db.execute("SELECT chunk_id FROM chunks WHERE doc_id = ?", [document.id])
             known = {row[0] for row in rows}
             new = [chunk for chunk in chunks if chunk.id not in known]
+            tally = Tally(changed=1) if self._knows(document.id) else Tally(new=1)
             gone = known - {chunk.id for chunk in chunks}
             self._delete("chunks", "chunk_id", gone)
             self._add(document.id, chunks, known)
@@ -168,7 +180,7 @@ class Catalogue:
                 },
                 pk="doc_id",
             )
-        return Change(new=len(new), unchanged=len(chunks) - len(new), deleted=len(gone))
+        return Change(new=len(new), unchanged=len(chunks) - len(new), deleted=len(gone), documents=tally)
 
     def _add(self, doc_id: str, chunks: Sequence[Chunk], known: set[str]) -> None:
         for order, chunk in enumerate(chunks):
@@ -209,8 +221,8 @@ class Catalogue:
         gone = list(doc_ids)
         with self._db.atomic():
             lost = self._delete("chunks", "doc_id", gone)
-            self._delete("documents", "doc_id", gone)
-        return Change(deleted=lost)
+            removed = self._delete("documents", "doc_id", gone)
+        return Change(deleted=lost, documents=Tally(removed=removed))
 
     def forget_sources_but(self, names: Collection[str]) -> None:
         """Take out all documents of other sources than these, and how far those were read."""
@@ -219,6 +231,7 @@ class Catalogue:
             for source in sources:
                 self.forget(self.document_ids(source))
             self._delete("cursors", "source", sources)
+            self._delete("reports", "source", {one.source for one in self.reports.standings()} - set(names))
 
     def _delete(self, table: str, column: str, values: Iterable[str]) -> int:
         lost = sum(
@@ -300,17 +313,22 @@ class Catalogue:
 
     def rows(self, chunk_ids: Sequence[str], audience: frozenset[str]) -> dict[str, Row]:
         """The passages with these ids that this audience may see now, whichever index named them."""
-        found = {}
-        for some in _some(chunk_ids):
+        return {row.id: row for row in self._rows("chunk_id", chunk_ids, audience)}
+
+    def rows_of(self, doc_ids: Sequence[str], audience: frozenset[str]) -> list[Row]:
+        """All passages of some documents that this audience may see now."""
+        return list(self._rows("doc_id", doc_ids, audience))
+
+    def _rows(self, column: str, values: Sequence[str], audience: frozenset[str]) -> Iterator[Row]:
+        for some in _some(values):
             sql = f"""
                 SELECT c.chunk_id, c.doc_id, d.title, c.heading, c.anchor, c.text, c.text_hash, d.url, d.file,
                 d.visibility, d.kind, d.authors, d.updated_at FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
-                WHERE d.visibility IN ({_marks(audience)}) AND c.chunk_id IN ({_marks(some)})"""  # noqa: S608 - question marks only
-            for *values, authors, updated in self._db.execute(sql, [*audience, *some]):
+                WHERE d.visibility IN ({_marks(audience)}) AND c.{column} IN ({_marks(some)})"""  # noqa: S608 - our own names
+            for *told, authors, updated in self._db.execute(sql, [*audience, *some]):
                 people = tuple(Author(*author) for author in json.loads(authors))
-                values += [people, datetime.fromisoformat(updated) if updated else None]
-                found[values[0]] = Row(*values)
-        return found
+                told += [people, datetime.fromisoformat(updated) if updated else None]
+                yield Row(*told)
 
     # --- vectors -----------------------------------------------------------------------------------------------------
 

@@ -17,21 +17,22 @@ from knowledge.chroma_server import Server, ServerShelf
 from knowledge.chunks import chunks
 from knowledge.embed import Embedder, Wanted, build, count_tokens, fingerprint
 from knowledge.forgotten import forget, read_forgotten
+from knowledge.reports import Consent, Loss, Tally
 from knowledge.search import Meaning, Result, search
 from knowledge.sources import CHAT, Document, DocumentSource, Skipped, Step
 from knowledge.vectors import Build, Place, Shelf, VectorIndex
 
 _T = TypeVar("_T")
 _ADD = 200  # vectors a step
-_FEW, _LOSS = 20, 0.3  # with more documents than this, a run that would forget a larger part stops
 
 
 @dataclass(slots=True)
 class Reading:
-    """One source being read: what it held, and what is still to come."""
+    """One source being read: what was known of it, what it holds, and what is still to come."""
 
     source: DocumentSource
     rest: Iterator[Document | Skipped]
+    known: set[str]
     seen: set[str] = field(default_factory=set)
     change: Change = field(default_factory=Change)
     skipped: list[Skipped] = field(default_factory=list)
@@ -94,7 +95,7 @@ class Engine:
     # --- indexing ----------------------------------------------------------------------------------------------------
 
     def start_reading(self, source: DocumentSource) -> Reading:
-        return Reading(source, source.read())
+        return Reading(source, source.read(), self.catalogue.document_ids(source.name))
 
     def take_one(self, reading: Reading, item: Document | Skipped) -> None:
         """Take what was read in."""
@@ -126,17 +127,17 @@ class Engine:
             self._count_by, self._count = count_tokens()
         cut_by = fingerprint(tokens=self._count_by)
         if self.catalogue.holds(document, cut_by):
-            return Change(unchanged=self.catalogue.count(document.id))
+            return Change(unchanged=self.catalogue.count(document.id), documents=Tally(unchanged=1))
         return self.catalogue.store(source, document, chunks(document, self._count), cut_by)
 
-    def finish_reading(self, reading: Reading, *, force: bool) -> str:
-        """Forget what the source no longer holds; returns why not, when so much is gone that it looks wrong."""
-        known = self.catalogue.document_ids(reading.source.name)
-        gone = known - reading.seen
-        if not force and len(known) > _FEW and len(gone) > _LOSS * len(known):
-            return f"{len(gone)} of {len(known)} documents of {reading.source.name} are gone; kept until forced"
+    def finish_reading(self, reading: Reading, consent: Consent) -> Loss | None:
+        """Forget what the source no longer holds, unless that is so much that nobody agreed to it."""
+        gone = reading.known - reading.seen
+        loss = self.catalogue.reports.loss(reading.source.name, gone, reading.known)
+        if loss and not consent.covers(loss):
+            return loss
         reading.change += self.catalogue.forget(gone)
-        return ""
+        return None
 
     def missing(self) -> list[tuple[str, str]]:
         return self.catalogue.missing(self.embedder.fingerprint) if self.embedder else []

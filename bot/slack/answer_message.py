@@ -45,6 +45,11 @@ def draw(question: PolicyQuestion, answer: Answer) -> Message:
     return Message(_spoken(answer), blocks)
 
 
+def one_more(answer: Answer) -> list[Block]:
+    """The last sentence so far, for an answer that is still being written."""
+    return [rich(line(*_sentence(answer.sentences[-1], answer)))]
+
+
 def _asked(question: PolicyQuestion) -> Iterator[Block]:
     """What was asked by command stands in no message of its own."""
     if question.where is Where.COMMAND:

@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from bot.core.request import CHAT_SHOWN, DOCUMENTS_SHOWN, Evidence, Fact, Flag, Passage, Precedent, Request
+from bot.core.request import (
+    CHAT_SHOWN,
+    CLOSED_SHOWN,
+    DOCUMENTS_SHOWN,
+    Evidence,
+    Fact,
+    Flag,
+    Passage,
+    Precedent,
+    Request,
+)
 from bot.core.words import TODAY, age, date, is_old, one_line, span
 from bot.slack.blocks import Block, bullets, context, line, link, quote, rich, text
 
@@ -32,6 +42,8 @@ def on_card(request: Request, room: int) -> Iterator[Block]:
     yield rich(line(text("What the documents say", bold=True)), *_documents(evidence, now, room))
     if chat := evidence.chat[:CHAT_SHOWN]:
         yield rich(_said_title(), *_passages(chat, now, room))
+    if closed := evidence.closed[:CLOSED_SHOWN]:
+        yield rich(_closed_title(), *_passages(closed, now, room))
     yield rich(line(text("Earlier requests like this", bold=True)), bullets([*_precedents(evidence, now, room)]))
 
 
@@ -58,14 +70,18 @@ def _fact(fact: Fact, room: int) -> list[Block]:
 
 
 def _documents(evidence: Evidence, now: datetime, room: int) -> list[Block]:
-    if found := evidence.documents[:DOCUMENTS_SHOWN]:
-        return _passages(found, now, room)
+    found = _passages(evidence.documents[:DOCUMENTS_SHOWN], now, room)
     nothing = UNREAD if DOCUMENTS in evidence.silent else "No document says anything about this."
-    return [bullets([[text(nothing)]])]
+    missing = evidence.left_out or ("" if found else nothing)
+    return [*found, bullets([[text(missing)]])] if missing else found
 
 
 def _said_title() -> Block:
     return line(text("Said in Slack", bold=True), text(" · somebody's words, not policy"))
+
+
+def _closed_title() -> Block:
+    return line(text("For this channel alone", bold=True), text(" · in no incident, and the model does not see it"))
 
 
 def _passages(passages: Sequence[Passage], now: datetime, room: int) -> list[Block]:

@@ -16,6 +16,7 @@ APP_ID = "A0TINYAPP"
 TRIGGER_LIFE = timedelta(seconds=3)
 RESPONSE_LIFE = timedelta(minutes=30)
 RESPONSE_USES = 5
+STREAM_LIFE = timedelta(minutes=5)
 
 Json = dict[str, Any]
 
@@ -43,6 +44,7 @@ class Message:
     broadcast: bool = False
     edited: Json | None = None
     subtype: str = ""
+    streamed_since: datetime | None = None
     versions: list[list[Json]] = field(default_factory=list)
 
 
@@ -256,6 +258,11 @@ class Workspace:
         message.metadata = content.get("metadata") or message.metadata
         message.edited = {"user": message.user, "ts": self.next_ts()}
         self.world.touch()
+
+    def is_streaming(self, message: Message) -> bool:
+        """Whether a stream is open: not stopped yet, and not closed by Slack for its age."""
+        began = message.streamed_since
+        return began is not None and self.world.now() - began < STREAM_LIFE
 
     def message_json(self, message: Message, *, metadata: bool = True) -> Json:
         """A message as the Web API and the payloads give it."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 PUBLIC, RESPONDERS = "public", "responders"  # else the id of the one Slack channel whose members may see it
 DOCUMENT, CHAT = "document", "chat"
+LATELY = timedelta(days=90)
+"""Whoever changed a document within so long before its last change is one of its authors."""
 
 
 @dataclass(frozen=True, slots=True)

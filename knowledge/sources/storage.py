@@ -7,10 +7,13 @@ the words that people see stay words, and nothing of them becomes a mark, a link
 from __future__ import annotations
 
 import re
+from collections import Counter
 from html.parser import HTMLParser
+from urllib.parse import quote
 
 from knowledge.text import clean
 
+MOST_OF_AN_ANCHOR = 300
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)(?:\]\]>|\Z)", re.DOTALL)
 _HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
 _UNSEEN = frozenset(
@@ -49,6 +52,7 @@ class _Reader(HTMLParser):
         self._row: list[str] | None = None
         self._rows: list[list[str]] = []
         self._hidden: list[str] = []
+        self._headings: Counter[str] = Counter()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._hidden or self._hides(tag, dict(attrs)):
@@ -106,7 +110,7 @@ class _Reader(HTMLParser):
             self._rows.append(row)
             self._row = None
         else:
-            row.append(self._taken())
+            row.append(_literal(self._taken()))
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
@@ -119,7 +123,15 @@ class _Reader(HTMLParser):
             return
         words, mark, self._mark = self._taken(), self._mark, ""
         if words:
-            self.blocks.append(f"{mark}{_held(words)}")
+            anchor = self._anchor(words) if mark.startswith("#") else ""
+            self.blocks.append(f"{mark}{_held(_literal(words))}{anchor}")
+
+    def _anchor(self, heading: str) -> str:
+        """The fragment that Confluence Cloud gives a heading: blanks as hyphens, the second of its kind with `.1`."""
+        base = re.sub(r"\s", "-", heading)
+        times, self._headings[base] = self._headings[base], self._headings[base] + 1
+        fragment = quote(f"{base}.{times}" if times else base, safe="")
+        return f" {{#{fragment}}}" if len(fragment) <= MOST_OF_AN_ANCHOR else ""
 
     def _pause(self) -> None:
         """A block's edge. The first paragraph of a list's item still belongs to its mark."""
@@ -129,7 +141,7 @@ class _Reader(HTMLParser):
     def _taken(self) -> str:
         words = " ".join(clean("".join(self._words)).split())
         self._words.clear()
-        return _literal(words)
+        return words
 
     def _end_code(self) -> None:
         code = clean("".join(self._words)).strip("\n")

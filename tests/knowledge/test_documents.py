@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import Fault
-from knowledge.sources import Document, Skipped
+from knowledge.sources import Author, Document, Skipped
 from knowledge.sources.documents import MAX_BYTES, Folder
 
 
@@ -42,14 +42,71 @@ def test_without_front_matter_heading_time_and_path_serve(folder: Path) -> None:
     assert based.url == "https://wiki.example.com/sub/b%20c.md"
 
 
-def test_in_a_checkout_the_commit_dates_a_document(folder: Path) -> None:
-    (folder / "é page.md").write_text("# Page")
-    git = ["git", "-C", str(folder), "-c", "user.name=alice", "-c", "user.email=alice@example.com"]
-    env = {**os.environ, "GIT_COMMITTER_DATE": "2025-01-02T03:04:05Z", "GIT_AUTHOR_DATE": "2025-01-02T03:04:05Z"}
-    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "Page"]):
+class Repository:
+    """A checkout, and the people who commit to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._git("init", "-q")
+
+    def write(self, who: str, day: str, text: str, *, file: str = "page.md", trailer: str = "") -> None:
+        (self.folder / file).write_text(text)
+        self._git("add", ".", who=who, day=day)
+        self._git("commit", "-q", "--allow-empty", "-m", f"Change\n\n{trailer}", who=who, day=day)
+
+    def _git(self, *words: str, who: str = "alice", day: str = "2025-01-02") -> None:
+        at = f"{day}T03:04:05Z"
+        env = {**os.environ, "GIT_COMMITTER_DATE": at, "GIT_AUTHOR_DATE": at}
+        git = ["git", "-C", str(self.folder), "-c", f"user.name={who.title()}", "-c", f"user.email={who}@example.com"]
         subprocess.run([*git, *words], check=True, env=env)
+
+
+@pytest.fixture
+def repository(folder: Path) -> Repository:
+    return Repository(folder)
+
+
+def _authors(folder: Path, file: str = "page.md") -> list[str]:
+    """The addresses of a document's authors."""
+    (one,) = [document for document in _read(folder)[0] if document.id == file]
+    return sorted(author.id for author in one.authors)
+
+
+def test_in_a_checkout_the_commit_dates_a_document(folder: Path, repository: Repository) -> None:
+    repository.write("alice", "2025-01-02", "# Page", file="é page.md")
     (document,), _ = _read(folder)
     assert document.updated_at == datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert document.authors == (Author("alice@example.com", "Alice"),)
+
+
+def test_whoever_changed_a_document_within_three_months_before_its_last_change_wrote_it(
+    folder: Path, repository: Repository
+) -> None:
+    repository.write("carol", "2025-01-01", "# Page\n\nRule")
+    repository.write("mallory", "2025-03-20", "# Page\n\nAnybody may have it")
+    repository.write("bob", "2025-06-01", "# Page\n\nAnybody may have it.")
+    assert _authors(folder) == ["bob@example.com", "mallory@example.com"]
+
+
+def test_each_document_has_authors_of_its_own(folder: Path, repository: Repository) -> None:
+    repository.write("alice", "2024-01-01", "old", file="old.md")
+    repository.write("mallory", "2023-11-01", "older words", file="unlike.md")
+    repository.write("bob", "2025-06-01", "new", file="new.md")
+    assert _authors(folder, "old.md") == ["alice@example.com"]
+    assert _authors(folder, "new.md") == ["bob@example.com"]
+
+
+def test_whoever_is_named_as_having_written_it_too_is_an_author(folder: Path, repository: Repository) -> None:
+    repository.write(
+        "bob", "2025-06-01", "# Page", trailer="Co-authored-by: Mallory <Mallory@example.com>\nCo-authored-by: nobody"
+    )
+    assert _authors(folder) == ["bob@example.com", "mallory@example.com"]
+
+
+def test_a_name_in_a_commit_shows_nothing_that_cannot_be_seen(folder: Path, repository: Repository) -> None:
+    repository.write("\u202ebob\u2066", "2025-06-01", "# Page")
+    ((document,), _) = _read(folder)
+    assert [author.name for author in document.authors] == ["Bob"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""Who reads along in a channel, and so what may be quoted there."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bot.core.request import Request
+from bot.errors import Fault
+from bot.ports import Chat, Clock
+from knowledge.sources import PUBLIC, RESPONDERS
+
+EVERYBODY = frozenset({PUBLIC})
+FRESH, QUICK_SECONDS = timedelta(seconds=20), 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Audiences:
+    """Asks Slack whether a channel is for its members alone; an answer is good for a moment."""
+
+    chat: Chat
+    responder_channel: str
+    clock: Clock
+    _closed: dict[str, tuple[bool, datetime]] = field(default_factory=dict)
+
+    def channel_of(self, request: Request) -> str:
+        """Where a request is decided."""
+        return request.entitlement.channel or self.responder_channel
+
+    async def of(self, channel: str) -> frozenset[str]:
+        """What everybody in a channel may see; `Fault` when Slack does not say so quickly."""
+        if not await self._is_closed(channel):
+            return EVERYBODY
+        decides = channel == self.responder_channel
+        return EVERYBODY | {channel} | ({RESPONDERS} if decides else set())
+
+    def turned(self, channel: str) -> None:
+        """Something was done to a channel: it is asked about anew."""
+        self._closed.pop(channel, None)
+
+    async def _is_closed(self, channel: str) -> bool:
+        told, at = self._closed.get(channel, (False, None))
+        if at is not None and timedelta() <= self.clock.now() - at < FRESH:
+            return told
+        try:
+            async with asyncio.timeout(QUICK_SECONDS):
+                told = await self.chat.is_closed(channel)
+        except TimeoutError:
+            raise Fault("slack", f"does not say who may see {channel}") from None
+        self._closed[channel] = told, self.clock.now()
+        return told
