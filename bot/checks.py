@@ -18,7 +18,7 @@ from bot.clock import SystemClock
 from bot.config import Settings, read_settings
 from bot.errors import Fault, Refused, SettingsError
 from bot.ledger import Ledger
-from bot.sources import choose, variables_of
+from bot.sources import choose, variables_of, vector_server
 from bot.vendors import Vendors, connect
 from connectors.pagerduty import PagerDuty
 from knowledge.sources.registry import Ports
@@ -152,6 +152,8 @@ async def _documents(settings: Settings) -> AsyncIterator[Finding]:
     for source in chosen:
         ports = Ports(SystemClock().now, settings.data_dir / "knowledge")
         yield await _tried_async(source.name, source.ping(ports))
+    if server := vector_server(variables_of(settings)):
+        yield await _tried_async("Chroma server", asyncio.to_thread(server.ping))
 
 
 def _scopes(granted: frozenset[str]) -> Finding:

@@ -44,7 +44,7 @@ from bot.showing import Showing
 from bot.slack.following import Following
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
-from bot.sources import open_sources, variables_of
+from bot.sources import open_sources, variables_of, vector_server
 from bot.tending import Tending
 from bot.timing import Timing
 from bot.web import Front as Http
@@ -185,10 +185,16 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     """All parts, not started yet."""
     decided = DecidedRequests(base.ledger, _showing(base).link, base.limits.responder_channel).latest
     ports = Ports(base.clock.now, base.settings.data_dir / "knowledge", decided)
-    sources = open_sources(variables_of(base.settings), ports)
-    knowledge = await Knowledge.open(base.settings.data_dir, None, embedder=_embedder(base.settings), sources=sources)
+    variables = variables_of(base.settings)
+    knowledge = await Knowledge.open(
+        base.settings.data_dir,
+        None,
+        embedder=_embedder(base.settings),
+        server=vector_server(variables),
+        sources=open_sources(variables, ports),
+    )
     stack.push_async_callback(knowledge.close)
-    desk = LibraryServer(library_of(knowledge, variables_of(base.settings)))
+    desk = LibraryServer(library_of(knowledge, variables))
     stack.push_async_callback(desk.stop)
     await desk.start(base.settings.data_dir)
     journey = _journey(base, knowledge)

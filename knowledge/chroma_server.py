@@ -30,6 +30,11 @@ class Server:
     url: str
     token: str = field(default="", repr=False)
 
+    def ping(self) -> str:
+        """One line when it answers; `Fault` when not."""
+        with faults(), contextlib.closing(_Client(self)) as client:
+            return f"{urlsplit(self.url).netloc} answers and holds {len(client.list_collections())} collections"
+
 
 class ServerShelf(Shelf):
     """The builds on a server. Vectors that stood here before are removed: nobody would keep them up to date."""
@@ -41,7 +46,9 @@ class ServerShelf(Shelf):
         self._pointer = root / "server.json"
         self._server = server
         self.where = f"on the Chroma server {urlsplit(server.url).netloc}"
-        root.mkdir(parents=True, exist_ok=True)
+
+    def begin(self) -> None:
+        self._root.mkdir(parents=True, exist_ok=True)
         super().sweep()
 
     def current(self) -> Build | None:
@@ -59,16 +66,18 @@ class ServerShelf(Shelf):
 
     def open(self, build: Build) -> VectorIndex:
         client = _Client(self._server)
-        return VectorIndex(client, build.fingerprint, prefix=f"{build.directory}-", hurry=client.hurrying)
+        try:
+            return VectorIndex(client, build.fingerprint, prefix=f"{build.directory}-", hurry=client.hurrying)
+        except Fault:
+            client.close()
+            raise
 
     async def is_healthy(self, build: Build) -> bool:
         """Whether it is there; a server that was set up anew does not have it. `Fault` when nobody answers."""
         return f"{build.directory}-{collection_name(PUBLIC, build.fingerprint)}" in await asyncio.to_thread(self._names)
 
     def ping(self) -> str:
-        """One line for `check`; `Fault` when the server does not answer."""
-        ours = [name for name in self._names() if name.startswith(self._ours())]
-        return f"{self.where} answers and holds {len(ours)} collections of ours"
+        return self._server.ping()
 
     def remove(self, build: Build) -> None:
         """Delete a build's collections; when the server does not answer, the next sweep does."""

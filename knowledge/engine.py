@@ -54,8 +54,7 @@ class Engine:
         self.catalogue = _open_catalogue(home / "catalogue.db")
         self.forgotten = read_forgotten(home)
         self.shelf = ServerShelf(home / "vectors", server) if server else Shelf(home / "vectors")
-        if not self.shelf.is_far:
-            self.shelf.sweep()
+        self.shelf.begin()
 
     def close(self) -> None:
         self._drop_unfinished()

@@ -80,6 +80,10 @@ class Shelf:
         half.write_text(json.dumps(asdict(build)))
         half.replace(self._pointer)
 
+    def begin(self) -> None:
+        """Before any is open: make order."""
+        self.sweep()
+
     def remove(self, build: Build) -> None:
         """Remove a build that is closed: Chroma fails when its files go away under it."""
         shutil.rmtree(self.path(build), ignore_errors=True)
@@ -110,7 +114,7 @@ class Shelf:
         return VectorIndex(client, build.fingerprint)
 
     def ping(self) -> str:
-        """Where they are, if that answers."""
+        """A line when wherever they are answers; else a `Fault`."""
         return self.where
 
     async def is_healthy(self, build: Build) -> bool:
