@@ -23,6 +23,7 @@ from bench.machinery import cpu
 from bench.paths import People, measure_ack, measure_burst, measure_one_channel, measure_paths, needed
 from bench.retrieval import retrieval
 from bench.stage import outside, stage
+from bench.suggesting import suggesting
 from bench.waiting import NAMES as FULL
 from bench.waiting import measure_waiting
 from bench.webhook import webhook
@@ -36,6 +37,7 @@ SMALL: dict[str, Callable[[], Figure]] = {
     "commit": small.commit,
     "webhook": webhook,
     "cpu": cpu,
+    "suggesting": suggesting,
     "retrieval": retrieval,
 }
 NAMES = (*SMALL, *FULL, *STAGED, *SEARCHING)

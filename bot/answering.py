@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from bot.core.question import Answer, PolicyQuestion, Sentence, Suggestion, Where
+from bot.core.question import Answer, PolicyQuestion, Said, Sentence, Suggestion, Where
 from bot.core.request import Passage, Person, Standing
 from bot.errors import Fault, Refused
 from bot.growing import Growing
@@ -27,14 +27,13 @@ from bot.ports import Answerer, Asked, Heard, Sent, Streams
 from bot.slack import answer_message
 from bot.suggesting import Likeness, suggest
 from knowledge.answer import supported
-from knowledge.sources import PUBLIC, RESPONDERS
+from knowledge.sources import EVERYBODY, RESPONDERS
 
 if TYPE_CHECKING:
     from knowledge.search import Result
 
 log = logging.getLogger(__name__)
 
-EVERYBODY = frozenset({PUBLIC})
 PASSAGES, SHOWN_ALONE, NEAREST, EARLIER = 6, 3, 3, 3
 COMPOSE_SECONDS = 40.0
 PATIENCE = timedelta(seconds=45)  # for a vendor that fails meanwhile; then the asker is told
@@ -64,7 +63,7 @@ class Library(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """The steps of one answer. `contact` is whom to ask when there is none: a channel's id, or words."""
+    """The steps of one answer. `contact` is whom to ask when there is none: a channel's id, words, or nobody."""
 
     journey: Journey
     library: Library
@@ -155,7 +154,7 @@ class Answering:
             if isinstance(problem, Fault) and not problem.permanent and self._is_young(question):
                 raise
             log.warning("no answer: %s", problem, extra={"step": "answer"})
-            return Answer(SORRY, contact=self.contact), ""
+            return self._no_answer(SORRY), ""
 
     def _is_young(self, question: PolicyQuestion) -> bool:
         return self.journey.clock.now() - question.asked_at < PATIENCE
@@ -170,11 +169,12 @@ class Answering:
             asker = await who  # whoever may not ask costs no model's time
         finally:
             who.cancel()
-        (sentences, note), suggestion = await asyncio.gather(
+        (said, note), suggestion = await asyncio.gather(
             self._say(question, earlier, passages, _Telling(growing, passages, seen)),
             self._suggest(question, earlier, asker),
         )
-        answer = await self._as_seen_now(question, queries, _cited(Answer(note, sentences, passages)))
+        found = _cited(Answer(note, said.sentences, passages, conflict=said.conflict))
+        answer = await self._as_seen_now(question, queries, found)
         return replace(answer, suggestion=suggestion), asker[0].id if asker else ""
 
     async def _asker(self, question: PolicyQuestion) -> tuple[Person, Standing] | None:
@@ -209,12 +209,12 @@ class Answering:
 
     async def _say(
         self, question: PolicyQuestion, earlier: Sequence[str], passages: Sequence[Passage], telling: _Telling
-    ) -> tuple[Sequence[Sentence], str]:
+    ) -> tuple[Said, str]:
         """What the model says that the passages support, and a word on how it came about."""
         if not passages:
-            return (), NOTHING
+            return Said(()), NOTHING
         if self.answerer is None:
-            return (), NO_MODEL
+            return Said(()), NO_MODEL
         known = await self.journey.ledger.people()
         asked, *before = (_nameless(one, known) for one in (question.text, *earlier))
         try:
@@ -222,9 +222,9 @@ class Answering:
             said = await self.answerer.answer(Asked(asked, before, passages), heard)
         except Fault as fault:
             log.warning("no answer of the model: %s", fault, extra={"step": "answer", "vendor": fault.vendor})
-            return (), MODEL_FAILED
-        standing = supported(said, passages)
-        return standing, f"Written by {self.answerer.model} from the passages above." if standing else NOTHING
+            return Said(()), MODEL_FAILED
+        said = replace(said, sentences=supported(said.sentences, passages))
+        return said, f"Written by {self.answerer.model} from the passages above." if said.sentences else NOTHING
 
     async def _suggest(
         self, question: PolicyQuestion, earlier: Sequence[str], asker: tuple[Person, Standing] | None
@@ -246,7 +246,11 @@ class Answering:
             return answer
         audience = await self._audience(question)
         nearest = [_pointer(one) for one in await self.library.search(queries, 2 * NEAREST, audience=audience)]
-        return Answer(NOTHING, nearest=_by_document(nearest)[:NEAREST], contact=self.contact)
+        return replace(self._no_answer(NOTHING), nearest=_by_document(nearest)[:NEAREST])
+
+    def _no_answer(self, note: str) -> Answer:
+        """Nobody is left without a way on: whom the company names, or the responders at the press of a button."""
+        return Answer(note, contact=self.contact, may_hand_on=not self.contact)
 
     async def _seen_now(
         self, question: PolicyQuestion, queries: Sequence[str], passages: Sequence[Passage]

@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 from bot.core.request import Request
 from bot.errors import Fault
 from bot.ports import Chat, Clock
-from knowledge.sources import PUBLIC, RESPONDERS
+from knowledge.sources import EVERYBODY, RESPONDERS
 
-EVERYBODY = frozenset({PUBLIC})
 FRESH, QUICK_SECONDS = timedelta(seconds=20), 1.0
 
 

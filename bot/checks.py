@@ -6,7 +6,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,18 @@ from bot.app import ACTIONS, PRODUCTION, check_settings, policy_directory
 from bot.clock import SystemClock
 from bot.config import Settings, read_settings
 from bot.errors import Fault, Refused, SettingsError
+from bot.finding import Finding
 from bot.ledger import Ledger
+from bot.library import Variables, wanted_embedder
+from bot.source_checks import source_findings, way
 from bot.sources import choose, variables_of, vector_server
 from bot.vendors import Vendors, connect
 from connectors.pagerduty import PagerDuty
+from knowledge.reports import standings_in
 from knowledge.sources.registry import Ports
 from policies.load import Policies, load
 
 MANIFEST = Path(__file__).parent.parent / "app_manifest.yml"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at: what is well, or what to do."""
-
-    name: str
-    good: bool
-    words: str
 
 
 async def check_all() -> list[Finding]:
@@ -141,8 +135,9 @@ async def _freeze(settings: Settings) -> str:
 
 
 async def _documents(settings: Settings) -> AsyncIterator[Finding]:
+    variables = variables_of(settings)
     try:
-        chosen = choose(variables_of(settings))
+        chosen = choose(variables)
     except SettingsError as problem:
         for line in str(problem).splitlines():
             yield Finding("documents", good=False, words=line)
@@ -152,8 +147,17 @@ async def _documents(settings: Settings) -> AsyncIterator[Finding]:
     for source in chosen:
         ports = Ports(SystemClock().now, settings.data_dir / "knowledge")
         yield await _tried_async(source.name, source.ping(ports))
-    if server := vector_server(variables_of(settings)):
+    kept = standings_in(settings.data_dir / "knowledge" / "catalogue.db")
+    for finding in source_findings([source.name for source in chosen], kept, SystemClock().now()):
+        yield finding
+    if chosen:
+        yield await _tried_async("search", _way(variables))
+    if server := vector_server(variables):
         yield await _tried_async("Chroma server", asyncio.to_thread(server.ping))
+
+
+async def _way(variables: Variables) -> str:
+    return way(wanted_embedder(variables))
 
 
 def _scopes(granted: frozenset[str]) -> Finding:

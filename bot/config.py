@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     )
     ask_contact: str = _setting(
         "TINYAPPROVER_ASK_CONTACT",
-        "Whom to ask what the documents do not answer: a channel id or words. Empty: the responder channel.",
+        "Whom to ask what the documents do not answer: a channel id or words. Empty: a button passes it on.",
         "",
     )
 

@@ -29,7 +29,7 @@ def report_line(report: Report) -> str:
     """What a reading found."""
     tally = report.documents
     found = f"new {tally.new}, changed {tally.changed}, unchanged {tally.unchanged}, removed {tally.removed}"
-    return f"{report.source}: {found}; {report.embedded} passages embedded; {report.seconds:.1f} s"
+    return f"{report.source}: {found}; embedded {report.embedded} passages ({report.embedder}); {report.seconds:.1f} s"
 
 
 def left_out_lines(report: Report) -> Iterator[str]:

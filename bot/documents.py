@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bot.audience import EVERYBODY, Audiences
+from bot.audience import Audiences
 from bot.core.request import CLOSED_SHOWN, Evidence, Person, Quotes, Request, Standing
 from bot.core.words import one_line
 from bot.errors import Fault
 from bot.ports import Directory, Memory
+from knowledge.sources import EVERYBODY
 
 DOCUMENTS = 6
 ROLE_AGE = 3600.0  # a role changes seldom, and here it only helps to find something

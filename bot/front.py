@@ -29,10 +29,11 @@ from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
 from bot.follows import BOT
 from bot.forgetting import Forgetting
+from bot.handing_on import HandingOn
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job, Ledger
-from bot.library import library_of
+from bot.library import library_of, wanted_embedder
 from bot.library_server import LibraryServer
 from bot.peers import Peers
 from bot.precedents import Precedents
@@ -51,7 +52,6 @@ from bot.web import Front as Http
 from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
 from connectors.slack_stream import SlackStreams
-from knowledge.embed import Wanted
 from knowledge.memory import Knowledge, Summary
 from knowledge.sources import FollowedSource, Step
 from knowledge.sources.registry import Ports
@@ -63,6 +63,7 @@ LOOK_SECONDS, FOLLOW_SECONDS = 0.5, 3600.0
 TELLS_THE_CARD = frozenset({"page", "plan"})
 DECIDE, PRESS = "decide", "press"
 WITHOUT_PAGERDUTY, WITHOUT_SETTINGS = ("poll", "unclear", "subscription"), timedelta(hours=1)
+WAITS, AN_HOUR = "told.waits", timedelta(hours=1)
 CANNOT_DO = "your press is taken. It cannot be carried out just now; that is tried again until it can."
 CANNOT_CHECK = "your answer is taken. Whether it counts cannot be checked just now; that is tried again until it can."
 
@@ -176,9 +177,18 @@ class Front:
             await ledger.schedule(job.subject, [Due("card")])
         if job.kind.partition(":")[0] == DECIDE and job.attempts == 1:
             attempt = Attempt(**job.payload)
-            await ledger.schedule(job.subject, [attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)])
+            reply = attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)
+            await self._tell_once(job.subject, f"{attempt.place}/{attempt.who}/{attempt.answer}", reply)
         if job.kind.partition(":")[0] == PRESS and job.attempts == 1:
-            await ledger.schedule(job.subject, [Press(**job.payload).reply(f"{job.subject}: {CANNOT_DO}")])
+            press = Press(**job.payload)
+            reply = press.reply(f"{job.subject}: {CANNOT_DO}")
+            await self._tell_once(job.subject, f"{press.who}/{press.action}", reply)
+
+    async def _tell_once(self, request: str, what: str, reply: Due) -> None:
+        """Whoever does the same again while it waits was told: once an hour is enough."""
+        ledger, same = self.journey.ledger, f"{request}/{what}/"
+        if not await ledger.accepted_since(WAITS, same, self.journey.clock.now() - AN_HOUR):
+            await ledger.accept(WAITS, f"{same}{reply.kind}", request=request, jobs=[reply])
 
 
 async def assemble(base: Base, stack: AsyncExitStack) -> Front:
@@ -189,7 +199,7 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     knowledge = await Knowledge.open(
         base.settings.data_dir,
         None,
-        embedder=_embedder(base.settings),
+        embedder=wanted_embedder(variables),
         server=vector_server(variables),
         sources=open_sources(variables, ports),
     )
@@ -238,7 +248,7 @@ def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
         base.vendors.front.adviser,
         knowledge.likeness,
         domains=settings.email_domains,
-        contact=settings.ask_contact or settings.slack_responder_channel,
+        contact=settings.ask_contact,
         streams=SlackStreams(base.vendors.front.client, base.clock),
     )
 
@@ -340,6 +350,7 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         emergency.thawed,
         Tending(journey).stuck,
         front.answering.answer,
+        HandingOn(journey).hand_on,
     ]
     table = dict.fromkeys(WITHOUT_PAGERDUTY, front.wait_for_settings) | {step.__name__: step for step in steps}
     if journey.pager is not None:
@@ -348,11 +359,6 @@ def handlers(front: Front) -> Mapping[str, Handler]:
     if front.webhooks is not None:
         table["subscription"] = front.webhooks.subscription
     return table
-
-
-def _embedder(settings: Settings) -> Wanted:
-    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
-    return Wanted(settings.embedder, base_url=settings.openai_base_url, api_key=key)
 
 
 def _allowance(settings: Settings) -> Allowance:

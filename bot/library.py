@@ -15,8 +15,8 @@ from bot.sources import DOCUMENTS, names, open_sources, vector_server
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge, Progress, Summary
 from knowledge.reports import Consent, Report
-from knowledge.search import EVERYBODY, Result
-from knowledge.sources import RESPONDERS
+from knowledge.search import Result
+from knowledge.sources import EVERYBODY, RESPONDERS
 from knowledge.sources.registry import Ports
 
 Variables = Mapping[str, str]
@@ -140,14 +140,17 @@ async def open_library(data_dir: Path, variables: Variables) -> AsyncIterator[Ow
         )
     sources = open_sources(variables, Ports(SystemClock().now, data_dir / "knowledge"))
     server = vector_server(variables)
-    knowledge = await Knowledge.open(data_dir, None, embedder=_embedder(variables), server=server, sources=sources)
+    knowledge = await Knowledge.open(
+        data_dir, None, embedder=wanted_embedder(variables), server=server, sources=sources
+    )
     try:
         yield library_of(knowledge, variables)
     finally:
         await knowledge.close()
 
 
-def _embedder(variables: Variables) -> Wanted:
+def wanted_embedder(variables: Variables) -> Wanted:
+    """What makes the vectors, by the same settings for a bot and for a command."""
     return Wanted(
         variables.get("TINYAPPROVER_EMBEDDER", "auto"),
         api_key=variables.get("OPENAI_API_KEY", ""),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from bot.core.question import Sentence
+from bot.core.question import Said, Sentence
 from bot.core.request import Advice, Evidence, Fact, Passage, Plan, Quotes, Request, Standing
 
 Blocks = list[dict[str, Any]]
@@ -355,8 +355,8 @@ class Answerer(Protocol):
 
     model: str
 
-    async def answer(self, asked: Asked, heard: Heard | None = None) -> Sequence[Sentence]:
-        """Sentences as the model gave them, none if the passages do not tell; `Fault` when no usable answer came.
+    async def answer(self, asked: Asked, heard: Heard | None = None) -> Said:
+        """What the model says, no sentence if the passages do not tell; `Fault` when no usable answer came.
 
         Whoever wants to hear them one by one gets what is written meanwhile, which may differ from what counts in the
         end.

@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from bot.audience import EVERYBODY, Audiences
+from bot.audience import Audiences
 from bot.core.lifecycle import OPEN
 from bot.core.request import Evidence, Passage, Quotes, Request
 from bot.errors import Fault
 from bot.ledger import Due, Ledger
-from knowledge.sources import Step
+from knowledge.sources import EVERYBODY, Step
 
 QUICK_SECONDS = 1.0
 MOST_CARDS = 200

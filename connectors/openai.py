@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from bot.core.question import Sentence
+from bot.core.question import Said
 from bot.core.request import Advice
 from bot.core.strict_json import Unusable
 from bot.errors import Fault
@@ -73,13 +73,13 @@ class OpenAIModel:
         digest = hashlib.sha256(brief.system.encode()).hexdigest()
         return replace(advice, model=self.model, prompt_digest=digest)
 
-    async def answer(self, asked: Asked, heard: Heard | None = None) -> Sequence[Sentence]:
-        """The sentences that the model gives, unchecked; a Fault when there is no usable answer in time."""
+    async def answer(self, asked: Asked, heard: Heard | None = None) -> Said:
+        """What the model says, unchecked; a Fault when there is no usable answer in time."""
         from knowledge import answer as answer_format
 
         told = answer_format.messages(asked, secrets.token_hex(8))
         listen = Listening(answer_format.finished, heard) if heard else None
-        form = self._form("answer", answer_format.SCHEMA, told, answer_format.parse_sentences, listen)
+        form = self._form("answer", answer_format.SCHEMA, told, answer_format.parse_answer, listen)
         return await self._in_time(form)
 
     async def _in_time(self, work: Awaitable[T]) -> T:

@@ -132,6 +132,7 @@ class Catalogue:
         self._db.table("embeddings").create(
             {"fingerprint": str, "text_hash": str, "vector": bytes}, pk=("fingerprint", "text_hash"), if_not_exists=True
         )
+        self._db.table("reports").create({"source": str, "report": str}, pk="source", if_not_exists=True)
         self._db.table("cursors").create({"source": str, "cursor": str}, pk="source", if_not_exists=True)
         self._db.table("leftovers").create({"id": int, "since": str}, pk="id", if_not_exists=True)
 

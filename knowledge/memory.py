@@ -23,8 +23,8 @@ from knowledge.engine import Engine, portions
 from knowledge.prose import prose
 from knowledge.recheck import may_be_shown, moved, places_of, still_standing, who_may_see
 from knowledge.reports import NOBODY_AGREED, Consent, Report, Standing, left_out
-from knowledge.search import EVERYBODY, Result, tidy
-from knowledge.sources import CHAT, DocumentSource, FollowedSource, Held, Skipped, Step
+from knowledge.search import Result, tidy
+from knowledge.sources import CHAT, EVERYBODY, DocumentSource, FollowedSource, Held, Skipped, Step
 from knowledge.sources.documents import Folder
 
 Progress = Callable[[str, int, int], None]
@@ -264,7 +264,8 @@ class Knowledge:
         embedded = 0
         if run.fault is None:
             embedded, run.fault = await self._embed(run.told_of(source))
-        report = replace(report, embedded=embedded, seconds=time.monotonic() - began)
+        seconds = time.monotonic() - began
+        report = replace(report, embedded=embedded, embedder=self._embedder_name, seconds=seconds)
         run.embedded += embedded
         run.reports.append(await self._run(self._ready().catalogue.reports.keep, report))
 
@@ -425,11 +426,16 @@ class Knowledge:
             passages=passages,
             change=run.change,
             embedded=run.embedded,
-            embedder=engine.embedder.name if engine.embedder else "none",
+            embedder=self._embedder_name,
             skipped=tuple(run.skipped),
             trouble=(*filter(None, [engine.trouble]), *[line async for line in self._troubles(run)]),
             reports=tuple(run.reports),
         )
+
+    @property
+    def _embedder_name(self) -> str:
+        embedder = self._ready().embedder
+        return embedder.name if embedder else "none"
 
     async def _troubles(self, run: _Run) -> AsyncIterator[str]:
         """What the operator has to see to."""

@@ -6,9 +6,12 @@ A reading that would forget a large part of a source stops, and stays stopped un
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from knowledge.sources import Skipped
@@ -84,6 +87,7 @@ class Report:
     seconds: float = 0.0
     documents: Tally = field(default_factory=Tally)
     embedded: int = 0
+    embedder: str = "none"
     skipped: tuple[Skipped, ...] = ()
     left_out: int = 0
     trouble: str = ""
@@ -127,7 +131,6 @@ class Reports:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        db.table("reports").create({"source": str, "report": str}, pk="source", if_not_exists=True)
 
     def keep(self, report: Report) -> Report:
         """In place of the one before. What could not be read tells nothing of what is gone: a stop stands."""
@@ -164,3 +167,14 @@ class Reports:
             GROUP BY s.source ORDER BY s.source"""
         rows = self._db.execute(sql)
         return [Standing(name, documents, passages, self.last(name)) for name, documents, passages in rows]
+
+
+def standings_in(catalogue: Path) -> list[Standing]:
+    """The same from a catalogue's file, whoever holds the index; nothing where none is or it cannot be read."""
+    from sqlite_utils import Database
+
+    try:
+        with closing(sqlite3.connect(f"{catalogue.resolve().as_uri()}?mode=ro", uri=True)) as disk:
+            return Reports(Database(disk)).standings()
+    except sqlite3.Error:
+        return []

@@ -277,6 +277,12 @@ class Queue(Database):
         self._schedule(c, request, jobs)
         return True
 
+    async def accepted_since(self, source: str, begins: str, since: datetime) -> int:
+        """How many deliveries whose id begins so were taken since then."""
+        i = t.inbox.c
+        alike = (i.source == source) & i.delivery_id.startswith(begins, autoescape=True) & (i.at >= since)
+        return await self._run(lambda c: int(c.execute(select(func.count()).where(alike)).scalar_one()))
+
     async def accepted(self, source: str, delivery_ids: Sequence[str]) -> set[str]:
         """Which of these deliveries were taken before."""
         asked = {"by": source, "ids": list(delivery_ids)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from bot.core.excerpt import cut
 from bot.core.request import (
     CHAT_SHOWN,
     CLOSED_SHOWN,
@@ -32,7 +33,7 @@ MARKS = {Flag.PLAIN: "", Flag.GOOD: "✓ ", Flag.WARN: "⚠ Check: ", Flag.SILEN
 
 def on_card(request: Request, room: int) -> Iterator[Block]:
     """The best of each kind, each text at most `room` long."""
-    evidence = request.evidence
+    evidence = cut(request, min(PASSAGE_LIMIT, room))
     if evidence is None:
         yield context("Looking things up…")
         return
@@ -49,7 +50,7 @@ def on_card(request: Request, room: int) -> Iterator[Block]:
 
 def rest(request: Request) -> Iterator[Block]:
     """What had no place on the card."""
-    evidence = request.evidence
+    evidence = cut(request, PASSAGE_LIMIT)
     if evidence is None:
         return
     now = evidence.gathered_at or request.created_at

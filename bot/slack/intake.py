@@ -98,6 +98,7 @@ class Intake:
         app.action(answer_message.HELPFUL)(answers.on_rating)
         app.action(answer_message.NOT_RIGHT)(answers.on_rating)
         app.action(answer_message.REQUEST_THIS)(answers.on_request)
+        app.action(answer_message.HAND_ON)(answers.on_hand_on)
 
     async def _on_home(self, event: Body) -> None:
         if event.get("tab") == "home":

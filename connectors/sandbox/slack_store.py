@@ -137,6 +137,19 @@ class Workspace:
         self.notices: defaultdict[str, list[str]] = defaultdict(list)
         self.emit: Callable[[Json], None] = lambda _event: None
         self._last_tick = 0
+        for thread in world.seed.get("said", ()):
+            self._say(thread)
+
+    def _say(self, thread: Mapping[str, Any]) -> None:
+        """A thread that stands there from the beginning."""
+        channel = next(one for one in self.channels.values() if one.name == thread["channel"])
+        began, root = self.world.now() - timedelta(days=thread["days_ago"]), None
+        for one in thread["words"]:
+            at = began + timedelta(minutes=one.get("minutes", 0))
+            ts = f"{at.timestamp():.6f}"
+            user = self.world.people[one["who"]].slack
+            channel.messages[ts] = Message(ts=ts, user=user, text=one["text"], thread_ts=root)
+            root = root or ts
 
     def _seeded(self, entry: Mapping[str, Any]) -> Channel:
         members = {self.world.people[key].slack for key in entry["members"]}

@@ -81,7 +81,7 @@ async def test_without_a_model_the_passages_themselves_are_shown_and_it_says_so(
 async def test_what_the_documents_do_not_tell_is_refused_with_whom_to_ask(story: Story) -> None:
     answer = await only_answer(story, await ask(story, text="@TinyApprover what is on the cafeteria menu?"))
     assert "do not answer this" in answer["text"]
-    assert "<#C0ACCESS>" in words(answer)
+    assert "Ask the responders" in words(answer)
     assert "Helpful" not in words(answer)
 
 

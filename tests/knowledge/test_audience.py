@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from knowledge.catalogue import Catalogue
 from knowledge.chunks import chunks
-from knowledge.search import EVERYBODY, search
-from knowledge.sources import PUBLIC, RESPONDERS, Author, Document, Skipped
+from knowledge.search import search
+from knowledge.sources import EVERYBODY, PUBLIC, RESPONDERS, Author, Document, Skipped
 from knowledge.vectors import Place, VectorIndex
 from tests.knowledge.conftest import Open
 

@@ -17,8 +17,7 @@ import pytest
 
 from bot.errors import Fault, SettingsError
 from knowledge import Knowledge, Wanted
-from knowledge.search import EVERYBODY
-from knowledge.sources import CHAT, Author, Document, Skipped
+from knowledge.sources import CHAT, EVERYBODY, Author, Document, Skipped
 from tests.knowledge.conftest import HANDBOOK, Open
 
 QUESTIONS = {

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from knowledge.catalogue import Catalogue
 from knowledge.chunks import chunks
-from knowledge.search import EVERYBODY, fuse, match_expression, search, tidy
-from knowledge.sources import Document
+from knowledge.search import fuse, match_expression, search, tidy
+from knowledge.sources import EVERYBODY, Document
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from connectors.sandbox.world import new_world
 from connectors.slack_history import SlackHistory
 from knowledge import Knowledge, Summary, Wanted
 from knowledge.forgotten import read_forgotten
-from knowledge.search import EVERYBODY
+from knowledge.sources import EVERYBODY
 from knowledge.sources.registry import Ports
 from knowledge.sources.slack_archive import MOST_BYTES, Archive
 from knowledge.sources.slack_export import Live, SlackExport, as_it_stands
