@@ -147,9 +147,12 @@ async def _documents(settings: Settings) -> AsyncIterator[Finding]:
     for source in chosen:
         ports = Ports(SystemClock().now, settings.data_dir / "knowledge")
         yield await _tried_async(source.name, source.ping(ports))
-    kept = standings_in(settings.data_dir / "knowledge" / "catalogue.db")
-    for finding in source_findings([source.name for source in chosen], kept, SystemClock().now()):
-        yield finding
+    try:
+        kept = standings_in(settings.data_dir / "knowledge" / "catalogue.db")
+        for finding in source_findings([source.name for source in chosen], kept, SystemClock().now()):
+            yield finding
+    except Fault as fault:
+        yield Finding("index", good=False, words=str(fault))
     if chosen:
         yield await _tried_async("search", _way(variables))
     if server := vector_server(variables):

@@ -84,6 +84,7 @@ class Catalogue:
         self._drop_older_tables()
         self._create()
         self.reports = Reports(self._db)
+        self.sources: tuple[str, ...] = ()  # of others nothing is shown: nobody says any more who may see it
 
     def _drop_older_tables(self) -> None:
         if self._number("PRAGMA user_version") != _SCHEMA:
@@ -350,8 +351,9 @@ class Catalogue:
             sql = f"""
                 SELECT c.chunk_id, c.doc_id, d.title, c.heading, c.anchor, c.text, c.text_hash, d.url, d.file,
                 d.visibility, d.kind, d.authors, d.updated_at FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
-                WHERE d.visibility IN ({_marks(audience)}) AND c.{column} IN ({_marks(some)})"""  # noqa: S608 - our own names
-            for *told, authors, updated in self._db.execute(sql, [*audience, *some]):
+                WHERE d.visibility IN ({_marks(audience)}) AND d.source IN ({_marks(self.sources)})
+                AND c.{column} IN ({_marks(some)})"""  # noqa: S608 - our own names
+            for *told, authors, updated in self._db.execute(sql, [*audience, *self.sources, *some]):
                 people = tuple(Author(*author) for author in json.loads(authors))
                 told += [people, datetime.fromisoformat(updated) if updated else None]
                 yield Row(*told)

@@ -108,6 +108,7 @@ class Knowledge:
         self = cls(data_dir / "knowledge", [*_folders(documents, base_url), *sources], wanted)
         try:
             self._engine = await self._run(Engine, self._home, wanted, server)
+            self._engine.catalogue.sources = tuple(self.source_names)
             await self._look()
         except BaseException:
             await self.close()
@@ -277,6 +278,8 @@ class Knowledge:
         It may take long, while Slack lets us read slowly; searches and `index` go on beside it.
         """
         run = _Run(progress or _say_nothing)
+        if self._following.locked():
+            run.say("waiting for another reading", 0, 0)
         async with self._following:
             for source in self.followed:
                 if only is None or source.name in only:
@@ -540,7 +543,8 @@ def _own(home: Path) -> IO[str]:
         owner = file.read(40).strip()
         file.close()
         raise SettingsError(
-            f"{home} is in use by another process ({owner or 'unknown'}); stop it, or set TINYAPPROVER_DATA_DIR"
+            f"{home} is in use by another process ({owner or 'unknown'}); "
+            "wait until it has ended, stop it, or set TINYAPPROVER_DATA_DIR"
         ) from error
     file.truncate(0)
     file.write(f"pid {os.getpid()}")
