@@ -54,6 +54,8 @@ async def _check(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("policies", good=False, words=str(problem))
     async for finding in _documents(settings):
         yield finding
+    if server := vector_server(variables_of(settings)):
+        yield await _tried_async("Chroma server", asyncio.to_thread(server.ping))
     async with AsyncExitStack() as stack:
         try:
             vendors = await connect(settings, SystemClock(), stack)
@@ -155,8 +157,6 @@ async def _documents(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("index", good=False, words=str(fault))
     if chosen:
         yield await _tried_async("search", _way(variables))
-    if server := vector_server(variables):
-        yield await _tried_async("Chroma server", asyncio.to_thread(server.ping))
 
 
 async def _way(variables: Variables) -> str:
