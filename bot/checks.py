@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from bot import webhooks
+from bot.anchor_setup import anchoring
 from bot.app import ACTIONS, PRODUCTION, check_settings, policy_directory
 from bot.clock import SystemClock
 from bot.config import Settings, read_settings
@@ -72,6 +73,7 @@ async def _vendors(settings: Settings, vendors: Vendors, policies: Policies | No
     yield _scopes(vendors.front.slack.scopes)
     yield await _app_token(settings, vendors)
     yield await _tried_async("Slack channel", _channel(settings, vendors))
+    yield await _tried_async("audit anchors", _anchors(settings, vendors))
     yield await _tried_async("Okta", vendors.reader.ping())
     for entitlement in policies.entitlements.values() if policies else ():
         yield await _tried_async(f"Okta group {entitlement.params.get('group')}", _group(vendors, entitlement))
@@ -125,6 +127,13 @@ async def _database(settings: Settings) -> str:
     if not deciders:
         raise SettingsError("nobody may decide yet: link people with `tinyapprover people link EMAIL --slack U...`")
     return f"{len(deciders)} people may decide"
+
+
+async def _anchors(settings: Settings, vendors: Vendors) -> str:
+    async with AsyncExitStack() as stack:
+        ledger = await Ledger.open(settings.ledger_url, kind=PRODUCTION, now=SystemClock().now)
+        stack.push_async_callback(ledger.close)
+        return await anchoring(settings, ledger, SystemClock(), vendors.front.slack).check_told()
 
 
 async def _freeze(settings: Settings) -> str:

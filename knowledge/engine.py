@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bot.errors import Fault
+from knowledge.asked import Asked
 from knowledge.catalogue import PARTS, Catalogue, Change, damaged
 from knowledge.chroma_server import Server, ServerShelf
 from knowledge.chunks import chunks
@@ -49,6 +50,7 @@ class Engine:
         self._index: VectorIndex | None = None
         self._next: tuple[Build, VectorIndex] | None = None
         self._known: dict[str, Any] = {}
+        self._asked = Asked()
         self.embedder: Embedder | None = None
         self.trouble = ""
         self.catalogue = _open_catalogue(home / "catalogue.db")
@@ -236,7 +238,7 @@ class Engine:
     def _meaning(self, queries: Sequence[str]) -> Meaning | None:
         if self._index is None or self.embedder is None:
             return None
-        vectors = self.embedder.embed(queries)
+        vectors = self._asked.vectors(self.embedder, queries)
         self.trouble = ""
         return Meaning(self._index, self.embedder.fingerprint, vectors)
 
