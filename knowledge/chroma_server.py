@@ -33,7 +33,8 @@ class Server:
     def ping(self) -> str:
         """One line when it answers; `Fault` when not."""
         with faults(), contextlib.closing(_Client(self)) as client:
-            return f"{urlsplit(self.url).netloc} answers and holds {len(client.list_collections())} collections"
+            held = len(client.list_collections())
+        return f"the Chroma server {urlsplit(self.url).netloc} answers and holds {held} collections"
 
 
 class ServerShelf(Shelf):
