@@ -14,7 +14,7 @@ from bot.source_variables import environment
 from bot.sources import DOCUMENTS, names, open_sources, vector_server
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge, Progress, Summary
-from knowledge.reports import Consent, Report
+from knowledge.reports import Consent, Loss, Report
 from knowledge.search import Result
 from knowledge.sources import EVERYBODY, RESPONDERS
 from knowledge.sources.registry import Ports
@@ -31,6 +31,17 @@ class Outcome:
     embedder: str
     reports: tuple[Report, ...]
     trouble: tuple[str, ...]
+
+    @property
+    def losses(self) -> list[Loss]:
+        """What waits for somebody to agree that it is forgotten."""
+        return [report.loss for report in self.reports if report.loss]
+
+    @property
+    def other_trouble(self) -> list[str]:
+        """What went wrong besides."""
+        lost = {loss.words for loss in self.losses}
+        return [line for line in self.trouble if line not in lost]
 
 
 @dataclass(frozen=True, slots=True)

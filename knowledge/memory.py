@@ -245,6 +245,7 @@ class Knowledge:
             report = await self._read(source, report, run)
         except Fault as fault:
             report = replace(report, trouble=str(fault))
+        await self._run(self._ready().catalogue.reports.keep, report)  # a stop is kept before anything else is done
         await self._embed_for(source.name, report, run, began)
 
     async def _read(self, source: DocumentSource, report: Report, run: _Run) -> Report:
