@@ -21,7 +21,7 @@ from bot.finding import Finding
 from bot.ledger import Ledger
 from bot.library import Variables, wanted_embedder
 from bot.source_checks import source_findings, way
-from bot.sources import choose, variables_of
+from bot.sources import choose, variables_of, vector_server
 from bot.vendors import Vendors, connect
 from connectors.pagerduty import PagerDuty
 from knowledge.reports import standings_in
@@ -55,6 +55,7 @@ async def _check(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("policies", good=False, words=str(problem))
     async for finding in _documents(settings):
         yield finding
+    yield await _tried_async("vectors", _vectors(settings))
     async with AsyncExitStack() as stack:
         try:
             vendors = await connect(settings, SystemClock(), stack)
@@ -164,6 +165,11 @@ async def _documents(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("index", good=False, words=str(fault))
     if chosen:
         yield await _tried_async("search", _way(variables))
+
+
+async def _vectors(settings: Settings) -> str:
+    server = vector_server(variables_of(settings))
+    return await asyncio.to_thread(server.ping) if server else "they are kept in the data directory"
 
 
 async def _way(variables: Variables) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol
 from bot.clock import SystemClock
 from bot.errors import SettingsError
 from bot.source_variables import environment
-from bot.sources import DOCUMENTS, names, open_sources
+from bot.sources import DOCUMENTS, names, open_sources, vector_server
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge, Progress, Summary
 from knowledge.reports import Consent, Loss, Report
@@ -155,7 +155,10 @@ async def open_library(data_dir: Path, variables: Variables) -> AsyncIterator[Ow
             "TINYAPPROVER_DOCUMENTS: is not set, and TINYAPPROVER_SOURCES neither; name a folder with --documents"
         )
     sources = open_sources(variables, Ports(SystemClock().now, data_dir / "knowledge"))
-    knowledge = await Knowledge.open(data_dir, None, embedder=wanted_embedder(variables), sources=sources)
+    server = vector_server(variables)
+    knowledge = await Knowledge.open(
+        data_dir, None, embedder=wanted_embedder(variables), server=server, sources=sources
+    )
     try:
         yield library_of(knowledge, variables)
     finally:
