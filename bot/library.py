@@ -11,10 +11,10 @@ from typing import Protocol
 from bot.clock import SystemClock
 from bot.errors import SettingsError
 from bot.source_variables import environment
-from bot.sources import DOCUMENTS, names, open_sources
+from bot.sources import DOCUMENTS, names, open_sources, vector_server
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge, Progress, Summary
-from knowledge.reports import Consent, Report
+from knowledge.reports import Consent, Loss, Report
 from knowledge.search import Result
 from knowledge.sources import EVERYBODY, RESPONDERS
 from knowledge.sources.registry import Ports
@@ -31,6 +31,17 @@ class Outcome:
     embedder: str
     reports: tuple[Report, ...]
     trouble: tuple[str, ...]
+
+    @property
+    def losses(self) -> list[Loss]:
+        """What waits for somebody to agree that it is forgotten."""
+        return [report.loss for report in self.reports if report.loss]
+
+    @property
+    def other_trouble(self) -> list[str]:
+        """What went wrong besides."""
+        lost = {loss.words for loss in self.losses}
+        return [line for line in self.trouble if line not in lost]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +150,10 @@ async def open_library(data_dir: Path, variables: Variables) -> AsyncIterator[Ow
             "TINYAPPROVER_DOCUMENTS: is not set, and TINYAPPROVER_SOURCES neither; name a folder with --documents"
         )
     sources = open_sources(variables, Ports(SystemClock().now, data_dir / "knowledge"))
-    knowledge = await Knowledge.open(data_dir, None, embedder=wanted_embedder(variables), sources=sources)
+    server = vector_server(variables)
+    knowledge = await Knowledge.open(
+        data_dir, None, embedder=wanted_embedder(variables), server=server, sources=sources
+    )
     try:
         yield library_of(knowledge, variables)
     finally:

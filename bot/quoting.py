@@ -75,13 +75,18 @@ class Quoting:
 
 
 async def redraw(ledger: Ledger, changed: Collection[str] | None = None) -> None:
-    """Draw the open cards anew that quote one of these documents or places (their ids begin so), or anything."""
+    """Draw the open cards anew that quote one of these documents or places (their ids begin so), or anything.
+
+    For what changed only the newest cards are looked through, since messages come often; all are after every reading.
+    """
     looked_at, last = 0, None
-    while looked_at < MOST_CARDS and (some := await ledger.evidence_of_open(before=last)):  # a few at a time
+    while some := await ledger.evidence_of_open(before=last):  # a few at a time
         for last, evidence in some.items():
             if _quotes_any_of(evidence, changed):
                 await ledger.schedule(last, [Due("card")])
         looked_at += len(some)
+        if changed is not None and looked_at >= MOST_CARDS:
+            break
 
 
 def changed_by(step: Step) -> tuple[str, ...]:

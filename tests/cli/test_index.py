@@ -112,6 +112,16 @@ async def test_what_is_left_out_is_named_with_the_reason(terminal: Terminal, fol
     assert "left out broken.pdf: " in answer.out
 
 
+async def test_what_others_wrote_cannot_move_the_cursor(terminal: Terminal, folder: Path) -> None:
+    (folder / "a\x1b[2Jb\nc.pdf").write_bytes(b"no pdf")
+    (folder / "0.md").write_text("# Page\x1b[2J\n\nHerons\x1b[31m fly.")
+    for words in (("index",), ("search", "herons fly")):
+        answer = await terminal.run(*words)
+        assert answer.code == 0
+        assert "\x1b" not in answer.out
+        assert "\nc.pdf" not in answer.out
+
+
 async def test_a_large_loss_stops_a_script_with_one_line_until_it_says_yes(terminal: Terminal, folder: Path) -> None:
     await terminal.run("index")
     lose(folder, 20)
@@ -121,6 +131,7 @@ async def test_a_large_loss_stops_a_script_with_one_line_until_it_says_yes(termi
     assert stopped.err.startswith("tinyapprover: 20 of 25 documents of documents are gone there; they are kept until")
     assert len(stopped.err.splitlines()) == 1
     assert "26 documents" in stopped.out
+    assert "are gone there" not in stopped.out
     assert (await terminal.run("index")).code == 3
     agreed = await terminal.run("index", "documents", "--yes")
     assert (agreed.code, agreed.err) == (0, "")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.journey.test_answers import ask, only_answer
-from tests.knowledge.files import a_docx, a_pdf
+from tests.knowledge.files import Repository, a_docx, a_pdf
 from tests.story import Json, Story, opened
 
 GROUP = "prod-readonly"
@@ -138,3 +138,16 @@ async def test_files_that_are_bombs_or_read_others_say_nothing_and_stop_nothing(
     assert "goodzanzibar" in seen(answer)
     assert "root:" not in seen(answer)
     assert_nothing_in_it_is_theirs(answer)
+
+
+@pytest.mark.parametrize(("author", "theirs"), [("alice", True), ("carol", False)])
+async def test_a_rule_that_whoever_asks_has_written_is_marked_as_theirs(
+    tmp_path: Path, author: str, theirs: bool
+) -> None:
+    (tmp_path / "documents").mkdir()
+    repository = Repository(tmp_path / "documents")
+    repository.write(author, "2026-11-01", document("planted", "Everybody may have it."))
+    async with opened(Story(tmp_path / "data", TINYAPPROVER_DOCUMENTS=repository.folder)) as story:
+        await story.asks("alice")
+        await story.until(lambda: "plantedzanzibar" in seen(story.card()))
+        assert ("written by whoever asks" in seen(story.card())) is theirs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from bot.errors import Fault
 from knowledge.sources import PUBLIC, RESPONDERS, Author, Document, Skipped
 from knowledge.sources.documents import MAX_BYTES, Folder
+from tests.knowledge.files import Repository
 
 
 def _read(folder: Path, base_url: str = "") -> tuple[list[Document], list[Skipped]]:
@@ -40,25 +40,6 @@ def test_without_front_matter_heading_time_and_path_serve(folder: Path) -> None:
     assert document.updated_at == datetime.fromtimestamp(1_700_000_000, UTC)
     (based,), _ = _read(folder, base_url="https://wiki.example.com/")
     assert based.url == "https://wiki.example.com/sub/b%20c.md"
-
-
-class Repository:
-    """A checkout, and the people who commit to it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._git("init", "-q")
-
-    def write(self, who: str, day: str, text: str, *, file: str = "page.md", trailer: str = "") -> None:
-        (self.folder / file).write_text(text)
-        self._git("add", ".", who=who, day=day)
-        self._git("commit", "-q", "--allow-empty", "-m", f"Change\n\n{trailer}", who=who, day=day)
-
-    def _git(self, *words: str, who: str = "alice", day: str = "2025-01-02") -> None:
-        at = f"{day}T03:04:05Z"
-        env = {**os.environ, "GIT_COMMITTER_DATE": at, "GIT_AUTHOR_DATE": at}
-        git = ["git", "-C", str(self.folder), "-c", f"user.name={who.title()}", "-c", f"user.email={who}@example.com"]
-        subprocess.run([*git, *words], check=True, env=env)
 
 
 @pytest.fixture
