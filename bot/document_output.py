@@ -56,12 +56,12 @@ def show_answer(answer: Answer) -> None:
             _say(about, indent=INDENT)
         _say(one_line(result.text, 300), indent=INDENT)
         _say("")
-    if not answer.passages:
-        _say("Nothing is indexed yet: run `tinyapprover index`, and `tinyapprover check` to see what is chosen.")
-    elif not answer.results:
-        _say(f"Nothing was found in {answer.passages} passages: try other words, or fewer.")
-    elif not answer.answerable:
+    if answer.results and not answer.answerable:
         _say("None of these is like enough to the question to support an answer.", style="yellow")
+    elif not answer.results and answer.searched:
+        _say(f"Nothing was found in {answer.searched} passages: try other words, or fewer.")
+    elif not answer.results:
+        _say("Nothing is indexed yet: run `tinyapprover index`, and `tinyapprover check` to see what is chosen.")
 
 
 def _about(result: Result) -> Iterator[str]:

@@ -46,11 +46,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The passages found, best first, whether they are like enough to support an answer, and out of how many."""
+    """The passages found, best first, and whether they are like enough to support an answer.
+
+    `searched` is how many passages there are, counted only when none was found.
+    """
 
     results: tuple[Result, ...]
     answerable: bool
-    passages: int
+    searched: int = 0
 
 
 class Library(Protocol):
@@ -102,7 +105,9 @@ class OwnLibrary:
     async def search(self, question: str, k: int, *, responders: bool = False) -> Answer:
         audience = EVERYBODY | {one for one in (RESPONDERS, self.channel) if one and responders}
         found = await self.knowledge.search([question], k, audience=audience)
-        return Answer(tuple(found), bool(self.knowledge.likely(found)), await self.knowledge.passages_kept())
+        if not found:
+            return Answer((), answerable=False, searched=await self.knowledge.passages_kept())
+        return Answer(tuple(found), answerable=bool(self.knowledge.likely(found)))
 
     def check_folder(self, documents: Path | None) -> None:
         """`SettingsError` when somebody means another folder than this index is of."""
