@@ -9,19 +9,26 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.errors import Fault
 from knowledge.asked import Asked
 from knowledge.catalogue import PARTS, Catalogue, Change, damaged
 from knowledge.chroma_server import Server, ServerShelf
 from knowledge.chunks import chunks
+from knowledge.closeness import parts
 from knowledge.embed import Embedder, Wanted, build, count_tokens, fingerprint
 from knowledge.forgotten import forget, read_forgotten
 from knowledge.reports import Consent, Loss, Tally
 from knowledge.search import Meaning, Result, search
 from knowledge.sources import CHAT, Document, DocumentSource, Skipped, Step
 from knowledge.vectors import Build, Place, Shelf, VectorIndex
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
 
 _T = TypeVar("_T")
 _ADD = 200  # vectors a step
@@ -147,8 +154,18 @@ class Engine:
         """Compute and cache the vectors of some (text hash, text)."""
         assert self.embedder
         vectors = self.embedder.embed([text for _, text in some])
+        closer = self._embed_parts([text.partition("\n")[2] for _, text in some]) if self.embedder.looks_closer else ()
         self.trouble = ""
-        self.catalogue.keep(self.embedder.fingerprint, [name for name, _ in some], vectors)
+        self.catalogue.keep(self.embedder.fingerprint, [name for name, _ in some], vectors, closer)
+
+    def _embed_parts(self, texts: Sequence[str]) -> list[Vectors]:
+        """For each text the vectors of its parts."""
+        import numpy as np
+
+        assert self.embedder
+        cut = [parts(text) for text in texts]
+        vectors = self.embedder.embed([part for some in cut for part in some])
+        return np.split(vectors, np.cumsum([len(some) for some in cut])[:-1])
 
     def start_aligning(self, *, rebuild: bool) -> list[tuple[Place, str]]:
         """Make the index forget what is gone, and list the (place, text hash) it lacks. A new one starts empty."""

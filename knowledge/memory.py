@@ -186,7 +186,7 @@ class Knowledge:
         """Those of them that are like enough to what was asked to support an answer."""
         embedder = self._ready().embedder
         floor = embedder.floor if embedder else 0.0
-        return [result for result in found if result.cosine is None or result.cosine >= floor]
+        return [result for result in found if not floor or result.support is None or result.support >= floor]
 
     async def search(self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = EVERYBODY) -> list[Result]:
         """The `k` best passages that the audience may see with their scores, however unlike the queries they are."""

@@ -71,5 +71,6 @@ def test_hidden_rows_stay_hidden_whichever_index_names_them(tmp_path: Path) -> N
     stored = chunks(document, len)
     one.store("test", document, stored, "")
     assert one.rows([stored[0].id], EVERYBODY) == {}
-    assert one.bm25('"merger"', 5, EVERYBODY) == []
+    assert one.bm25('"merger"', 5, EVERYBODY) == {}
+    assert not one.knows('"merger"', EVERYBODY)
     one.close()
