@@ -15,7 +15,7 @@ def upgrade() -> None:
 
 
 # fmt: off
-
+# ruff: noqa: E501 - statements as a database is given them
 SQLITE = (
     """CREATE TABLE requests (
     number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -170,6 +170,7 @@ SQLITE = (
     role VARCHAR NOT NULL,
     lane VARCHAR NOT NULL,
     due FLOAT NOT NULL,
+    not_before FLOAT NOT NULL,
     wanted INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     claim INTEGER NOT NULL,
@@ -411,6 +412,7 @@ POSTGRESQL = (
     role VARCHAR NOT NULL,
     lane VARCHAR NOT NULL,
     due FLOAT NOT NULL,
+    not_before FLOAT NOT NULL,
     wanted INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     claim INTEGER NOT NULL,
