@@ -281,6 +281,7 @@ async def test_what_is_wanted_again_while_it_runs_runs_again(shift: Shift) -> No
     await shift.want("card")
     await shift.want("card")
     go_on.set()
+    await shift.until(lambda: shift.ran.count("card") == 2)
     await shift.all_quiet()
     assert shift.ran.count("card") == 2
 
