@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from bot.audience import members_see
 from bot.core.question import Answer, PolicyQuestion, Said, Sentence, Suggestion, Where
 from bot.core.request import Passage, Person, Standing
 from bot.errors import Fault, Refused
@@ -27,14 +28,13 @@ from bot.ports import Answerer, Asked, Heard, Sent, Streams
 from bot.slack import answer_message
 from bot.suggesting import Likeness, suggest
 from knowledge.answer import supported
-from knowledge.sources import PUBLIC, RESPONDERS
+from knowledge.sources import EVERYBODY
 
 if TYPE_CHECKING:
     from knowledge.search import Result
 
 log = logging.getLogger(__name__)
 
-EVERYBODY = frozenset({PUBLIC})
 PASSAGES, SHOWN_ALONE, NEAREST, EARLIER = 6, 3, 3, 3
 COMPOSE_SECONDS = 40.0
 PATIENCE = timedelta(seconds=45)  # for a vendor that fails meanwhile; then the asker is told
@@ -205,8 +205,7 @@ class Answering:
         channel = question.channel
         if question.where is not Where.MENTION or not await self.journey.chat.is_closed(channel):
             return EVERYBODY
-        decides = channel == self.journey.limits.responder_channel
-        return EVERYBODY | {channel} | ({RESPONDERS} if decides else set())
+        return members_see(channel, self.journey.limits.responder_channel)
 
     async def _say(
         self, question: PolicyQuestion, earlier: Sequence[str], passages: Sequence[Passage], telling: _Telling

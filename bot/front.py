@@ -33,7 +33,7 @@ from bot.handing_on import HandingOn
 from bot.jobs import Handler
 from bot.journey import Journey
 from bot.ledger import Due, Job, Ledger
-from bot.library import library_of
+from bot.library import library_of, wanted_embedder
 from bot.library_server import LibraryServer
 from bot.peers import Peers
 from bot.precedents import Precedents
@@ -45,14 +45,13 @@ from bot.showing import Showing
 from bot.slack.following import Following
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
-from bot.sources import open_sources, variables_of
+from bot.sources import open_sources, variables_of, vector_server
 from bot.tending import Tending
 from bot.timing import Timing
 from bot.web import Front as Http
 from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
 from connectors.slack_stream import SlackStreams
-from knowledge.embed import Wanted
 from knowledge.memory import Knowledge, Summary
 from knowledge.sources import FollowedSource, Step
 from knowledge.sources.registry import Ports
@@ -196,10 +195,16 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     """All parts, not started yet."""
     decided = DecidedRequests(base.ledger, _showing(base).link, base.limits.responder_channel).latest
     ports = Ports(base.clock.now, base.settings.data_dir / "knowledge", decided)
-    sources = open_sources(variables_of(base.settings), ports)
-    knowledge = await Knowledge.open(base.settings.data_dir, None, embedder=_embedder(base.settings), sources=sources)
+    variables = variables_of(base.settings)
+    knowledge = await Knowledge.open(
+        base.settings.data_dir,
+        None,
+        embedder=wanted_embedder(variables),
+        server=vector_server(variables),
+        sources=open_sources(variables, ports),
+    )
     stack.push_async_callback(knowledge.close)
-    desk = LibraryServer(library_of(knowledge, variables_of(base.settings)))
+    desk = LibraryServer(library_of(knowledge, variables))
     stack.push_async_callback(desk.stop)
     await desk.start(base.settings.data_dir)
     journey = _journey(base, knowledge)
@@ -354,11 +359,6 @@ def handlers(front: Front) -> Mapping[str, Handler]:
     if front.webhooks is not None:
         table["subscription"] = front.webhooks.subscription
     return table
-
-
-def _embedder(settings: Settings) -> Wanted:
-    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
-    return Wanted(settings.embedder, base_url=settings.openai_base_url, api_key=key)
 
 
 def _allowance(settings: Settings) -> Allowance:

@@ -11,12 +11,12 @@ from typing import Protocol
 from bot.clock import SystemClock
 from bot.errors import SettingsError
 from bot.source_variables import environment
-from bot.sources import DOCUMENTS, names, open_sources
+from bot.sources import DOCUMENTS, names, open_sources, vector_server
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge, Progress, Summary
-from knowledge.reports import Consent, Report
-from knowledge.search import EVERYBODY, Result
-from knowledge.sources import RESPONDERS
+from knowledge.reports import Consent, Loss, Report
+from knowledge.search import Result
+from knowledge.sources import EVERYBODY, RESPONDERS
 from knowledge.sources.registry import Ports
 
 Variables = Mapping[str, str]
@@ -31,6 +31,17 @@ class Outcome:
     embedder: str
     reports: tuple[Report, ...]
     trouble: tuple[str, ...]
+
+    @property
+    def losses(self) -> list[Loss]:
+        """What waits for somebody to agree that it is forgotten."""
+        return [report.loss for report in self.reports if report.loss]
+
+    @property
+    def other_trouble(self) -> list[str]:
+        """What went wrong besides."""
+        lost = {loss.words for loss in self.losses}
+        return [line for line in self.trouble if line not in lost]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +150,18 @@ async def open_library(data_dir: Path, variables: Variables) -> AsyncIterator[Ow
             "TINYAPPROVER_DOCUMENTS: is not set, and TINYAPPROVER_SOURCES neither; name a folder with --documents"
         )
     sources = open_sources(variables, Ports(SystemClock().now, data_dir / "knowledge"))
-    knowledge = await Knowledge.open(data_dir, None, embedder=_embedder(variables), sources=sources)
+    server = vector_server(variables)
+    knowledge = await Knowledge.open(
+        data_dir, None, embedder=wanted_embedder(variables), server=server, sources=sources
+    )
     try:
         yield library_of(knowledge, variables)
     finally:
         await knowledge.close()
 
 
-def _embedder(variables: Variables) -> Wanted:
+def wanted_embedder(variables: Variables) -> Wanted:
+    """What makes the vectors, by the same settings for a bot and for a command."""
     return Wanted(
         variables.get("TINYAPPROVER_EMBEDDER", "auto"),
         api_key=variables.get("OPENAI_API_KEY", ""),

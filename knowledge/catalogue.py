@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PARTS = ("", "-wal", "-shm")  # the files of a database
 _MARKS = re.compile(r"([\\*_\[\]`])")  # what Markdown would take for its own
+_WEIGHED, _AHEAD = 15_000, 4  # passages that are ranked by words; times the wanted ones that are looked at
 _MANY = 500  # ids in one statement
 _SCHEMA = 3  # raise it when the tables change: an older file is made anew from the sources
 
@@ -83,6 +84,7 @@ class Catalogue:
         self._drop_older_tables()
         self._create()
         self.reports = Reports(self._db)
+        self.sources: tuple[str, ...] = ()  # of others nothing is shown: nobody says any more who may see it
 
     def _drop_older_tables(self) -> None:
         if self._number("PRAGMA user_version") != _SCHEMA:
@@ -131,6 +133,7 @@ class Catalogue:
         self._db.table("embeddings").create(
             {"fingerprint": str, "text_hash": str, "vector": bytes}, pk=("fingerprint", "text_hash"), if_not_exists=True
         )
+        self._db.table("reports").create({"source": str, "report": str}, pk="source", if_not_exists=True)
         self._db.table("cursors").create({"source": str, "cursor": str}, pk="source", if_not_exists=True)
         self._db.table("leftovers").create({"id": int, "since": str}, pk="id", if_not_exists=True)
 
@@ -303,13 +306,37 @@ class Catalogue:
     # --- search ------------------------------------------------------------------------------------------------------
 
     def bm25(self, match: str, limit: int, audience: frozenset[str]) -> list[str]:
-        """The ids of the best passages for an FTS5 expression that this audience may see, best first."""
+        """The ids of the best passages for words as FTS5 expressions with OR that this audience may see, best first.
+
+        Who may see them is looked up for the first of them, and only when that gives too few for all of them.
+        """
+        rare, matches = self._rarest(match)
+        found = self._best(rare, limit * _AHEAD, limit, audience)
+        return found if len(found) == limit or matches <= limit * _AHEAD else self._best(rare, -1, limit, audience)
+
+    def _best(self, match: str, ahead: int, limit: int, audience: frozenset[str]) -> list[str]:
         sql = f"""
-            SELECT c.chunk_id FROM chunks_fts JOIN chunks c ON c.n = chunks_fts.rowid
-            JOIN documents d ON d.doc_id = c.doc_id
-            WHERE chunks_fts MATCH ? AND d.visibility IN ({_marks(audience)})
-            ORDER BY bm25(chunks_fts), c.n LIMIT ?"""  # noqa: S608 - question marks only
-        return [row[0] for row in self._db.execute(sql, [match, *audience, limit])]
+            SELECT c.chunk_id FROM (
+                SELECT rowid AS n, rank AS score FROM chunks_fts WHERE chunks_fts MATCH ? ORDER BY rank LIMIT ?
+            ) AS best JOIN chunks c ON c.n = best.n JOIN documents d ON d.doc_id = c.doc_id
+            WHERE d.visibility IN ({_marks(audience)}) ORDER BY best.score, c.n LIMIT ?"""  # noqa: S608 - question marks only
+        return [row[0] for row in self._db.execute(sql, [match, ahead, *audience, limit])]
+
+    def _rarest(self, match: str) -> tuple[str, int]:
+        """The words that tell most, rarest first, as long as they are in no more passages than can be weighed in time.
+
+        Of few passages that is all words. Also in how many passages they are, counted once for each word.
+        """
+        counting = "SELECT count(*) FROM chunks_fts WHERE chunks_fts MATCH ?"
+        counted = sorted((self._number(counting, word), word) for word in match.split(" OR "))
+        first, *others = [(count, word) for count, word in counted if count] or counted[:1]
+        kept, matches = [first[1]], first[0]
+        for count, word in others:
+            if matches + count > _WEIGHED:
+                break
+            kept.append(word)
+            matches += count
+        return " OR ".join(kept), matches
 
     def rows(self, chunk_ids: Sequence[str], audience: frozenset[str]) -> dict[str, Row]:
         """The passages with these ids that this audience may see now, whichever index named them."""
@@ -324,8 +351,9 @@ class Catalogue:
             sql = f"""
                 SELECT c.chunk_id, c.doc_id, d.title, c.heading, c.anchor, c.text, c.text_hash, d.url, d.file,
                 d.visibility, d.kind, d.authors, d.updated_at FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
-                WHERE d.visibility IN ({_marks(audience)}) AND c.{column} IN ({_marks(some)})"""  # noqa: S608 - our own names
-            for *told, authors, updated in self._db.execute(sql, [*audience, *some]):
+                WHERE d.visibility IN ({_marks(audience)}) AND d.source IN ({_marks(self.sources)})
+                AND c.{column} IN ({_marks(some)})"""  # noqa: S608 - our own names
+            for *told, authors, updated in self._db.execute(sql, [*audience, *self.sources, *some]):
                 people = tuple(Author(*author) for author in json.loads(authors))
                 told += [people, datetime.fromisoformat(updated) if updated else None]
                 yield Row(*told)

@@ -6,11 +6,15 @@ A reading that would forget a large part of a source stops, and stays stopped un
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bot.errors import Fault
 from knowledge.sources import Skipped
 
 if TYPE_CHECKING:
@@ -84,6 +88,7 @@ class Report:
     seconds: float = 0.0
     documents: Tally = field(default_factory=Tally)
     embedded: int = 0
+    embedder: str = "none"
     skipped: tuple[Skipped, ...] = ()
     left_out: int = 0
     trouble: str = ""
@@ -127,7 +132,6 @@ class Reports:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        db.table("reports").create({"source": str, "report": str}, pk="source", if_not_exists=True)
 
     def keep(self, report: Report) -> Report:
         """In place of the one before. What could not be read tells nothing of what is gone: a stop stands."""
@@ -164,3 +168,16 @@ class Reports:
             GROUP BY s.source ORDER BY s.source"""
         rows = self._db.execute(sql)
         return [Standing(name, documents, passages, self.last(name)) for name, documents, passages in rows]
+
+
+def standings_in(catalogue: Path) -> list[Standing]:
+    """The same from a catalogue's file, whoever holds the index; nothing where there is none."""
+    from sqlite_utils import Database
+
+    try:
+        if not catalogue.is_file():
+            return []
+        with closing(sqlite3.connect(f"{catalogue.resolve().as_uri()}?mode=ro", uri=True)) as disk:
+            return Reports(Database(disk)).standings()
+    except (OSError, sqlite3.Error) as problem:
+        raise Fault("index", f"{catalogue} cannot be read: {problem}") from None

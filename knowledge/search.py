@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from knowledge.catalogue import Catalogue, Row
-from knowledge.sources import PUBLIC, Author
+from knowledge.sources import EVERYBODY, Author
 from knowledge.text import one_line
 from knowledge.vectors import VectorIndex
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-EVERYBODY = frozenset({PUBLIC})
-"""An audience is the set of visibilities that everybody in a place may see; this one is of any public place."""
 _DEPTH = 50  # how far down each list is read
 _RRF_K = 20
 _WORDS_WEIGHT, _MEANING_WEIGHT = 1.0, 3.0

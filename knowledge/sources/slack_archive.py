@@ -59,6 +59,7 @@ class Archive:
         try:
             self.trouble = tuple(self._troubles())
             self.channels = self._listed()
+            self.people = self._people()
         except ValueError:
             self.close()
             raise
@@ -89,7 +90,7 @@ class Archive:
         info = self._zip.NameToInfo.get(name)
         return self._objects(info) if info else []
 
-    def people(self) -> dict[str, str]:
+    def _people(self) -> dict[str, str]:
         """How people are called, by user id."""
         users = self._items("users.json") or self._items("org_users.json")
         return {str(one.get("id")): _called(one) for one in users}

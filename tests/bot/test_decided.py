@@ -12,8 +12,8 @@ from bot.core.request import Answer
 from bot.decided import PORTION, DecidedRequests
 from bot.ledger import Ledger
 from knowledge import Knowledge, Wanted
-from knowledge.search import EVERYBODY, Result
-from knowledge.sources import CHAT, RESPONDERS
+from knowledge.search import Result
+from knowledge.sources import CHAT, EVERYBODY, RESPONDERS
 from knowledge.sources.decisions import Decisions
 from tests.bot.test_precedents import asked, decided, link, settle
 from tests.builders import NOW, a_draft, a_person, an_entitlement

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Terminal
+from tests.cli.conftest import Answer, Terminal
 
 
 @pytest.fixture
 def folder(terminal: Terminal) -> Path:
     """A folder of 25 pages, and no setting but where the data is."""
-    path = terminal.folder / "pages"
-    path.mkdir()
-    for number in range(25):
-        (path / f"{number}.md").write_text(f"# Page {number}\n\nThe word of page {number} is heron{number}.")
+    path = pages_in(terminal.folder / "pages")
     data = str(terminal.data)
     terminal.settings = {"TINYAPPROVER_EMBEDDER": "none", "TINYAPPROVER_DATA_DIR": data}
     terminal.settings["TINYAPPROVER_DOCUMENTS"] = str(path)
+    return path
+
+
+def pages_in(path: Path) -> Path:
+    """25 pages in a new folder."""
+    path.mkdir()
+    for number in range(25):
+        (path / f"{number}.md").write_text(f"# Page {number}\n\nThe word of page {number} is heron{number}.")
     return path
 
 
@@ -106,6 +112,16 @@ async def test_what_is_left_out_is_named_with_the_reason(terminal: Terminal, fol
     assert "left out broken.pdf: " in answer.out
 
 
+async def test_what_others_wrote_cannot_move_the_cursor(terminal: Terminal, folder: Path) -> None:
+    (folder / "a\x1b[2Jb\nc.pdf").write_bytes(b"no pdf")
+    (folder / "0.md").write_text("# Page\x1b[2J\n\nHerons\x1b[31m fly.")
+    for words in (("index",), ("search", "herons fly")):
+        answer = await terminal.run(*words)
+        assert answer.code == 0
+        assert "\x1b" not in answer.out
+        assert "\nc.pdf" not in answer.out
+
+
 async def test_a_large_loss_stops_a_script_with_one_line_until_it_says_yes(terminal: Terminal, folder: Path) -> None:
     await terminal.run("index")
     lose(folder, 20)
@@ -115,6 +131,7 @@ async def test_a_large_loss_stops_a_script_with_one_line_until_it_says_yes(termi
     assert stopped.err.startswith("tinyapprover: 20 of 25 documents of documents are gone there; they are kept until")
     assert len(stopped.err.splitlines()) == 1
     assert "26 documents" in stopped.out
+    assert "are gone there" not in stopped.out
     assert (await terminal.run("index")).code == 3
     agreed = await terminal.run("index", "documents", "--yes")
     assert (agreed.code, agreed.err) == (0, "")
@@ -133,3 +150,47 @@ async def test_at_a_terminal_somebody_is_asked(
     assert "20 of 25 documents of documents are gone there, such as:" in answer.out
     assert "Page 10" in answer.out
     assert f"{left} documents, " in (await terminal.run("index")).out
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+
+def of_documents(answer: Answer) -> list[str]:
+    """What `check` says of the documents."""
+    return [line for line in answer.out.splitlines() if line[2:].startswith(("documents", "search"))]
+
+
+async def test_check_tells_what_is_kept_of_each_source_and_how_it_is_searched(terminal: Terminal) -> None:
+    _, kept, way = of_documents(await terminal.run("check"))
+    assert kept.startswith("✓ documents, kept: nothing was read yet; ")
+    assert way == "✓ search: by words alone (BM25): no embedder is configured or installed"
+    await terminal.run("index")
+    _, kept, way = of_documents(await terminal.run("check"))
+    assert re.fullmatch(
+        r"✓ documents, kept: 12 documents, \d+ passages; read [-\d]+ [:\d]+ UTC, today; embedder none", kept
+    )
+
+
+async def test_check_tells_of_a_stop_with_its_cure_and_of_what_was_left_out(terminal: Terminal, tmp_path: Path) -> None:
+    folder = pages_in(tmp_path / "pages")
+    (folder / "broken.pdf").write_bytes(b"no pdf")
+    terminal.settings["TINYAPPROVER_DOCUMENTS"] = str(folder)
+    await terminal.run("index")
+    lose(folder, 20)
+    await terminal.run("index")
+    answer = await terminal.run("check")
+    _, kept, stopped, _ = of_documents(answer)
+    assert answer.code == 2
+    assert kept.startswith("✓ documents, kept: 25 documents, 25 passages; ")
+    assert "left out broken.pdf (" in kept
+    assert stopped.startswith("✗ documents, stopped: 20 of 25 documents of documents are gone there; ")
+    assert "`tinyapprover index documents` asks" in stopped
+
+
+async def test_check_tells_of_a_reading_that_failed(terminal: Terminal, tmp_path: Path) -> None:
+    folder = pages_in(tmp_path / "pages")
+    await terminal.run("index", TINYAPPROVER_DOCUMENTS=str(folder), TINYAPPROVER_SOURCES="documents,decisions")
+    kept = [line for line in (await terminal.run("check")).out.splitlines() if "decisions, kept" in line]
+    assert len(kept) == 1
+    assert kept[0].startswith("✗ decisions, kept: 0 documents, 0 passages; read ")
+    assert "which failed: decisions: only the running bot knows" in kept[0]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bot.answering import EVERYBODY, Answering
+from bot.answering import Answering
 from bot.core.question import PolicyQuestion, Where
-from knowledge.sources import RESPONDERS
+from knowledge.sources import EVERYBODY, RESPONDERS
 from tests.journey.test_answers import ASK, answered, ask, only_answer, replies, words
 from tests.story import Json, Story
 

@@ -132,6 +132,14 @@ async def test_only_who_says_responders_sees_what_is_theirs(opened: Open, place:
     assert sorted(one.text for one in theirs.results) == ["Ospreys hunt.", "Ospreys nest."]
 
 
+async def test_nothing_is_found_of_a_source_that_is_not_chosen_any_more(opened: Open, folder: Path) -> None:
+    async with opened(None, kind="none", sources=[Chat()]) as knowledge:
+        await knowledge.index()
+    async with opened(folder, kind="none") as knowledge:
+        assert (await OwnLibrary(knowledge, folder).search("ospreys", 5, responders=True)).results == ()
+        assert (await knowledge.standings())[0].documents == 2
+
+
 async def test_a_client_that_goes_away_does_not_stop_the_reading(opened: Open, place: Path, wiki: Wiki) -> None:
     async with opened(None, kind="none", sources=[wiki]) as knowledge, served(knowledge, place):
         async with reached(place) as remote:
