@@ -15,7 +15,7 @@ def upgrade() -> None:
 
 
 # fmt: off
-# ruff: noqa: E501 - statements as a database is given them
+
 SQLITE = (
     """CREATE TABLE requests (
     number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
