@@ -18,6 +18,8 @@ from knowledge.catalogue import Catalogue
 from knowledge.sources import CHAT, PUBLIC, Document, Skipped
 
 ROOT = Path(__file__).parent.parent
+KEPT = ROOT / ".bench"
+WORDS_KEPT = KEPT / "words.txt"  # pages change, and an index that is kept would not fit any more
 SEED, VERSION = 20260101, "1"
 TAIL, PARTS, WORDS = 30_000, 5, 105  # made-up words; passages a document; words a passage
 CENTRES, SPREAD = 400, 0.6
@@ -60,14 +62,21 @@ def _prose(said: Iterator[str]) -> str:
 
 
 def vocabulary() -> tuple[list[str], list[float]]:
-    """Words, most frequent first, and how often each is used, added up."""
+    """Words, most frequent first, and how often each is used, added up; as they were when they were first wanted."""
+    if not WORDS_KEPT.exists():
+        WORDS_KEPT.parent.mkdir(exist_ok=True)
+        WORDS_KEPT.write_text("\n".join(_words()), "utf-8")
+    words = WORDS_KEPT.read_text("utf-8").split()
+    return words, list(itertools.accumulate(1 / rank for rank in range(1, len(words) + 1)))
+
+
+def _words() -> list[str]:
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("connectors/sandbox/documents/*.md")]
     counted = Counter(word for page in sorted(pages) for word in _WORD.findall(page.read_text("utf-8").lower()))
     chance = random.Random(SEED)
     syllables = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
     made_up = ("".join(chance.choices(syllables, k=chance.randint(2, 4))) for _ in range(TAIL))
-    words = list(dict.fromkeys([*(word for word, _ in counted.most_common()), *made_up]))
-    return words, list(itertools.accumulate(1 / rank for rank in range(1, len(words) + 1)))
+    return list(dict.fromkeys([*(word for word, _ in counted.most_common()), *made_up]))
 
 
 def questions(count: int, length: int) -> list[str]:

@@ -189,8 +189,13 @@ async def test_check_tells_of_a_stop_with_its_cure_and_of_what_was_left_out(term
 
 async def test_check_tells_of_a_reading_that_failed(terminal: Terminal, tmp_path: Path) -> None:
     folder = pages_in(tmp_path / "pages")
-    await terminal.run("index", TINYAPPROVER_DOCUMENTS=str(folder), TINYAPPROVER_SOURCES="documents,decisions")
-    kept = [line for line in (await terminal.run("check")).out.splitlines() if "decisions, kept" in line]
+    refused = {
+        "TINYAPPROVER_SOURCES": "documents,slack-history",
+        "TINYAPPROVER_SLACK_HISTORY_CHANNELS": "general",
+        "SLACK_BOT_TOKEN": "xoxb-not-ours",
+    }
+    await terminal.run("index", TINYAPPROVER_DOCUMENTS=str(folder), **refused)
+    kept = [line for line in (await terminal.run("check")).out.splitlines() if "slack-history, kept" in line]
     assert len(kept) == 1
-    assert kept[0].startswith("✗ decisions, kept: 0 documents, 0 passages; read ")
-    assert "which failed: decisions: only the running bot knows" in kept[0]
+    assert kept[0].startswith("✗ slack-history, kept: 0 documents, 0 passages; read ")
+    assert "which failed: slack: " in kept[0]

@@ -55,6 +55,16 @@ async def test_a_follow_up_in_a_direct_thread_is_understood_by_the_question_befo
     assert asked_of_the_model(story)[1]["earlier"] == ["How long may production access last?"]
 
 
+async def test_a_thread_keeps_its_context_over_a_restart(story: Story) -> None:
+    first = await says(story, "How long may production access last?")
+    await only_answer(story, first)
+    await story.stop()
+    await story.start()
+    await says(story, "And for contractors?", thread_ts=first["ts"])
+    await until_the_model_was_asked(story, 2)
+    assert asked_of_the_model(story)[1]["earlier"] == ["How long may production access last?"]
+
+
 async def test_a_mention_in_the_answers_thread_knows_at_most_three_questions_before(story: Story) -> None:
     first = await ask(story)
     await answered(story, first)

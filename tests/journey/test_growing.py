@@ -81,6 +81,7 @@ async def test_a_start_that_comes_late_leaves_no_twin(story: Story) -> None:
     asked = await ask(story)
     await answered(story, asked)
     await story.until(lambda: len(replies(story, asked)) == 2)
+    await story.settle()
     await story.advance(61)
     await only_answer(story, asked)
 
