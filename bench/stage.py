@@ -16,7 +16,7 @@ import policies
 from bench.catalogue import write_policies
 from bench.outside import APPROVER, SLOW, crowded_world, serve
 from bot.app import SANDBOX, Running, start
-from bot.core.request import Passage
+from bot.core.request import Quotes
 from bot.demo import link_responders, sandbox_settings
 from bot.documents import Documents
 from bot.ports import Memory
@@ -83,8 +83,8 @@ class SlowMemory:
 
     memory: Memory
 
-    async def passages(self, queries: Sequence[str], **wanted: Any) -> Sequence[Passage]:
-        found, _ = await asyncio.gather(self.memory.passages(queries, **wanted), asyncio.sleep(SEARCH_SECONDS))
+    async def quotes(self, queries: Sequence[str], **wanted: Any) -> Quotes:
+        found, _ = await asyncio.gather(self.memory.quotes(queries, **wanted), asyncio.sleep(SEARCH_SECONDS))
         return found
 
 

@@ -34,7 +34,9 @@ setup = typer.Typer(help="What the vendors have to be told once.", no_args_is_he
 app.add_typer(setup, name="setup")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Instead of TINYAPPROVER_DATA_DIR.")]
-Documents = Annotated[Path | None, typer.Option("--documents", help="Instead of TINYAPPROVER_DOCUMENTS.")]
+Documents = Annotated[
+    Path | None, typer.Option("--documents", help="Read this folder alone, whatever the settings choose.")
+]
 
 
 @app.command()
@@ -121,35 +123,51 @@ def check() -> None:
 @app.command()
 def search(
     query: Annotated[str | None, typer.Argument(help="What to look for, in plain words.")] = None,
-    k: Annotated[int, typer.Option("-k", help="How many passages.")] = 5,
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many passages.")] = 5,
     jsonl: Annotated[
         bool,
         typer.Option("--jsonl", help='For scripts: answers each line {"q": "...", "k": 10} of the input with one.'),
     ] = False,
+    responders: Annotated[
+        bool,
+        typer.Option("--responders", help="Also what only responders may see: restricted pages, and their channel's."),
+    ] = False,
     data_dir: DataDir = None,
     documents: Documents = None,
 ) -> None:
-    """Search the documents as the card does."""
+    """Search what is indexed, as cards and answers do. Through the bot while it runs.
+
+    Finds what everybody may see. Exit codes: 0 answered, 1 fault, 2 usage or settings.
+    """
     from bot import document_commands
 
     if jsonl == (query is not None):
         raise typer.BadParameter("say what to look for, or --jsonl to read it from the input")
     if query is None:
-        document_commands.search_lines(data_dir, documents)
+        document_commands.search_lines(data_dir, documents, responders=responders)
     else:
-        document_commands.search(query, k, data_dir, documents)
+        document_commands.search(query, k, data_dir, documents, responders=responders)
 
 
 @app.command()
 def index(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(help="Sources to read, such as documents or slack-history; all that are chosen if absent."),
+    ] = None,
     data_dir: DataDir = None,
     documents: Documents = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Make all vectors anew.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Forget what is gone, however much; do not ask.")] = False,
 ) -> None:
-    """Read the documents anew; what has not changed is not embedded again."""
+    """Read the sources anew; what has not changed is not embedded again. Through the bot while it runs.
+
+    A reading that would forget more than 30 % of a source stops and asks; without a terminal nothing is forgotten.
+    Exit codes: 0 all read, 1 something could not be read, 2 usage or settings, 3 stopped until somebody agrees.
+    """
     from bot import document_commands
 
-    document_commands.index(data_dir, documents, rebuild=rebuild)
+    document_commands.index(sources or (), data_dir, documents, rebuild=rebuild, yes=yes)
 
 
 @app.command()
@@ -251,11 +269,11 @@ def audit_abandon(why: Why) -> None:
 
 @audit.command("erase")
 def audit_erase(
-    who: Annotated[str, typer.Argument(help="Their directory login or id.")],
+    who: Annotated[str, typer.Argument(help="Their directory login or id, or Slack user id.")],
     why: Why,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it only says what it would erase.")] = False,
 ) -> None:
-    """Erase somebody's words and name from closed requests; the chain stays whole and says that it was done."""
+    """Erase somebody's words from closed requests and the index; the chain stays whole and says that it was done."""
     from bot import audit_commands
 
     audit_commands.erase(who, why, really=yes)

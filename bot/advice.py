@@ -69,11 +69,11 @@ def _fields(request: Request) -> dict[str, str]:
 
 
 def _nameless(passage: Passage) -> Passage:
-    """Chat with its authors' names taken out of title and text."""
+    """A passage with its authors' names taken out of title and text."""
     for number, name in enumerate(passage.authors, 1):
         other = f"colleague-{number}"
         title, heading, text = (
-            re.sub(re.escape(name), other, words, flags=re.IGNORECASE)
+            re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", other, words, flags=re.IGNORECASE)
             for words in (passage.title, passage.heading, passage.text)
         )
         passage = replace(passage, title=title, heading=heading, text=text)

@@ -1,7 +1,8 @@
 """Policy questions, answered where they were asked: look, search, ask the model, check every quote, show.
 
-A question is a job: its message is posted at once, found again after a crash, and made to say the answer. What is
-shown is what everybody in that place may see, whoever asks, and it is looked up once more right before it is shown.
+A question is a job: its message is posted at once, found again after a crash, and made to say the answer. Where Slack
+takes a stream, each sentence is shown as soon as the model has written it and its quote was found. What is shown is
+what everybody in that place may see, whoever asks, and it is looked up once more right before it is shown.
 """
 
 from __future__ import annotations
@@ -9,29 +10,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from bot.core.question import Answer, PolicyQuestion, Sentence, Suggestion, Where
-from bot.core.request import Passage, Person, Standing
+from bot.audience import members_see
+from bot.core.question import Answer, PolicyQuestion, Said, Sentence, Suggestion, Where
+from bot.core.request import Passage, Person, Quotes, Standing
 from bot.errors import Fault, Refused
+from bot.growing import Growing
 from bot.journey import Journey
 from bot.ledger import Audit, Job
 from bot.people import identify
-from bot.ports import Answerer, Asked, Sent
+from bot.ports import Answerer, Asked, Heard, Sent, Streams
 from bot.slack import answer_message
 from bot.suggesting import Likeness, suggest
 from knowledge.answer import supported
-from knowledge.sources import PUBLIC, RESPONDERS
+from knowledge.sources import EVERYBODY
 
 if TYPE_CHECKING:
     from knowledge.search import Result
 
 log = logging.getLogger(__name__)
 
-EVERYBODY = frozenset({PUBLIC})
 PASSAGES, SHOWN_ALONE, NEAREST, EARLIER = 6, 3, 3, 3
 COMPOSE_SECONDS = 40.0
 PATIENCE = timedelta(seconds=45)  # for a vendor that fails meanwhile; then the asker is told
@@ -54,6 +57,8 @@ class Library(Protocol):
         self, queries: Sequence[str], *, limit: int = 3, audience: frozenset[str] = EVERYBODY
     ) -> Sequence[Passage]: ...
 
+    async def still(self, passages: Sequence[Passage], *, audience: frozenset[str]) -> Quotes: ...
+
     async def search(
         self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = EVERYBODY
     ) -> Sequence[Result]: ...
@@ -61,7 +66,7 @@ class Library(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """The steps of one answer. `contact` is whom to ask when there is none: a channel's id, or words."""
+    """The steps of one answer. `contact` is whom to ask when there is none: a channel's id, words, or nobody."""
 
     journey: Journey
     library: Library
@@ -69,6 +74,7 @@ class Answering:
     likeness: Likeness
     domains: Sequence[str]
     contact: str
+    streams: Streams
 
     async def answer(self, job: Job) -> datetime | None:
         """Answer one question (the job's subject), once, however often this runs."""
@@ -88,10 +94,12 @@ class Answering:
         return self.journey.clock.now() + LATE_POST if job.attempts > 1 else None
 
     async def _answer(self, job: Job, question: PolicyQuestion) -> None:
-        sent = await self._begin(job, question)
+        growing = await self._begin(job, question)
+        sent = growing.sent
         there = replace(question, channel=sent.channel, answer_ts=sent.ts)
-        answer, person = await self._compose(there, str(job.payload["refusal"]))
+        answer, person = await self._compose(there, str(job.payload["refusal"]), growing)
         message = answer_message.draw(there, answer)
+        await growing.close()
         await self.journey.chat.update(sent, message, key=_key(question))
         shown = {"question": question.id, "supported": answer.supported, "ts": sent.ts, "shows": message.fingerprint}
         audit = Audit(person or question.user, "answer.shown", {**shown, "sources": _sources(answer)})
@@ -99,17 +107,23 @@ class Answering:
 
     # --- one message a question -------------------------------------------------------------------------------------
 
-    async def _begin(self, job: Job, question: PolicyQuestion) -> Sent:
+    async def _begin(self, job: Job, question: PolicyQuestion) -> Growing:
         """The message that will hold the answer: the first sign, within a second."""
         if question.answer_ts:
-            return Sent(question.channel, question.answer_ts)
-        chat, channel = self.journey.chat, question.channel or await self.journey.chat.dm_channel(question.user)
+            return Growing(Sent(question.channel, question.answer_ts), _key(question))
+        channel = question.channel or await self.journey.chat.dm_channel(question.user)
         sent = await self._find(replace(question, channel=channel)) if job.attempts > 1 else None
-        if sent is None:
-            looking = answer_message.looking(question)
-            sent = await chat.post(channel, looking, key=_key(question), thread=question.thread)
-        await self.journey.ledger.answer_stands(question.id, sent)
-        return sent
+        growing = Growing(sent, _key(question)) if sent else await self._first_sign(question, channel)
+        await self.journey.ledger.answer_stands(question.id, growing.sent)
+        return growing
+
+    async def _first_sign(self, question: PolicyQuestion, channel: str) -> Growing:
+        key, reader = _key(question), (question.team or self.journey.home_team, question.user)
+        sent = await self.streams.start(channel, question.thread, answer_message.LOOKING, key=key, reader=reader)
+        if sent is not None:
+            return Growing(sent, key, self.streams)
+        looking = answer_message.looking(question)
+        return Growing(await self.journey.chat.post(channel, looking, key=key, thread=question.thread), key)
 
     async def _find(self, question: PolicyQuestion) -> Sent | None:
         """What an earlier attempt may have posted before its answer was lost."""
@@ -130,37 +144,40 @@ class Answering:
 
     # --- what it says -----------------------------------------------------------------------------------------------
 
-    async def _compose(self, question: PolicyQuestion, refusal: str) -> tuple[Answer, str]:
+    async def _compose(self, question: PolicyQuestion, refusal: str, growing: Growing) -> tuple[Answer, str]:
         """The answer, and who asked as far as that is known. Whatever fails ends in words that say so."""
         if refusal:
             return Answer(refusal), ""
         try:
             async with asyncio.timeout(COMPOSE_SECONDS):
-                return await self._composed(question)
+                return await self._composed(question, growing)
         except Refused as refused:
             return Answer(refused.sentence), ""
         except (Fault, TimeoutError) as problem:
             if isinstance(problem, Fault) and not problem.permanent and self._is_young(question):
                 raise
             log.warning("no answer: %s", problem, extra={"step": "answer"})
-            return Answer(SORRY, contact=self.contact), ""
+            return self._no_answer(SORRY), ""
 
     def _is_young(self, question: PolicyQuestion) -> bool:
         return self.journey.clock.now() - question.asked_at < PATIENCE
 
-    async def _composed(self, question: PolicyQuestion) -> tuple[Answer, str]:
+    async def _composed(self, question: PolicyQuestion, growing: Growing) -> tuple[Answer, str]:
         who = asyncio.ensure_future(self._asker(question))
         earlier = await self.journey.ledger.asked_before(question, most=EARLIER)
         queries = [f"{earlier[-1]} {question.text}", question.text] if earlier else [question.text]
+        seen = partial(self._seen_now, question)
         try:
             passages = await self.library.passages(queries, limit=PASSAGES, audience=await self._audience(question))
             asker = await who  # whoever may not ask costs no model's time
         finally:
             who.cancel()
-        (sentences, note), suggestion = await asyncio.gather(
-            self._say(question, earlier, passages), self._suggest(question, earlier, asker)
+        (said, note), suggestion = await asyncio.gather(
+            self._say(question, earlier, passages, _Telling(growing, passages, seen)),
+            self._suggest(question, earlier, asker),
         )
-        answer = await self._as_seen_now(question, queries, _cited(Answer(note, sentences, passages)))
+        found = _cited(Answer(note, said.sentences, passages, conflict=said.conflict))
+        answer = await self._as_seen_now(question, queries, found)
         return replace(answer, suggestion=suggestion), asker[0].id if asker else ""
 
     async def _asker(self, question: PolicyQuestion) -> tuple[Person, Standing] | None:
@@ -190,26 +207,26 @@ class Answering:
         channel = question.channel
         if question.where is not Where.MENTION or not await self.journey.chat.is_closed(channel):
             return EVERYBODY
-        decides = channel == self.journey.limits.responder_channel
-        return EVERYBODY | {channel} | ({RESPONDERS} if decides else set())
+        return members_see(channel, self.journey.limits.responder_channel)
 
     async def _say(
-        self, question: PolicyQuestion, earlier: Sequence[str], passages: Sequence[Passage]
-    ) -> tuple[Sequence[Sentence], str]:
+        self, question: PolicyQuestion, earlier: Sequence[str], passages: Sequence[Passage], telling: _Telling
+    ) -> tuple[Said, str]:
         """What the model says that the passages support, and a word on how it came about."""
         if not passages:
-            return (), NOTHING
+            return Said(()), NOTHING
         if self.answerer is None:
-            return (), NO_MODEL
+            return Said(()), NO_MODEL
         known = await self.journey.ledger.people()
         asked, *before = (_nameless(one, known) for one in (question.text, *earlier))
         try:
-            said = await self.answerer.answer(Asked(asked, before, passages))
+            heard = await telling.begin()
+            said = await self.answerer.answer(Asked(asked, before, passages), heard)
         except Fault as fault:
             log.warning("no answer of the model: %s", fault, extra={"step": "answer", "vendor": fault.vendor})
-            return (), MODEL_FAILED
-        standing = supported(said, passages)
-        return standing, f"Written by {self.answerer.model} from the passages above." if standing else NOTHING
+            return Said(()), MODEL_FAILED
+        said = replace(said, sentences=supported(said.sentences, passages))
+        return said, f"Written by {self.answerer.model} from the passages above." if said.sentences else NOTHING
 
     async def _suggest(
         self, question: PolicyQuestion, earlier: Sequence[str], asker: tuple[Person, Standing] | None
@@ -226,15 +243,57 @@ class Answering:
 
     async def _as_seen_now(self, question: PolicyQuestion, queries: Sequence[str], answer: Answer) -> Answer:
         """Only what this place may see at this moment; a channel or document may have been closed meanwhile."""
-        audience = await self._audience(question)
-        found = await self.library.passages(queries, limit=4 * PASSAGES, audience=audience)
-        seen = {(one.url, one.title, one.text) for one in found}
-        still = [n for n, one in enumerate(answer.passages, 1) if (one.url, one.title, one.text) in seen]
-        answer = _only(answer, still)
+        now = await self._seen_now(question, answer.passages)
+        as_now = [now.get(number, one) for number, one in enumerate(answer.passages, 1)]
+        answer = _only(replace(answer, passages=as_now), list(now))
         if answer.passages and answer.note != NOTHING:
             return answer
+        audience = await self._audience(question)
         nearest = [_pointer(one) for one in await self.library.search(queries, 2 * NEAREST, audience=audience)]
-        return Answer(NOTHING, nearest=_by_document(nearest)[:NEAREST], contact=self.contact)
+        return replace(self._no_answer(NOTHING), nearest=_by_document(nearest)[:NEAREST])
+
+    def _no_answer(self, note: str) -> Answer:
+        """Nobody is left without a way on: whom the company names, or the responders at the press of a button."""
+        return Answer(note, contact=self.contact, may_hand_on=not self.contact)
+
+    async def _seen_now(self, question: PolicyQuestion, passages: Sequence[Passage]) -> Mapping[int, Passage]:
+        """The passages that the place may see at this moment, by number, as they stand now."""
+        audience = await self._audience(question)
+        now = {one.row: one for one in (await self.library.still(passages, audience=audience)).passages}
+        return {number: now[one.row] for number, one in enumerate(passages, 1) if one.row in now}
+
+
+@dataclass(slots=True)
+class _Telling:
+    """Shows each sentence that stands as soon as the model has written it; `seen` looks once more before."""
+
+    growing: Growing
+    passages: Sequence[Passage]
+    seen: Callable[[Sequence[Passage]], Awaitable[Mapping[int, Passage]]]
+    _told: list[Sentence] = field(default_factory=list)
+
+    async def begin(self) -> Heard | None:
+        """Say that we read, and whom the model may tell; None where nothing is shown before the end."""
+        await self.growing.say(self._task)
+        return self.hear if self.growing.grows else None
+
+    @property
+    def _task(self) -> str:
+        return f"Reading {len(self.passages)} passage{'s' * (len(self.passages) != 1)} of our documents…"
+
+    async def hear(self, sentence: Sentence) -> None:
+        standing = supported([sentence], self.passages)
+        if not standing or not self.growing.grows:
+            return
+        try:
+            now = await self.seen(self.passages)
+        except Fault as fault:  # whether it may be seen cannot be told
+            log.warning("a sentence waits for the whole answer: %s", fault, extra={"step": "answer"})
+            return
+        if now.keys() >= set(standing[0].cites):
+            self._told += standing
+            answer = _cited(Answer("", self._told, self.passages))
+            await self.growing.say(self._task, answer_message.one_more(answer))
 
 
 def _key(question: PolicyQuestion) -> str:
@@ -242,10 +301,10 @@ def _key(question: PolicyQuestion) -> str:
 
 
 def _cited(answer: Answer) -> Answer:
-    """Only the passages that a sentence rests on; without sentences the best few."""
+    """Only the passages that a sentence rests on, in the order of the sentences; without sentences the best few."""
     if not answer.sentences:
         return replace(answer, passages=answer.passages[:SHOWN_ALONE])
-    return _only(answer, sorted({n for one in answer.sentences for n in one.cites}))
+    return _only(answer, list(dict.fromkeys(n for one in answer.sentences for n in one.cites)))
 
 
 def _only(answer: Answer, numbers: Sequence[int]) -> Answer:

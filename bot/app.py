@@ -150,7 +150,7 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
     beside: list[Coroutine[Any, Any, None]] = [keep_time(base.ledger, base.clock, tuple(roles)), collect_now_and_then()]
     if front is not None:
         vital.append(front.watch_slack())
-        beside += [front.warm_up(), front.follow()]
+        beside += [front.warm_up(), front.follow(), front.forget()]
         beside.append(front.read_documents_now_and_then(base.settings.index_minutes))
     else:
         settle()

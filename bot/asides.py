@@ -190,6 +190,7 @@ class Asides:
         request, shown = await journey.ledger.to_show(job.subject, "card")
         if request.state not in OPEN or journey.pager is None:
             return None
+        request = await journey.quoting.for_everybody(request)
         again = page.about(request, card=journey.showing.link(shown), key=f"{request.id}/again")
         incident = await journey.pager.open_incident(again, look_first=job.attempts > 1)
         jobs = (Due("card"), Due("poll"), Due("plan_note"), Due("resolve"))

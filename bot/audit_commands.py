@@ -25,9 +25,11 @@ from bot.errors import Fault, Refused, SettingsError
 from bot.evidence_checks import Finding
 from bot.evidence_file import Period, build
 from bot.export import FORMATS, lines
-from bot.ledger import Erasure
+from bot.forgetting import Forgetting
+from bot.ledger import Erasure, Ledger
 from bot.verifying import Verified
 from connectors.slack import Slack, new_client
+from knowledge import Knowledge, Wanted
 
 SHOWN = 20
 out = Console(highlight=False, soft_wrap=True)
@@ -151,33 +153,56 @@ async def _abandon(why: str) -> Sequence[Anchor]:
 
 def erase(who: str, why: str, *, really: bool) -> None:
     """Say what goes and what stays; with `really`, do it."""
-    erasure = asyncio.run(_erase(who, why, really=really))
+    erasure, in_index = asyncio.run(_erase(who, why, really=really))
     done = "Erased" if really else "Would be erased"
-    for request, texts in _by_request(erasure).items():
-        out.print(f"{done}: {request}: {texts}", markup=False)
+    for place, texts in _by_place(erasure).items():
+        out.print(f"{done}: {place}: {texts}", markup=False)
     for request in erasure.kept:
         out.print(f"Kept: {request} is not over yet and needs its words.", markup=False)
     if erasure.linked:
         out.print("Kept: the name in the link of their accounts; first run: tinyapprover people unlink LOGIN")
+    if in_index:
+        out.print(in_index, markup=False)
     if not really:
         out.print("Nothing was changed. With --yes it is done, and cannot be undone.")
 
 
-async def _erase(who: str, why: str, *, really: bool) -> Erasure:
-    async with open_ledger(read_settings()) as ledger:
-        person = await ledger.id_of(who) if "@" in who else who
+async def _erase(who: str, why: str, *, really: bool) -> tuple[Erasure, str]:
+    settings = read_settings()
+    async with open_ledger(settings) as ledger:
+        person = await ledger.id_of(who) or ("" if "@" in who else who)
         erasure = await ledger.to_erase(person) if person else None
-        if erasure is None or not (erasure.texts or erasure.requests or erasure.kept):
+        if erasure is None or not (erasure.texts or erasure.requests or erasure.kept or erasure.accounts):
             raise Refused(f"Nothing of {who} is kept here.")
-        return await ledger.erase(erasure.person, by=by(), why=why) if really else erasure
+        if not really:
+            return erasure, ""
+        return await ledger.erase(erasure.person, by=by(), why=why), await _erase_in_index(settings.data_dir, ledger)
 
 
-def _by_request(erasure: Erasure) -> dict[str, str]:
+async def _erase_in_index(data_dir: Path, ledger: Ledger) -> str:
+    """At once, unless the running bot has the index: then it does the same within a minute."""
+    if not (data_dir / "knowledge").is_dir():
+        return ""
+    try:
+        knowledge = await Knowledge.open(data_dir, None, embedder=Wanted("none"))
+    except SettingsError:
+        return "The running bot takes what they wrote out of its index within minutes."
+    try:
+        with bar() as (_, advance):
+            gone = await Forgetting(ledger, knowledge).look(advance)
+    finally:
+        await knowledge.close()
+    return f"What they wrote is out of the index: {len(gone)} threads, which are read again without them."
+
+
+def _by_place(erasure: Erasure) -> dict[str, str]:
     """For each request of theirs, and for what stands elsewhere, the kinds of words."""
     told = dict.fromkeys(erasure.requests, "its words, evidence, advice and their name")
     if erasure.texts:
         names = ", ".join(sorted({text.name for text in erasure.texts}))
         told["beside the trail"] = f"{len(erasure.texts)} texts ({names})"
+    if erasure.accounts:
+        told["the index"] = f"what {', '.join(erasure.accounts)} wrote in Slack threads"
     return told
 
 

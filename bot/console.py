@@ -9,6 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 out = Console(highlight=False)
+_aside = Console(highlight=False, stderr=True)
+
+
+def say_aside(line: str) -> None:
+    """Beside what a command prints, which may be read by a program."""
+    _aside.print(line, markup=False, soft_wrap=True, style="yellow")
 
 
 class bar:  # noqa: N801 - a context manager used like a function
@@ -25,8 +31,8 @@ class bar:  # noqa: N801 - a context manager used like a function
 
     def _advance(self, step: str, done: int, total: int) -> None:
         if step not in self._tasks:
-            self._tasks[step] = self._progress.add_task(step, total=total)
-        self._progress.update(self._tasks[step], completed=done, total=total)
+            self._tasks[step] = self._progress.add_task(step, total=total or None)
+        self._progress.update(self._tasks[step], completed=done, total=total or None)
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()

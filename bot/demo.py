@@ -12,18 +12,22 @@ from bot.config import Settings, read_settings
 from bot.errors import SettingsError
 from bot.people import link_responder
 from connectors.sandbox import new_sandbox
+from connectors.sandbox.scene import past_of, set_world
 from connectors.sandbox.server import Sandbox
 from connectors.sandbox.world import World
+from knowledge import Knowledge, Wanted
 
 RESPONDERS = ("bob", "carol")
+DOCUMENTS = Path(__file__).parent.parent / "connectors" / "sandbox" / "documents"
 
-
-CHAT_TOO = {"TINYAPPROVER_SOURCES": "documents,slack-history", "TINYAPPROVER_SLACK_HISTORY_CHANNELS": "general"}
+CHAT_TOO = {
+    "TINYAPPROVER_SOURCES": "documents,slack-history",
+    "TINYAPPROVER_SLACK_HISTORY_CHANNELS": "general,access-requests",
+}
 
 
 def sandbox_settings(base_url: str, world: World, data_dir: Path, **override: Any) -> Settings:
     """Settings that point every vendor at the sandbox. Nothing is read from the environment's vendors."""
-    documents = Path(__file__).parent.parent / "connectors" / "sandbox" / "documents"
     values: dict[str, Any] = {
         "SLACK_BOT_TOKEN": world.token("slack_bot"),
         "SLACK_APP_TOKEN": world.token("slack_app"),
@@ -43,7 +47,7 @@ def sandbox_settings(base_url: str, world: World, data_dir: Path, **override: An
         "TINYAPPROVER_EMBEDDER": "local",
         "TINYAPPROVER_EMAIL_DOMAINS": "example.com",
         "TINYAPPROVER_DATA_DIR": data_dir,
-        "TINYAPPROVER_DOCUMENTS": documents,
+        "TINYAPPROVER_DOCUMENTS": DOCUMENTS,
         "TINYAPPROVER_DOCUMENTS_URL": "https://handbook.example.com",
         "TINYAPPROVER_CLOCK_URL": f"{base_url}/_sandbox/clock",
         "TINYAPPROVER_HTTP_PORT": 0,
@@ -68,24 +72,35 @@ async def link_responders(running: Running, world: World) -> None:
         )
 
 
-def _empty(data_dir: Path) -> None:
+async def _empty(data_dir: Path) -> None:
+    """What an earlier demo left. The documents' vectors are kept, so that they need not be computed again."""
+    await asyncio.to_thread(_remove_database, data_dir)
+    knowledge = await Knowledge.open(data_dir, DOCUMENTS, embedder=Wanted("none"))
+    await knowledge.forget_others()
+    await knowledge.close()
+
+
+def _remove_database(data_dir: Path) -> None:
     for leftover in data_dir.glob("tinyapprover.db*"):
         leftover.unlink()
 
 
-async def start_demo(port: int, data_dir: Path, stack: AsyncExitStack) -> tuple[Sandbox, Running]:
+async def start_demo(port: int, data_dir: Path, stack: AsyncExitStack, **more: Any) -> tuple[Sandbox, Running]:
     """Sandbox and program, running. The demo's database starts empty, because the sandbox does."""
-    await asyncio.to_thread(_empty, data_dir)
-    sandbox = new_sandbox()
+    await _empty(data_dir)
+    sandbox = new_sandbox(set_world())
+    past = past_of(sandbox)
+    past.begin()
     try:
         base_url = await sandbox.start(port=port)
     except OSError as problem:
         raise SettingsError(f"port {port} cannot be used ({problem.strerror}); choose another with --port") from None
     stack.push_async_callback(sandbox.stop)
-    settings = sandbox_settings(base_url, sandbox.world, data_dir, **CHAT_TOO)
+    settings = sandbox_settings(base_url, sandbox.world, data_dir, **CHAT_TOO, **more)
     running = await start(settings, kind=SANDBOX)
     stack.push_async_callback(running.stop)
     await link_responders(running, sandbox.world)
+    await past.live_through()
     return sandbox, running
 
 

@@ -1,60 +1,58 @@
-"""What the commands about documents do. Searching needs none of the vendors' settings."""
+"""What the commands about documents do. Whoever holds the index does the work: a bot that runs, or else the command."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from bot.config import path_named_in
-from bot.console import bar, out
-from bot.core.words import one_line
-from bot.errors import SettingsError
+import typer
 
-MOST = 100  # passages an answer
+from bot.console import bar, say_aside
+from bot.document_output import show_answer, show_loss, show_outcome
+from bot.errors import Fault, Refused
+from bot.library import Answer, Library, open_library, variables_for
+from bot.library_client import reach_library
+from bot.library_wire import MOST
+from bot.sources import DOCUMENTS
+from knowledge.reports import NOBODY_AGREED, Consent, Loss
+from knowledge.search import Result
 
 
-def search(query: str, k: int, data_dir: Path | None, documents: Path | None) -> None:
+def search(query: str, k: int, data_dir: Path | None, documents: Path | None, *, responders: bool) -> None:
     """The best passages, best first."""
-    from knowledge.memory import Knowledge
 
-    async def look(knowledge: Knowledge) -> None:
-        await knowledge.warm()
-        await knowledge.index()
-        for result in await knowledge.search([query], k):
-            out.print(f"{result.score:.3f}  {result.title} › {result.heading}", markup=False, style="bold")
-            out.print(f"       {result.url or result.file}", markup=False)
-            out.print(f"       {one_line(result.text, 300)}\n", markup=False)
+    async def look() -> Answer:
+        async with _searchable(data_dir, documents) as library:
+            return await library.search(query, k, responders=responders)
 
-    asyncio.run(_with_knowledge(data_dir, documents, look))
+    show_answer(asyncio.run(look()))
 
 
-def search_lines(data_dir: Path | None, documents: Path | None) -> None:
+def search_lines(data_dir: Path | None, documents: Path | None, *, responders: bool) -> None:
     """Questions, a line of JSON each, answered by a line each, in order, until the input ends."""
-    from knowledge.memory import Knowledge
 
-    async def answer(knowledge: Knowledge) -> None:
-        await knowledge.warm()
-        await knowledge.index()
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            if line.strip():
-                sys.stdout.write(json.dumps(await _answer_to(knowledge, line)) + "\n")
-                sys.stdout.flush()
+    async def answer() -> None:
+        async with _searchable(data_dir, documents) as library:
+            while line := await asyncio.to_thread(sys.stdin.readline):
+                if line.strip():
+                    sys.stdout.write(json.dumps(await _answer_to(library, line, responders=responders)) + "\n")
+                    sys.stdout.flush()
 
-    asyncio.run(_with_knowledge(data_dir, documents, answer))
+    asyncio.run(answer())
 
 
-async def _answer_to(knowledge: Any, line: str) -> dict[str, Any]:
+async def _answer_to(library: Library, line: str, *, responders: bool) -> dict[str, Any]:
     try:
         question, k = _question_in(line)
     except ValueError as problem:
         return {"error": str(problem)}
-    found = await knowledge.search([question], k)
-    return {"results": [_as_json(one) for one in found], "answerable": bool(knowledge.likely(found))}
+    found = await library.search(question, k, responders=responders)
+    return {"results": [_as_json(one) for one in found.results], "answerable": found.answerable}
 
 
 def _question_in(line: str) -> tuple[str, int]:
@@ -71,42 +69,70 @@ def _question_in(line: str) -> tuple[str, int]:
     return question, k
 
 
-def _as_json(result: Any) -> dict[str, Any]:
+def _as_json(result: Result) -> dict[str, Any]:
     names = ("file", "text", "score", "title", "heading", "url")
     return {name: getattr(result, name) for name in names}
 
 
-def index(data_dir: Path | None, documents: Path | None, *, rebuild: bool) -> None:
-    """Read the documents anew, with a bar for what takes long."""
-    from knowledge.memory import Knowledge
-
-    async def work(knowledge: Knowledge) -> None:
-        await knowledge.warm()
-        with bar() as (_, advance):
-            summary = await knowledge.index(advance, rebuild=rebuild)
-        change = summary.change
-        out.print(f"{summary.documents} documents, {summary.passages} passages; embedder: {summary.embedder}")
-        out.print(
-            f"new {change.new}, unchanged {change.unchanged}, removed {change.deleted}; embedded {summary.embedded}"
-        )
-        for trouble in summary.trouble:
-            out.print(trouble, markup=False, style="yellow")
-
-    asyncio.run(_with_knowledge(data_dir, documents, work))
+def index(sources: Sequence[str], data_dir: Path | None, documents: Path | None, *, rebuild: bool, yes: bool) -> None:
+    """Read the sources anew. `Refused` when something would be forgotten that nobody agreed to lose."""
+    asyncio.run(_index(sources, data_dir, documents, rebuild=rebuild, yes=yes))
 
 
-async def _with_knowledge(
-    data_dir: Path | None, documents: Path | None, work: Callable[[Any], Coroutine[Any, Any, None]]
+async def _index(
+    sources: Sequence[str], data_dir: Path | None, documents: Path | None, *, rebuild: bool, yes: bool
 ) -> None:
-    from knowledge.embed import Wanted
-    from knowledge.memory import Knowledge
+    wanted = sources or ((DOCUMENTS,) if documents else ())
+    async with _library(data_dir, documents) as library:
+        losses, trouble = await _read(library, wanted, rebuild=rebuild, consent=Consent(yes=yes))
+        if losses and (agreed := _ask(losses)):
+            kept = [loss for loss in losses if loss.source not in agreed.gone]
+            again, more = await _read(library, list(agreed.gone), consent=agreed)
+            losses, trouble = [*kept, *again], trouble or more
+    if losses:
+        raise Refused("; ".join(loss.words for loss in losses))
+    if trouble:
+        raise Fault("index", "not everything could be read; see above")
 
-    place = data_dir or path_named_in("TINYAPPROVER_DATA_DIR") or Path("data")
-    folder = documents or path_named_in("TINYAPPROVER_DOCUMENTS")
-    if folder is None:
-        raise SettingsError("TINYAPPROVER_DOCUMENTS: is not set; name a folder with --documents")
-    knowledge = await Knowledge.open(place, folder, embedder=Wanted(os.environ.get("TINYAPPROVER_EMBEDDER", "auto")))
-    try:
-        await work(knowledge)
-    finally:
-        await knowledge.close()
+
+async def _read(
+    library: Library, sources: Sequence[str], *, rebuild: bool = False, consent: Consent = NOBODY_AGREED
+) -> tuple[list[Loss], bool]:
+    """What would be lost, and whether something else is the matter."""
+    with bar() as (_, advance):
+        outcome = await library.index(sources, advance, rebuild=rebuild, consent=consent)
+    show_outcome(outcome)
+    return outcome.losses, bool(outcome.other_trouble)
+
+
+def _ask(losses: Collection[Loss]) -> Consent | None:
+    """What a person at the terminal agrees to lose; without one nobody is asked."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return None
+    agreed = {}
+    for loss in losses:
+        show_loss(loss)
+        if typer.confirm("Forget them?"):
+            agreed[loss.source] = loss.gone
+    return Consent(gone=agreed) if agreed else None
+
+
+@asynccontextmanager
+async def _searchable(data_dir: Path | None, documents: Path | None) -> AsyncIterator[Library]:
+    async with _library(data_dir, documents) as library:
+        for line in await library.refresh():
+            say_aside(line)
+        yield library
+
+
+@asynccontextmanager
+async def _library(data_dir: Path | None, documents: Path | None) -> AsyncIterator[Library]:
+    """The bot's if one runs with this data directory, else our own."""
+    variables = variables_for(documents)
+    place = data_dir or Path(variables.get("TINYAPPROVER_DATA_DIR", "data"))
+    async with reach_library(place, documents) as remote:
+        if remote is not None:
+            yield remote
+            return
+    async with open_library(place, variables) as library:
+        yield library

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from bot.core.request import Evidence, Person, Request, Standing
+from bot.audience import Audiences
+from bot.core.request import CLOSED_SHOWN, Evidence, Person, Quotes, Request, Standing
 from bot.core.words import one_line
 from bot.errors import Fault
 from bot.ports import Directory, Memory
+from knowledge.sources import EVERYBODY
+from knowledge.sources.decisions import NAME as DECISIONS
 
-DOCUMENTS = 6
+DOCUMENTS, LOOKED_THROUGH = 6, 12
+LOOKED_UP = timedelta(minutes=10)  # who reads along: the page should not wait for Slack
 ROLE_AGE = 3600.0  # a role changes seldom, and here it only helps to find something
-NAME = "documents"
+NAME, CHAT = "documents", "Slack's history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +27,42 @@ class Documents:
 
     memory: Memory
     directory: Directory
+    audiences: Audiences
     name: str = NAME
 
     async def gather(self, request: Request) -> Evidence:
-        """Several queries at once: what is asked for, where, by whom, under which rule, and why."""
-        standing = await self._standing(request.requester.id)
+        """Several queries at once: what is asked for, where, by whom, under which rule, and why.
+
+        What everybody may see is searched apart from what only the channel may see: it goes further than the card.
+        """
+        asked = queries(request, await self._standing(request.requester.id))
         people = _known_as(request.requester) | _known_as(request.beneficiary)
-        found = await self.memory.passages(queries(request, standing), limit=DOCUMENTS, people=people)
-        return Evidence(passages=tuple(found))
+        public, closed = await asyncio.gather(
+            self.memory.quotes(asked, limit=DOCUMENTS, audience=EVERYBODY, people=people),
+            self._closed(request, asked, people),
+        )
+        named = tuple(replace(one, id=f"c{number}") for number, one in enumerate(closed.passages, 1))
+        silent = (CHAT,) if public.unsure or closed.unsure else ()
+        return Evidence(passages=public.passages, closed=named, silent=silent)
 
     async def _standing(self, person: str) -> Standing | None:
         try:
             return await self.directory.standing(person, max_age=ROLE_AGE)
         except Fault:
             return None
+
+    async def _closed(self, request: Request, asked: Sequence[str], people: frozenset[str]) -> Quotes:
+        """What the channel alone may see; in doubt everybody reads along there."""
+        try:
+            audience = await self.audiences.of(self.audiences.channel_of(request), max_age=LOOKED_UP)
+        except Fault:
+            return Quotes(unsure=True)
+        if audience == EVERYBODY:
+            return Quotes()
+        closed = audience - EVERYBODY
+        found = await self.memory.quotes(asked, limit=LOOKED_THROUGH, audience=closed, people=people)
+        others = [one for one in found.passages if not one.row.startswith(f"{DECISIONS}/")]  # the card has precedents
+        return replace(found, passages=tuple(others[:CLOSED_SHOWN]))
 
 
 def queries(request: Request, standing: Standing | None) -> list[str]:

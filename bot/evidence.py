@@ -33,6 +33,7 @@ def _merged(answers: Sequence[Evidence]) -> Evidence:
     return Evidence(
         facts=tuple(fact for answer in answers for fact in answer.facts),
         passages=tuple(passage for answer in answers for passage in answer.passages),
+        closed=tuple(passage for answer in answers for passage in answer.closed),
         precedents=tuple(precedent for answer in answers for precedent in answer.precedents),
         silent=tuple(name for answer in answers for name in answer.silent),
     )

@@ -15,6 +15,7 @@ from bot.abuse import Doorkeeper, Flood
 from bot.anchors import Anchoring
 from bot.answering import Answering
 from bot.asides import Asides
+from bot.audience import Audiences
 from bot.authority import Attempt, Authority, Press
 from bot.base import Base
 from bot.collecting import settle
@@ -22,30 +23,37 @@ from bot.comments import Comments
 from bot.config import Settings
 from bot.core.request import Draft, Person
 from bot.core.traffic import Allowance
+from bot.decided import DecidedRequests
 from bot.documents import Documents
 from bot.emergency import Emergency
 from bot.errors import Fault, SettingsError
 from bot.follows import BOT
+from bot.forgetting import Forgetting
+from bot.handing_on import HandingOn
 from bot.jobs import Handler
 from bot.journey import Journey
-from bot.ledger import Due, Job
+from bot.ledger import Due, Job, Ledger
+from bot.library import library_of, wanted_embedder
+from bot.library_server import LibraryServer
 from bot.peers import Peers
 from bot.precedents import Precedents
 from bot.presses import Presses
+from bot.quoting import Quoting, changed_by, redraw
 from bot.reconcile import Reconcile
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
 from bot.slack.following import Following
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
-from bot.sources import open_sources, variables_of
+from bot.sources import open_sources, variables_of, vector_server
 from bot.tending import Tending
 from bot.timing import Timing
 from bot.web import Front as Http
 from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
-from knowledge.embed import Wanted
-from knowledge.memory import Knowledge
+from connectors.slack_stream import SlackStreams
+from knowledge.memory import Knowledge, Summary
+from knowledge.sources import FollowedSource, Step
 from knowledge.sources.registry import Ports
 from knowledge.sources.slack import SlackThreads
 
@@ -55,6 +63,7 @@ LOOK_SECONDS, FOLLOW_SECONDS = 0.5, 3600.0
 TELLS_THE_CARD = frozenset({"page", "plan"})
 DECIDE, PRESS = "decide", "press"
 WITHOUT_PAGERDUTY, WITHOUT_SETTINGS = ("poll", "unclear", "subscription"), timedelta(hours=1)
+WAITS, AN_HOUR = "told.waits", timedelta(hours=1)
 CANNOT_DO = "your press is taken. It cannot be carried out just now; that is tried again until it can."
 CANNOT_CHECK = "your answer is taken. Whether it counts cannot be checked just now; that is tried again until it can."
 
@@ -116,23 +125,28 @@ class Front:
         try:
             await self.knowledge.warm()
             await self.knowledge.forget_others()
-            summary = await self.knowledge.index()
-            log.info("%s", summary, extra={"step": "index"})
+            _log(await self.knowledge.index(), "index")
         except (Fault, SettingsError) as problem:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
         settle()
         self.warm.set()
 
+    async def forget(self) -> None:
+        """Carry erasures out in the index, those first of which it does not know yet."""
+        await self.warm.wait()
+        await Forgetting(self.journey.ledger, self.knowledge).run(self.journey.clock.now)
+
     async def follow(self) -> None:
         """Read the followed sources after the start and every hour, and hear what happens there in between."""
-        if self.following:
+        if self.knowledge.followed:
             await asyncio.gather(self._read_every_hour(), *(one.run() for one in self.following))
 
     async def _read_every_hour(self) -> None:
         await self.warm.wait()
         while True:
             try:
-                log.info("%s", await self.knowledge.follow(), extra={"step": "follow"})
+                _log(await self.knowledge.follow(), "follow")
+                await redraw(self.journey.ledger)
             except Fault as problem:
                 log.warning("followed on later: %s", problem, extra={"step": "follow"})
             await asyncio.sleep(FOLLOW_SECONDS)
@@ -147,13 +161,10 @@ class Front:
     async def _read_documents(self) -> None:
         try:
             await self.knowledge.warm()
-            summary = await self.knowledge.index()
+            _log(await self.knowledge.index(), "index")
         except (Fault, SettingsError) as problem:
             log.warning("searching by words alone: %s", problem, extra={"step": "index"})
-            return
-        log.info("%s", summary, extra={"step": "index"})
-        for trouble in summary.trouble:
-            log.warning("%s", trouble, extra={"step": "index"})
+        await redraw(self.journey.ledger)
 
     async def wait_for_settings(self, job: Job) -> datetime:
         """PagerDuty, or its webhook, is not configured any more: what is left to do there waits until it is again."""
@@ -166,20 +177,41 @@ class Front:
             await ledger.schedule(job.subject, [Due("card")])
         if job.kind.partition(":")[0] == DECIDE and job.attempts == 1:
             attempt = Attempt(**job.payload)
-            await ledger.schedule(job.subject, [attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)])
+            reply = attempt.reply(f"{job.subject}: {CANNOT_CHECK}", waits=True)
+            await self._tell_once(job.subject, f"{attempt.place}/{attempt.who}/{attempt.answer}", reply)
         if job.kind.partition(":")[0] == PRESS and job.attempts == 1:
-            await ledger.schedule(job.subject, [Press(**job.payload).reply(f"{job.subject}: {CANNOT_DO}")])
+            press = Press(**job.payload)
+            reply = press.reply(f"{job.subject}: {CANNOT_DO}")
+            await self._tell_once(job.subject, f"{press.who}/{press.action}", reply)
+
+    async def _tell_once(self, request: str, what: str, reply: Due) -> None:
+        """Whoever does the same again while it waits was told: once an hour is enough."""
+        ledger, same = self.journey.ledger, f"{request}/{what}/"
+        if not await ledger.accepted_since(WAITS, same, self.journey.clock.now() - AN_HOUR):
+            await ledger.accept(WAITS, f"{same}{reply.kind}", request=request, jobs=[reply])
 
 
 async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     """All parts, not started yet."""
-    sources = open_sources(variables_of(base.settings), Ports(base.clock.now, base.settings.data_dir / "knowledge"))
-    knowledge = await Knowledge.open(base.settings.data_dir, None, embedder=_embedder(base.settings), sources=sources)
+    decided = DecidedRequests(base.ledger, _showing(base).link, base.limits.responder_channel).latest
+    ports = Ports(base.clock.now, base.settings.data_dir / "knowledge", decided)
+    variables = variables_of(base.settings)
+    knowledge = await Knowledge.open(
+        base.settings.data_dir,
+        None,
+        embedder=wanted_embedder(variables),
+        server=vector_server(variables),
+        sources=open_sources(variables, ports),
+    )
     stack.push_async_callback(knowledge.close)
+    desk = LibraryServer(library_of(knowledge, variables))
+    stack.push_async_callback(desk.stop)
+    await desk.start(base.settings.data_dir)
     journey = _journey(base, knowledge)
     asides = Asides(journey)
     settings = base.settings
-    following = [_ears(knowledge, source) for source in knowledge.followed if isinstance(source, SlackThreads)]
+    threads = [source for source in knowledge.followed if isinstance(source, SlackThreads)]
+    following = [_ears(knowledge, source, base.ledger) for source in threads]
     intake = Intake(
         journey,
         asides,
@@ -193,8 +225,19 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     return Front(journey, asides, socket, knowledge, base.anchors, _webhook_watch(base), answering, following)
 
 
-def _ears(knowledge: Knowledge, source: SlackThreads) -> Following:
-    return Following(source, partial(knowledge.take, source), knowledge.catch_up)
+def _log(summary: Summary, step: str) -> None:
+    log.info("%s", summary, extra={"step": step})
+    for trouble in summary.trouble:
+        log.warning("%s", trouble, extra={"step": step})
+
+
+def _ears(knowledge: Knowledge, source: SlackThreads, ledger: Ledger) -> Following:
+    return Following(source, partial(_keep, knowledge, source, ledger), knowledge.catch_up)
+
+
+async def _keep(knowledge: Knowledge, source: FollowedSource, ledger: Ledger, step: Step) -> None:
+    await knowledge.take(source, step)
+    await redraw(ledger, changed_by(step))
 
 
 def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
@@ -205,7 +248,8 @@ def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
         base.vendors.front.adviser,
         knowledge.likeness,
         domains=settings.email_domains,
-        contact=settings.ask_contact or settings.slack_responder_channel,
+        contact=settings.ask_contact,
+        streams=SlackStreams(base.vendors.front.client, base.clock),
     )
 
 
@@ -214,10 +258,15 @@ def _webhook_watch(base: Base) -> Watch | None:
     return Watch(base.ledger, pager, base.clock) if pager and base.settings.pagerduty_webhook_secrets else None
 
 
+def _showing(base: Base) -> Showing:
+    return Showing(base.ledger, base.vendors.front.slack, base.limits.responder_channel, base.clock)
+
+
 def _journey(base: Base, knowledge: Knowledge) -> Journey:
     voices, reader, limits = base.vendors.front, base.vendors.reader, base.limits
     planning = base.planning
-    showing = Showing(base.ledger, voices.slack, limits.responder_channel, base.clock)
+    showing = _showing(base)
+    quoting = Quoting(knowledge, Audiences(voices.slack, limits.responder_channel, base.clock))
     return Journey(
         ledger=base.ledger,
         chat=voices.slack,
@@ -225,7 +274,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         sources=[
             OktaFacts(reader, base.clock),
             Peers(reader),
-            Documents(knowledge, reader),
+            Documents(knowledge, reader, quoting.audiences),
             Precedents(base.ledger, showing.link),
         ],
         rules=base.rules,
@@ -237,6 +286,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         flood=Flood(base.ledger, base.clock, base.settings.pages_an_hour),
         clock=base.clock,
         home_team=voices.slack.team,
+        quoting=quoting,
         pager=voices.pager,
         adviser=voices.adviser,
     )
@@ -300,6 +350,7 @@ def handlers(front: Front) -> Mapping[str, Handler]:
         emergency.thawed,
         Tending(journey).stuck,
         front.answering.answer,
+        HandingOn(journey).hand_on,
     ]
     table = dict.fromkeys(WITHOUT_PAGERDUTY, front.wait_for_settings) | {step.__name__: step for step in steps}
     if journey.pager is not None:
@@ -308,11 +359,6 @@ def handlers(front: Front) -> Mapping[str, Handler]:
     if front.webhooks is not None:
         table["subscription"] = front.webhooks.subscription
     return table
-
-
-def _embedder(settings: Settings) -> Wanted:
-    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
-    return Wanted(settings.embedder, base_url=settings.openai_base_url, api_key=key)
 
 
 def _allowance(settings: Settings) -> Allowance:

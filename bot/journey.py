@@ -24,6 +24,7 @@ from bot.follows import APPROVED_JOBS, BOT, CLOSED_JOBS, PAGED_JOBS, on_silence
 from bot.ledger import Audit, Due, Job, Ledger
 from bot.planning import Planning, refusal
 from bot.ports import Adviser, Chat, Clock, Directory, Pager, Source
+from bot.quoting import Quoting
 from bot.rules import Limits, Rules
 from bot.showing import Showing, occasion
 from bot.slack import cards, forms, notices
@@ -32,6 +33,7 @@ from bot.slack.blocks import escape
 log = logging.getLogger(__name__)
 
 CARD_NOTE_EVERY = timedelta(seconds=30)
+LOOK_AGAIN = timedelta(seconds=20)  # whether what could not be checked may be quoted
 PLAN_FIRST = timedelta(seconds=0.2)
 AFTER_THE_CARD = timedelta(seconds=0.2)  # who has just asked can wait; who is to decide should not
 FIRST_READING = timedelta(seconds=5)  # nobody has commented before
@@ -61,6 +63,7 @@ class Journey:
     flood: Flood
     clock: Clock
     home_team: str
+    quoting: Quoting
     pager: Pager | None = None
     adviser: Adviser | None = None
 
@@ -143,9 +146,10 @@ class Journey:
         request, shown = job.reading or await self.ledger.to_show(job.subject, "card")
         if shown is not None and (at := self._plan_first(request)) is not None:
             return at
+        request, again = await self.quoting.on_card(request)
         message = cards.card(request, page_url=request.incident_url)
         await self.showing.to_responders(job, request, "card", message, shown)
-        return None
+        return self.clock.now() + LOOK_AGAIN if again else None
 
     def _plan_first(self, request: Request) -> datetime | None:
         """Evidence that came a moment before the plan is shown with it: an update under way would hold that one up."""
@@ -172,6 +176,7 @@ class Journey:
             return at if at < request.deadline else None
         if (again := await self.flood.holds_back(request, self.pager, card=self.showing.link(shown))) is not None:
             return again
+        request = await self.quoting.for_everybody(request)
         whole = page.about(request, card=self.showing.link(shown))
         incident = await self.pager.open_incident(whole, look_first=job.attempts > 1)
         jobs = [Due("card"), Due("poll", at=self.clock.now() + FIRST_READING), *PAGED_JOBS]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from bot.core.excerpt import cut
 from bot.core.lifecycle import OPEN, State
 from bot.core.request import (
     CHAT_SHOWN,
@@ -25,6 +26,7 @@ from bot.ports import Page
 TITLE_LIMIT = 200
 BODY_LIMIT = 18_000
 HEAD_LIMIT = 500
+PASSAGE_LIMIT = 400
 WHERE = {Place.SLACK: "in Slack", Place.PAGERDUTY: "on the page"}
 
 
@@ -100,8 +102,8 @@ def _rest(request: Request) -> Iterator[str]:
     yield f"Justification: {one_line(request.justification, 2000)}"
     yield ""
     yield from _plan_lines(request)
-    if request.evidence is not None:
-        yield from _evidence_lines(request.evidence)
+    if (evidence := cut(request, PASSAGE_LIMIT)) is not None:
+        yield from _evidence_lines(evidence)
 
 
 def _tail(card: str | None) -> Iterator[str]:
@@ -129,8 +131,12 @@ def _evidence_lines(evidence: Evidence) -> Iterator[str]:
         yield f"- ! {one_line(name, 80)} did not answer in time, so what it knows is missing here"
     for passage in (*evidence.documents[:DOCUMENTS_SHOWN], *evidence.chat[:CHAT_SHOWN]):
         place = " > ".join(one_line(part, 100) for part in (passage.title, passage.heading) if part)
-        yield f"- {_mark(passage)}{place}: {one_line(passage.text, 400)}"
+        yield f"- {_mark(passage)}{place}: {one_line(passage.text, PASSAGE_LIMIT)}"
         yield f"  {one_line(passage.url, 500)}"
+    if evidence.left_out:
+        yield f"- {evidence.left_out}"
+    if count := len(evidence.closed):
+        yield f"- On the card: {count} more passage{'s' if count > 1 else ''} that only the responders' channel may see"
     for earlier in evidence.precedents:
         yield f"- {one_line(_earlier(earlier), 260)}"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from bot.core.question import Sentence
-from bot.core.request import Advice, Evidence, Fact, Passage, Plan, Request, Standing
+from bot.core.question import Said, Sentence
+from bot.core.request import Advice, Evidence, Fact, Passage, Plan, Quotes, Request, Standing
 
 Blocks = list[dict[str, Any]]
 
@@ -122,6 +122,25 @@ class Chat(Protocol):
 
     def link(self, sent: Sent) -> str:
         """The address of a message, built without a call."""
+        ...
+
+
+class Streams(Protocol):
+    """Messages that grow while they are written. Once it is stopped, `Chat.update` changes such a message too."""
+
+    async def start(self, channel: str, thread: str, task: str, *, key: str, reader: tuple[str, str]) -> Sent | None:
+        """Begin a reply with a first line that says what is being done; `reader` is a team and a user of it.
+
+        None when it does not go there: then an ordinary message does. `Chat.find_replies` sees `key` in it.
+        """
+        ...
+
+    async def append(self, sent: Sent, task: str, blocks: Sequence[dict[str, Any]] = (), *, key: str) -> None:
+        """Say what is being done now, and add blocks at the end."""
+        ...
+
+    async def stop(self, sent: Sent) -> None:
+        """Nothing more is added; one that is closed already stays so."""
         ...
 
 
@@ -261,10 +280,10 @@ class Source(Protocol):
 class Memory(Protocol):
     """The company's own words, searched."""
 
-    async def passages(
-        self, queries: Sequence[str], *, limit: int = 3, people: frozenset[str] = frozenset()
-    ) -> Sequence[Passage]:
-        """The best public passages for any of the queries, best first; what one of `people` wrote is marked theirs."""
+    async def quotes(
+        self, queries: Sequence[str], *, limit: int, audience: frozenset[str], people: frozenset[str]
+    ) -> Quotes:
+        """The best passages for any of the queries that an audience may see; what one of `people` wrote is theirs."""
         ...
 
 
@@ -327,11 +346,19 @@ class Asked:
     passages: Sequence[Passage]
 
 
+Heard = Callable[[Sentence], Awaitable[None]]
+"""Told each sentence as soon as a model has written it to its end."""
+
+
 class Answerer(Protocol):
     """Answers from passages alone. Nothing that it says is shown before its quotes were checked."""
 
     model: str
 
-    async def answer(self, asked: Asked) -> Sequence[Sentence]:
-        """Sentences as the model gave them, none if the passages do not tell; `Fault` when no usable answer came."""
+    async def answer(self, asked: Asked, heard: Heard | None = None) -> Said:
+        """What the model says, no sentence if the passages do not tell; `Fault` when no usable answer came.
+
+        Whoever wants to hear them one by one gets what is written meanwhile, which may differ from what counts in the
+        end.
+        """
         ...

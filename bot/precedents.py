@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.core.lifecycle import State
 from bot.core.likeness import most_alike
@@ -31,18 +31,24 @@ class Precedents:
         return Evidence(precedents=tuple(self._precedent(one, request) for one in found))
 
     def _precedent(self, one: Decided, asked: Request) -> Precedent:
-        earlier = one.request
-        return Precedent(
-            request_id=earlier.id,
-            requester=earlier.requester.name,
-            minutes=earlier.grant.minutes if earlier.grant else earlier.minutes,
-            outcome=earlier.state.value,
-            reason=_reason(earlier),
-            at=earlier.created_at,
-            title="" if earlier.entitlement.id == asked.entitlement.id else earlier.entitlement.title,
-            decided_by=_deciders(earlier),
-            url=self.link(one.card) or "",
-        )
+        found = precedent_of(one, self.link)
+        return replace(found, title="") if one.request.entitlement.id == asked.entitlement.id else found
+
+
+def precedent_of(one: Decided, link: Callable[[Shown | None], str | None]) -> Precedent:
+    """What is told of a decided request; `link` tells where its card stands."""
+    earlier = one.request
+    return Precedent(
+        request_id=earlier.id,
+        requester=earlier.requester.name,
+        minutes=earlier.grant.minutes if earlier.grant else earlier.minutes,
+        outcome=earlier.state.value,
+        reason=_reason(earlier),
+        at=earlier.created_at,
+        title=earlier.entitlement.title,
+        decided_by=_deciders(earlier),
+        url=link(one.card) or "",
+    )
 
 
 def _reason(earlier: Request) -> str:

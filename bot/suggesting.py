@@ -16,8 +16,8 @@ Likeness = Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
 NARROWEST = list(Sensitivity)  # lowest first
 CLOSE = 0.75  # of the best score
 ENOUGH_WORDS, ENOUGH_MEANING = 2, 0.5
-ALIKE = 0.35  # below this two texts of this kind have nothing to do with each other
 _WORD = re.compile(r"[^\W_]{3,}")
+_HEAD = re.compile(r"[,:;(\u2013\u2014]| - ")  # what follows tells one production access from another
 _COMMON = re.compile(
     r"(?:access|allow|and|any|approv|are|ask|because|can|could|does|for|from|get|have|how|just|look|may|must|need|now|our"
     r"|ple|request|should|some|that|the|this|use|want|what|when|where|which|who|whom|why|will|with|would|you)\w{0,3}"
@@ -31,30 +31,32 @@ async def suggest(
     askable = [one for one in entitlements.values() if may_ask(one, standing)]
     if not askable:
         return None
-    alike = await likeness(need, [_about(one) for one in askable]) or [0.0] * len(askable)
+    alike = await likeness(need, [about(one) for one in askable]) or [0.0] * len(askable)
     return narrowest(need, askable, alike)
 
 
 def narrowest(need: str, askable: Sequence[Entitlement], alike: Sequence[float]) -> Suggestion | None:
-    """By shared words, rare ones counting more, and by likeness; of those that are close the least sensitive."""
+    """By shared words, rare ones counting more, and by likeness where words tell nothing; of the close the least."""
     wanted = dict.fromkeys(_stems(need))
-    known = [set(_stems(_about(one))) for one in askable]
+    known = [set(_stems(about(one))) for one in askable]
     shared = [[stem for stem in wanted if _is_in(stem, stems)] for stems in known]
-    scores = [_weight(found, known) + max(0.0, like - ALIKE) for found, like in zip(shared, alike, strict=True)]
-    best = max(scores)
-    close = [n for n, score in enumerate(scores) if score >= CLOSE * best and _is_sure(shared[n], alike[n])]
+    told = {n: _weight(found, known) for n, found in enumerate(shared) if _is_told(askable[n], found)}
+    scores = told or {n: like for n, like in enumerate(alike) if like >= ENOUGH_MEANING}
+    close = [n for n, score in scores.items() if score >= CLOSE * max(scores.values())]
     if not close:
         return None
     chosen = min(close, key=lambda n: (NARROWEST.index(askable[n].sensitivity), askable[n].max_minutes, -scores[n]))
     return Suggestion(askable[chosen], _why(need, shared[chosen], several=len(close) > 1))
 
 
-def _about(entitlement: Entitlement) -> str:
+def about(entitlement: Entitlement) -> str:
     return f"{entitlement.title}. {entitlement.description}"
 
 
-def _is_sure(shared: Sequence[str], like: float) -> bool:
-    return len(shared) >= ENOUGH_WORDS or like >= ENOUGH_MEANING
+def _is_told(entitlement: Entitlement, shared: Sequence[str]) -> bool:
+    """Named by what its title begins with, or told by enough words."""
+    name = set(_stems(_HEAD.split(entitlement.title, maxsplit=1)[0]))
+    return len(shared) >= ENOUGH_WORDS or any(_is_in(stem, name) for stem in shared)
 
 
 def _weight(shared: Sequence[str], known: Sequence[set[str]]) -> float:
@@ -69,7 +71,7 @@ def _stems(text: str) -> list[str]:
 
 
 def _stem(word: str) -> str:
-    for ending in ("ing", "ies", "es", "s", "ed"):
+    for ending in ("ing", "ies", "es", "s", "ed", "e"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]
     return word

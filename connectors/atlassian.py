@@ -2,8 +2,9 @@
 
 https://developer.atlassian.com/cloud/confluence/rest/v2/ for spaces and pages, /cloud/confluence/rest/v1/ for
 restrictions, which v2 does not tell, and /cloud/jira/service-desk/rest/ for knowledge bases. Least permission: an
-account of its own that may view the chosen spaces, nothing more. Never writes, never reads attachments, comments,
-drafts or archived pages, and never follows a redirect or a link to another host with its token.
+account of its own that may view the chosen spaces, nothing more. Never writes (its one POST asks for names), never
+reads attachments, comments, drafts or archived pages, and never follows a redirect or a link to another host with its
+token.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
@@ -25,7 +27,7 @@ from connectors.addresses import is_loopback
 
 VENDOR = "atlassian"
 V2, V1, DESK = "/wiki/api/v2", "/wiki/rest/api", "/rest/servicedeskapi"
-PAGE = 250
+PAGE, VERSIONS = 250, 50
 AT_ONCE = 6
 TRIES, FIRST_PAUSE, LONGEST_PAUSE = 3, 1.0, 120.0
 MOST_BYTES = 20_000_000
@@ -39,6 +41,15 @@ class Space:
 
     id: str
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An account. Whoever keeps their address to themselves has none here."""
+
+    id: str
+    name: str
+    email: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +159,23 @@ class Atlassian:
             raise Fault(VENDOR, f"page {page} without its words")
         return _entry(answer).version, storage
 
+    async def versions(self, page: str) -> AsyncGenerator[tuple[str, datetime], None]:
+        """Who made each version of a page (an account's id) and when, newest first."""
+        query = urlencode({"limit": VERSIONS, "sort": "-modified-date"})
+        async for version in self._items(f"{V2}/pages/{_checked(page)}/versions?{query}", "results"):
+            yield _text(version, "authorId"), _time(version)
+
+    async def people(self, accounts: Iterable[str]) -> dict[str, Person]:
+        """Accounts by their ids, as far as Atlassian tells of them."""
+        found: dict[str, Person] = {}
+        wanted = iter(dict.fromkeys(accounts))
+        while some := list(islice(wanted, PAGE)):
+            answer = await self._get(f"{V2}/users-bulk", {"accountIds": some})
+            if not isinstance(answer.get("results"), list):
+                raise Fault(VENDOR, "an answer without a list of results")
+            found |= {one.id: one for one in map(_person, answer["results"])}
+        return found
+
     # --- Jira Service Management -------------------------------------------------------------------------------------
 
     async def desks(self) -> dict[str, str]:
@@ -190,24 +218,26 @@ class Atlassian:
             raise Fault(VENDOR, "a next page outside the site", permanent=True)
         return target
 
-    async def _get(self, target: str) -> dict[str, Any]:
-        """The JSON object at a path. What may pass by itself is tried again."""
+    async def _get(self, target: str, asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON object at a path, or what it answers to a question. What may pass by itself is tried again."""
         for attempt in range(1, TRIES):
             try:
-                return await self._once(target)
+                return await self._once(target, asked)
             except Fault as fault:
                 if fault.permanent:
                     raise
                 await self._pause(min(fault.retry_after or FIRST_PAUSE * attempt, LONGEST_PAUSE))
-        return await self._once(target)
+        return await self._once(target, asked)
 
-    async def _once(self, target: str) -> dict[str, Any]:
+    async def _once(self, target: str, asked: Mapping[str, Any] | None) -> dict[str, Any]:
         if self._session is None:
             raise Fault(VENDOR, "is not connected", permanent=True)
         try:
             async with (
                 self._turns,
-                self._session.get(f"{self.url}{target}", allow_redirects=False) as response,
+                self._session.request(
+                    "GET" if asked is None else "POST", f"{self.url}{target}", json=asked, allow_redirects=False
+                ) as response,
             ):
                 return _answer(response, await _body(response))
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
@@ -288,17 +318,26 @@ def _entry(item: Mapping[str, Any]) -> Entry:
     number = version.get("number")
     if not isinstance(number, int):
         raise Fault(VENDOR, "a page without a version")
-    try:
-        at = datetime.fromisoformat(_text(version, "createdAt"))
-    except ValueError:
-        raise Fault(VENDOR, "a page without a readable time") from None
     return Entry(
         id=_id(item, "id"),
         title=_text(item, "title"),
         version=number,
-        updated_at=(at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC),
+        updated_at=_time(version),
         parent=_id(item, "parentId") if item.get("parentId") else "",
     )
+
+
+def _time(version: Mapping[str, Any]) -> datetime:
+    try:
+        at = datetime.fromisoformat(_text(version, "createdAt"))
+    except ValueError:
+        raise Fault(VENDOR, "a version without a readable time") from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _person(user: Mapping[str, Any]) -> Person:
+    name = user.get("displayName") or user.get("publicName") or ""
+    return Person(_text(user, "accountId"), str(name), str(user.get("email") or ""))
 
 
 def _closes(item: Mapping[str, Any]) -> bool:

@@ -1,9 +1,9 @@
 """A model behind OpenAI's chat completions, of OpenAI or any compatible server: it advises and answers, never decides.
 
 Least permission: a key that may call chat completions of one model. The model gets no tools and no credentials, and
-its answer is read as a form (`connectors.advice_format`, `knowledge.answer`). It is asked within one total deadline;
-whoever waits goes on without it. Servers differ in what output formats they take: the best that works is found once
-and remembered.
+its answer is read as a form (`connectors.advice_format`, `knowledge.answer`), of which sentences may be heard while it
+is written. It is asked within one total deadline; whoever waits goes on without it. Servers differ in what output
+formats they take: the best that works is found once and remembered.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from bot.core.question import Sentence
+from bot.core.question import Said
 from bot.core.request import Advice
 from bot.core.strict_json import Unusable
 from bot.errors import Fault
-from bot.ports import Asked, Brief
+from bot.ports import Asked, Brief, Heard
 from connectors import advice_format
 from connectors.addresses import is_loopback
+from connectors.openai_stream import VENDOR, Listen, Listening, complete, read_stream
 
-VENDOR = "openai"
 CONNECT_SECONDS = 3.0
 FORMATS = ("json_schema", "json_object", "")
 T = TypeVar("T")
@@ -39,6 +39,7 @@ class OpenAIModel:
         self.model = model
         self._deadline = deadline
         self._format = 0
+        self._streams = True
         self._client: Any = None
 
     async def connect(self) -> None:
@@ -72,12 +73,14 @@ class OpenAIModel:
         digest = hashlib.sha256(brief.system.encode()).hexdigest()
         return replace(advice, model=self.model, prompt_digest=digest)
 
-    async def answer(self, asked: Asked) -> Sequence[Sentence]:
-        """The sentences that the model gives, unchecked; a Fault when there is no usable answer in time."""
+    async def answer(self, asked: Asked, heard: Heard | None = None) -> Said:
+        """What the model says, unchecked; a Fault when there is no usable answer in time."""
         from knowledge import answer as answer_format
 
         told = answer_format.messages(asked, secrets.token_hex(8))
-        return await self._in_time(self._form("answer", answer_format.SCHEMA, told, answer_format.parse_sentences))
+        listen = Listening(answer_format.finished, heard) if heard else None
+        form = self._form("answer", answer_format.SCHEMA, told, answer_format.parse_answer, listen)
+        return await self._in_time(form)
 
     async def _in_time(self, work: Awaitable[T]) -> T:
         try:
@@ -87,10 +90,15 @@ class OpenAIModel:
             raise Fault(VENDOR, f"no answer within {self._deadline:.0f} s") from None
 
     async def _form(
-        self, name: str, schema: dict[str, Any], asked: list[dict[str, str]], read: Callable[[str], T]
+        self,
+        name: str,
+        schema: dict[str, Any],
+        asked: list[dict[str, str]],
+        read: Callable[[str], T],
+        listen: Listen | None = None,
     ) -> T:
         """A form filled in, with one repair of an answer that cannot be used."""
-        answer = await self._ask(name, schema, asked)
+        answer = await self._ask(name, schema, asked, listen)
         try:
             return read(answer)
         except Unusable as problem:
@@ -101,17 +109,24 @@ class OpenAIModel:
         except Unusable as problem:
             raise Fault(VENDOR, f"model output unusable: {problem}") from None
 
-    async def _ask(self, name: str, schema: dict[str, Any], asked: list[dict[str, str]]) -> str:
+    async def _ask(
+        self, name: str, schema: dict[str, Any], asked: list[dict[str, str]], listen: Listen | None = None
+    ) -> str:
         """The model's whole answer, in the best format that the server takes."""
         while True:
-            rung = self._format
+            rung, streams = self._format, listen if self._streams else None
             request = {"model": self.model, "messages": asked, **_response_format(FORMATS[rung], name, schema)}
             try:
-                return _answer(await self._call(lambda client, sent=request: client.chat.completions.create(**sent)))
+                return str(await self._call(lambda client, sent=request, to=streams: _answered(client, sent, to)))
             except Fault as fault:
-                if not (fault.status in (400, 422) and FORMATS[rung] and "response_format" in fault.what):
+                if fault.status not in (400, 422):
                     raise
-                self._format = max(self._format, rung + 1)
+                if FORMATS[rung] and "response_format" in fault.what:
+                    self._format = max(self._format, rung + 1)
+                elif streams and "stream" in fault.what:
+                    self._streams = False
+                else:
+                    raise
 
     async def _call(self, call: Any) -> Any:
         """One call; every error of the package becomes a Fault."""
@@ -139,15 +154,18 @@ def _openai() -> Any:
     return openai
 
 
+async def _answered(client: Any, request: dict[str, Any], listen: Listen | None) -> str:
+    if listen is not None:
+        return await read_stream(await client.chat.completions.create(**request, stream=True), listen)
+    return _answer(await client.chat.completions.create(**request))
+
+
 def _answer(completion: Any) -> str:
     """The text of the first choice. A cut or refused answer is one that no repair can help, as is none."""
     choices = getattr(completion, "choices", None)
     if not choices:
         raise Fault(VENDOR, "an answer that is not a chat completion")
-    content = choices[0].message.content
-    if choices[0].finish_reason in ("length", "content_filter") or not isinstance(content, str):
-        raise Fault(VENDOR, f"no complete answer (finish reason {str(choices[0].finish_reason)[:40]})")
-    return content
+    return complete(choices[0].message.content, choices[0].finish_reason)
 
 
 def _refused(error: Any) -> Fault:

@@ -8,13 +8,14 @@ as anybody else, never unfurls, never reads files.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import Fault
 from bot.ports import Clock, Mark, Member, Message, Sent
 from connectors.slack_call import answered
+from connectors.slack_stream import LOCKED, key_of, stop
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
@@ -31,11 +32,17 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class Slack:
-    """One workspace, one bot user. `connect` must be awaited before anything else."""
+    """One workspace, one bot user. `connect` must be awaited before anything else.
 
-    def __init__(self, client: AsyncWebClient, clock: Clock) -> None:
+    `before_write` is asked right before each message is written or deleted, and stops that by raising.
+    """
+
+    def __init__(
+        self, client: AsyncWebClient, clock: Clock, *, before_write: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._client = client
         self._clock = clock
+        self._before_write = before_write
         self._paused: dict[str, datetime] = {}
         self._dms: OrderedDict[str, str] = OrderedDict()
         self.team = ""
@@ -132,22 +139,35 @@ class Slack:
     def _mark(self, message: Mapping[str, Any]) -> Mark:
         """What a message tells of itself; without a key when it is not ours."""
         metadata = message.get("metadata") or {}
-        ours = metadata.get("event_type") == EVENT_TYPE and message.get("bot_id") == self.bot_id
-        payload = (metadata.get("event_payload") or {}) if ours else {}
-        return Mark(str(message["ts"]), str(payload.get("key") or ""), str(payload.get("fingerprint") or ""))
+        if message.get("bot_id") != self.bot_id:
+            return Mark(str(message["ts"]), "", "")
+        payload = (metadata.get("event_payload") or {}) if metadata.get("event_type") == EVENT_TYPE else {}
+        key = str(payload.get("key") or key_of(message))
+        return Mark(str(message["ts"]), key, str(payload.get("fingerprint") or ""))
 
     async def update(self, sent: Sent, message: Message, *, key: str) -> None:
-        await self._paced(sent.channel, "update", message, ts=sent.ts, metadata=_metadata(key, message))
+        told = {"ts": sent.ts, "metadata": _metadata(key, message)}
+        await self._unlocked(sent, lambda: self._paced(sent.channel, "update", message, **told))
 
     async def delete(self, sent: Sent) -> None:
-        await self._call(self._client.chat_delete(channel=sent.channel, ts=sent.ts))
+        await self._unlocked(sent, lambda: self._write(self._client.chat_delete, channel=sent.channel, ts=sent.ts))
+
+    async def _unlocked(self, sent: Sent, write: Callable[[], Awaitable[Any]]) -> None:
+        """Change a message of ours. One that is still a stream, left behind by a crash, is stopped first."""
+        try:
+            await write()
+        except Fault as fault:
+            if fault.what not in LOCKED:
+                raise
+            await stop(self._client, sent)
+            await write()
 
     async def whisper(self, channel: str, user: str, text: str) -> None:
         if not channel:  # they are at home, where nothing can be whispered
             await self._whisper_directly(user, text)
             return
         try:
-            await self._call(self._client.chat_postEphemeral(channel=channel, user=user, text=text, link_names=False))
+            await self._write(self._client.chat_postEphemeral, channel=channel, user=user, text=text, link_names=False)
         except Fault as fault:
             if fault.what not in OUT_OF_SIGHT:
                 raise
@@ -161,7 +181,7 @@ class Slack:
             if fault.what in UNREACHABLE:
                 return
             raise
-        await self._call(self._client.chat_postMessage(channel=channel, text=text, link_names=False))
+        await self._write(self._client.chat_postMessage, channel=channel, text=text, link_names=False)
 
     async def dm_channel(self, user: str) -> str:
         if user not in self._dms:
@@ -179,7 +199,7 @@ class Slack:
         await self._call(self._client.views_update(view_id=view_id, view=view))
 
     async def publish_home(self, user: str, view: dict[str, Any]) -> None:
-        await self._call(self._client.views_publish(user_id=user, view=view))
+        await self._write(self._client.views_publish, user_id=user, view=view)
 
     async def member(self, user: str) -> Member:
         answer = await self._call(self._client.users_info(user=user))
@@ -207,21 +227,26 @@ class Slack:
             raise Fault("slack", "ratelimited", status=429, retry_after=(until - now).total_seconds())
         call = self._client.chat_postMessage if verb == "post" else self._client.chat_update
         try:
-            return await self._call(
-                call(
-                    channel=channel,
-                    text=message.text,
-                    blocks=message.blocks,
-                    unfurl_links=False,
-                    unfurl_media=False,
-                    link_names=False,
-                    **extra,
-                )
+            return await self._write(
+                call,
+                channel=channel,
+                text=message.text,
+                blocks=message.blocks,
+                unfurl_links=False,
+                unfurl_media=False,
+                link_names=False,
+                **extra,
             )
         except Fault as fault:
             if fault.retry_after:
                 self._paused[channel] = now + timedelta(seconds=fault.retry_after)
             raise
+
+    async def _write(self, method: Callable[..., Awaitable[Any]], **what: Any) -> Any:
+        """A call that leaves something behind which people see."""
+        if self._before_write is not None:
+            await self._before_write()
+        return await self._call(method(**what))
 
     async def _call(self, call: Awaitable[Any]) -> Any:
         return await answered(call, TIMEOUT_SECONDS)

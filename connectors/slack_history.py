@@ -37,12 +37,18 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A channel as it is now. `closed` says why nothing in it may be read; empty when it may."""
+    """A channel as it is now. `barred` says why nothing in it may be quoted, whoever read it; empty when it may."""
 
     id: str
     name: str
     private: bool
-    closed: str
+    barred: str
+    joined: bool
+
+    @property
+    def closed(self) -> str:
+        """Why the bot may not read it; empty when it may."""
+        return self.barred or ("" if self.joined else "the bot is not in it; invite it there")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,17 +201,16 @@ def new_reader(url: str, token: str) -> SlackHistory:
 def _place(channel: Mapping[str, Any]) -> Place:
     """What is not said plainly counts as private, and as closed."""
     name = str(channel.get("name") or channel.get("id"))
-    return Place(str(channel.get("id")), name, channel.get("is_private") is not False, _closed(channel))
+    private, joined = channel.get("is_private") is not False, channel.get("is_member") is True
+    return Place(str(channel.get("id")), name, private, _barred(channel), joined)
 
 
-def _closed(channel: Mapping[str, Any]) -> str:
+def _barred(channel: Mapping[str, Any]) -> str:
     if channel.get("is_im") or channel.get("is_mpim"):
         return "it holds direct messages"
     if any(channel.get(name) for name in ("is_shared", "is_ext_shared", "is_org_shared", "is_pending_ext_shared")):
         return "it is shared with somebody outside this workspace"
-    if channel.get("is_archived") is not False:
-        return "it is archived"
-    return "" if channel.get("is_member") is True else "the bot is not in it; invite it there"
+    return "it is archived" if channel.get("is_archived") is not False else ""
 
 
 def _messages(given: Any) -> list[Message]:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowledge.chunks import Chunk
-from knowledge.sources import Author, Document, Held
+from knowledge.reports import Reports, Tally
+from knowledge.sources import CHAT, Author, Document, Held
 from knowledge.vectors import Place
 
 if TYPE_CHECKING:
@@ -24,8 +27,11 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
+PARTS = ("", "-wal", "-shm")  # the files of a database
+_MARKS = re.compile(r"([\\*_\[\]`])")  # what Markdown would take for its own
+_WEIGHED, _AHEAD = 15_000, 4  # passages that are ranked by words; times the wanted ones that are looked at
 _MANY = 500  # ids in one statement
-_SCHEMA = 2  # raise it when the tables change: an older file is made anew from the sources
+_SCHEMA = 4  # raise it when the tables change: an older file is made anew from the sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +55,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How many passages a document gained, kept and lost."""
+    """How many passages a document gained, kept and lost, and which documents that were."""
 
     new: int = 0
     unchanged: int = 0
     deleted: int = 0
+    documents: Tally = field(default_factory=Tally)
 
     def __add__(self, other: Change) -> Change:
-        return Change(self.new + other.new, self.unchanged + other.unchanged, self.deleted + other.deleted)
+        return Change(
+            new=self.new + other.new,
+            unchanged=self.unchanged + other.unchanged,
+            deleted=self.deleted + other.deleted,
+            documents=self.documents + other.documents,
+        )
 
 
 class Catalogue:
@@ -65,16 +77,19 @@ class Catalogue:
     def __init__(self, path: Path) -> None:
         from sqlite_utils import Database
 
+        self._path = path
         self._db = Database(path)
         self._db.enable_wal()
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("PRAGMA secure_delete=ON")
         self._drop_older_tables()
         self._create()
+        self.reports = Reports(self._db)
+        self.sources: tuple[str, ...] = ()  # of others nothing is shown: nobody says any more who may see it
 
     def _drop_older_tables(self) -> None:
         if self._number("PRAGMA user_version") != _SCHEMA:
-            for table in ("chunks_fts", "chunks", "documents", "cursors"):
+            for table in ("chunks_fts", "chunks", "documents", "cursors", "embeddings"):
                 self._db.execute(f"DROP TABLE IF EXISTS {table}")
             self._db.execute(f"PRAGMA user_version = {_SCHEMA}")
 
@@ -117,9 +132,13 @@ class Catalogue:
         if chunks.detect_fts() is None:
             chunks.enable_fts(["prefix", "text"], create_triggers=True, tokenize="porter unicode61 remove_diacritics 2")
         self._db.table("embeddings").create(
-            {"fingerprint": str, "text_hash": str, "vector": bytes}, pk=("fingerprint", "text_hash"), if_not_exists=True
+            {"fingerprint": str, "text_hash": str, "vector": bytes, "parts": bytes},
+            pk=("fingerprint", "text_hash"),
+            if_not_exists=True,
         )
+        self._db.table("reports").create({"source": str, "report": str}, pk="source", if_not_exists=True)
         self._db.table("cursors").create({"source": str, "cursor": str}, pk="source", if_not_exists=True)
+        self._db.table("leftovers").create({"id": int, "since": str}, pk="id", if_not_exists=True)
 
     def close(self) -> None:
         self._db.close()
@@ -135,6 +154,9 @@ class Catalogue:
             ).rowcount
         return bool(seen)
 
+    def _knows(self, document_id: str) -> bool:
+        return bool(self._number("SELECT count(*) FROM documents WHERE doc_id = ?", document_id))
+
     def count(self, document_id: str) -> int:
         return self._number("SELECT count(*) FROM chunks WHERE doc_id = ?", document_id)
 
@@ -144,6 +166,7 @@ class Catalogue:
             rows = self._db.execute("SELECT chunk_id FROM chunks WHERE doc_id = ?", [document.id])
             known = {row[0] for row in rows}
             new = [chunk for chunk in chunks if chunk.id not in known]
+            tally = Tally(changed=1) if self._knows(document.id) else Tally(new=1)
             gone = known - {chunk.id for chunk in chunks}
             self._delete("chunks", "chunk_id", gone)
             self._add(document.id, chunks, known)
@@ -156,14 +179,14 @@ class Catalogue:
                     "file": document.file,
                     "visibility": document.visibility,
                     "kind": document.kind,
-                    "authors": json.dumps([[author.id, author.name] for author in document.authors]),
+                    "authors": _as_json(document.authors),
                     "updated_at": document.updated_at.isoformat() if document.updated_at else None,
                     "fetched_at": datetime.now(UTC).isoformat(),
                     "content_hash": _content_hash(document, cut_by),
                 },
                 pk="doc_id",
             )
-        return Change(new=len(new), unchanged=len(chunks) - len(new), deleted=len(gone))
+        return Change(new=len(new), unchanged=len(chunks) - len(new), deleted=len(gone), documents=tally)
 
     def _add(self, doc_id: str, chunks: Sequence[Chunk], known: set[str]) -> None:
         for order, chunk in enumerate(chunks):
@@ -204,8 +227,8 @@ class Catalogue:
         gone = list(doc_ids)
         with self._db.atomic():
             lost = self._delete("chunks", "doc_id", gone)
-            self._delete("documents", "doc_id", gone)
-        return Change(deleted=lost)
+            removed = self._delete("documents", "doc_id", gone)
+        return Change(deleted=lost, documents=Tally(removed=removed))
 
     def forget_sources_but(self, names: Collection[str]) -> None:
         """Take out all documents of other sources than these, and how far those were read."""
@@ -214,12 +237,66 @@ class Catalogue:
             for source in sources:
                 self.forget(self.document_ids(source))
             self._delete("cursors", "source", sources)
+            self._delete("reports", "source", {one.source for one in self.reports.standings()} - set(names))
 
     def _delete(self, table: str, column: str, values: Iterable[str]) -> int:
-        return sum(
+        lost = sum(
             self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", [value]).rowcount  # noqa: S608 - our own names
             for value in values
         )
+        if lost:
+            self.note_leftovers()
+        return lost
+
+    # --- erasing -----------------------------------------------------------------------------------------------------
+
+    def take_out_people(self, ids: Collection[str]) -> list[str]:
+        """Take out the chat in which somebody of these wrote or is mentioned; elsewhere they are no author any more.
+
+        Returns the ids of the documents that went; a source that leaves these people out may give them back.
+        """
+        theirs = {
+            doc_id: people for doc_id, people in self._authors() if not {one.id for one in people}.isdisjoint(ids)
+        }
+        names = {one.name for people in theirs.values() for one in people if one.id in ids}
+        with self._db.atomic():
+            gone = [doc_id for doc_id in sorted({*theirs, *self._mentioning(names)}) if self._is_chat(doc_id)]
+            self.forget(gone)
+            for doc_id in theirs.keys() - set(gone):
+                others = [author for author in theirs[doc_id] if author.id not in ids]
+                self._db.table("documents").update(doc_id, {"authors": _as_json(others)})
+        return gone
+
+    def _authors(self) -> Iterator[tuple[str, list[Author]]]:
+        for doc_id, authors in self._db.execute("SELECT doc_id, authors FROM documents WHERE authors != '[]'"):
+            yield doc_id, [Author(*author) for author in json.loads(authors)]
+
+    def _mentioning(self, names: Iterable[str]) -> set[str]:
+        """The documents in whose passages one of these is mentioned, as text or as Markdown."""
+        sql = "SELECT DISTINCT doc_id FROM chunks WHERE instr(prefix || char(10) || text, ?)"
+        spellings = {spelling for name in names for spelling in (name, _MARKS.sub(r"\\\1", name)) if name}
+        return {row[0] for spelling in sorted(spellings) for row in self._db.execute(sql, [f"@{spelling}"])}
+
+    def _is_chat(self, doc_id: str) -> bool:
+        return bool(self._number("SELECT count(*) FROM documents WHERE doc_id = ? AND kind = ?", doc_id, CHAT))
+
+    def note_leftovers(self) -> None:
+        """What was deleted may still be read in files, until `forget_leftovers`."""
+        self._db.execute("INSERT OR IGNORE INTO leftovers VALUES (1, ?)", [datetime.now(UTC).isoformat()])
+
+    def leftovers_since(self) -> datetime | None:
+        """When the first of what was deleted since then was deleted; None when nothing was."""
+        row = self._db.execute("SELECT since FROM leftovers").fetchone()
+        return datetime.fromisoformat(row[0]) if row else None
+
+    def forget_leftovers(self) -> None:
+        """Have the files hold nothing that was deleted: not in the word index, free pages, the log, or put aside."""
+        self.drop_unused_vectors()
+        self._db.execute("INSERT INTO chunks_fts(chunks_fts) VALUES ('optimize')")
+        for path in damaged(self._path):
+            path.unlink(missing_ok=True)
+        for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)", "DELETE FROM leftovers"):
+            self._db.execute(statement).fetchall()
 
     def totals(self) -> tuple[int, int, datetime | None]:
         """Documents, passages, and when the last of them was read."""
@@ -231,28 +308,68 @@ class Catalogue:
 
     # --- search ------------------------------------------------------------------------------------------------------
 
-    def bm25(self, match: str, limit: int, audience: frozenset[str]) -> list[str]:
-        """The ids of the best passages for an FTS5 expression that this audience may see, best first."""
+    def bm25(self, match: str, limit: int, audience: frozenset[str]) -> dict[str, float]:
+        """The best passages for words as FTS5 expressions with OR that this audience may see: their scores by id.
+
+        Who may see them is looked up for the first of them, and only when that gives too few for all of them.
+        """
+        if not match:
+            return {}
+        rare, matches = self._rarest(match)
+        found = self._best(rare, limit * _AHEAD, limit, audience)
+        return found if len(found) == limit or matches <= limit * _AHEAD else self._best(rare, -1, limit, audience)
+
+    def _best(self, match: str, ahead: int, limit: int, audience: frozenset[str]) -> dict[str, float]:
         sql = f"""
-            SELECT c.chunk_id FROM chunks_fts JOIN chunks c ON c.n = chunks_fts.rowid
-            JOIN documents d ON d.doc_id = c.doc_id
-            WHERE chunks_fts MATCH ? AND d.visibility IN ({_marks(audience)})
-            ORDER BY bm25(chunks_fts), c.n LIMIT ?"""  # noqa: S608 - question marks only
-        return [row[0] for row in self._db.execute(sql, [match, *audience, limit])]
+            SELECT c.chunk_id, -best.score FROM (
+                SELECT rowid AS n, rank AS score FROM chunks_fts WHERE chunks_fts MATCH ? ORDER BY rank LIMIT ?
+            ) AS best JOIN chunks c ON c.n = best.n JOIN documents d ON d.doc_id = c.doc_id
+            WHERE d.visibility IN ({_marks(audience)}) ORDER BY best.score, c.chunk_id LIMIT ?"""  # noqa: S608 - question marks only
+        return dict(self._db.execute(sql, [match, ahead, *audience, limit]))
+
+    def _rarest(self, match: str) -> tuple[str, int]:
+        """The words that tell most, rarest first, as long as they are in no more passages than can be weighed in time.
+
+        Of few passages that is all words. Also in how many passages they are, counted once for each word.
+        """
+        counting = "SELECT count(*) FROM chunks_fts WHERE chunks_fts MATCH ?"
+        counted = sorted((self._number(counting, word), word) for word in match.split(" OR "))
+        first, *others = [(count, word) for count, word in counted if count] or counted[:1]
+        kept, matches = [first[1]], first[0]
+        for count, word in others:
+            if matches + count > _WEIGHED:
+                break
+            kept.append(word)
+            matches += count
+        return " OR ".join(kept), matches
+
+    def knows(self, match: str, audience: frozenset[str]) -> bool:
+        """Whether anything that this audience may see matches an FTS5 expression."""
+        sql = f"""
+            SELECT 1 FROM chunks_fts JOIN chunks c ON c.n = chunks_fts.rowid JOIN documents d ON d.doc_id = c.doc_id
+            WHERE chunks_fts MATCH ? AND d.visibility IN ({_marks(audience)}) AND d.source IN ({_marks(self.sources)})
+            LIMIT 1"""  # noqa: S608 - question marks only
+        return self._db.execute(sql, [match, *audience, *self.sources]).fetchone() is not None
 
     def rows(self, chunk_ids: Sequence[str], audience: frozenset[str]) -> dict[str, Row]:
         """The passages with these ids that this audience may see now, whichever index named them."""
-        found = {}
-        for some in _some(chunk_ids):
+        return {row.id: row for row in self._rows("chunk_id", chunk_ids, audience)}
+
+    def rows_of(self, doc_ids: Sequence[str], audience: frozenset[str]) -> list[Row]:
+        """All passages of some documents that this audience may see now."""
+        return list(self._rows("doc_id", doc_ids, audience))
+
+    def _rows(self, column: str, values: Sequence[str], audience: frozenset[str]) -> Iterator[Row]:
+        for some in _some(values):
             sql = f"""
                 SELECT c.chunk_id, c.doc_id, d.title, c.heading, c.anchor, c.text, c.text_hash, d.url, d.file,
                 d.visibility, d.kind, d.authors, d.updated_at FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
-                WHERE d.visibility IN ({_marks(audience)}) AND c.chunk_id IN ({_marks(some)})"""  # noqa: S608 - question marks only
-            for *values, authors, updated in self._db.execute(sql, [*audience, *some]):
+                WHERE d.visibility IN ({_marks(audience)}) AND d.source IN ({_marks(self.sources)})
+                AND c.{column} IN ({_marks(some)})"""  # noqa: S608 - our own names
+            for *told, authors, updated in self._db.execute(sql, [*audience, *self.sources, *some]):
                 people = tuple(Author(*author) for author in json.loads(authors))
-                values += [people, datetime.fromisoformat(updated) if updated else None]
-                found[values[0]] = Row(*values)
-        return found
+                told += [people, datetime.fromisoformat(updated) if updated else None]
+                yield Row(*told)
 
     # --- vectors -----------------------------------------------------------------------------------------------------
 
@@ -264,11 +381,18 @@ class Catalogue:
             WHERE e.text_hash IS NULL ORDER BY length(indexed)"""
         return [(row[0], row[1]) for row in self._db.execute(sql, [fingerprint])]
 
-    def keep(self, fingerprint: str, text_hashes: Sequence[str], vectors: Vectors) -> None:
-        """Cache vectors for good."""
+    def keep(
+        self, fingerprint: str, text_hashes: Sequence[str], vectors: Vectors, parts: Sequence[Vectors] = ()
+    ) -> None:
+        """Cache vectors for good, and those of each text's parts (in half precision: they only rank)."""
         rows = (
-            {"fingerprint": fingerprint, "text_hash": name, "vector": vector.astype("<f4").tobytes()}
-            for name, vector in zip(text_hashes, vectors, strict=True)
+            {
+                "fingerprint": fingerprint,
+                "text_hash": name,
+                "vector": vector.astype("<f4").tobytes(),
+                "parts": b"" if some is None else some.astype("<f2").tobytes(),
+            }
+            for name, vector, some in zip_longest(text_hashes, vectors, parts)
         )
         self._db.table("embeddings").insert_all(rows, pk=("fingerprint", "text_hash"), replace=True)
 
@@ -281,6 +405,20 @@ class Catalogue:
             sql = f"SELECT text_hash, vector FROM embeddings WHERE fingerprint = ? AND text_hash IN ({_marks(some)})"  # noqa: S608
             for name, vector in self._db.execute(sql, [fingerprint, *some]):
                 found[name] = np.frombuffer(vector, dtype="<f4")
+        return found
+
+    def looks(self, fingerprint: str, text_hashes: Sequence[str]) -> dict[str, Vectors]:
+        """The cached vectors of these texts, a row each: the whole's first, then those of its parts."""
+        import numpy as np
+
+        found = {}
+        for some in _some(text_hashes):
+            sql = f"""
+                SELECT text_hash, vector, parts FROM embeddings
+                WHERE fingerprint = ? AND text_hash IN ({_marks(some)})"""  # noqa: S608 - question marks only
+            for name, vector, parts in self._db.execute(sql, [fingerprint, *some]):
+                whole = np.frombuffer(vector, dtype="<f4")
+                found[name] = np.vstack([whole, np.frombuffer(parts, dtype="<f2").reshape(-1, len(whole))])
         return found
 
     def embedded(self, fingerprint: str) -> Mapping[Place, str]:
@@ -298,10 +436,18 @@ class Catalogue:
 
 def _content_hash(document: Document, cut_by: str) -> str:
     updated = document.updated_at.isoformat() if document.updated_at else ""
-    authors = [[author.id, author.name] for author in document.authors]
     parts = [document.title, document.text, document.url, document.file, updated, cut_by]
-    parts += [document.visibility, document.kind, json.dumps(authors)]
+    parts += [document.visibility, document.kind, _as_json(document.authors)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _as_json(authors: Iterable[Author]) -> str:
+    return json.dumps([[author.id, author.name] for author in authors])
+
+
+def damaged(path: Path) -> list[Path]:
+    """Where the parts of a catalogue are put that could not be read."""
+    return [path.with_name(f"{path.name}.damaged{tail}") for tail in PARTS]
 
 
 def _some(values: Sequence[str]) -> Iterator[list[str]]:

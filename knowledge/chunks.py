@@ -29,7 +29,7 @@ _HEADING_CHARACTERS = 120
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,500}>")
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
-_STATED = re.compile(r"\s*\{#([\w.:=\-]{1,100})\}\s*$")
+_STATED = re.compile(r"\s*\{#([\w.:=%\-]{1,300})\}\s*$")
 _LONG_ADDRESS = re.compile(r"https?://[^\s()<>]{100,}")
 
 Count = Callable[[str], int]

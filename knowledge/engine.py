@@ -6,30 +6,41 @@ Every step leaves the directory in order, so that a kill between or inside steps
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.errors import Fault
-from knowledge.catalogue import Catalogue, Change
+from knowledge.asked import Asked
+from knowledge.catalogue import PARTS, Catalogue, Change, damaged
+from knowledge.chroma_server import Server, ServerShelf
 from knowledge.chunks import chunks
+from knowledge.closeness import parts
 from knowledge.embed import Embedder, Wanted, build, count_tokens, fingerprint
+from knowledge.forgotten import forget, read_forgotten
+from knowledge.reports import Consent, Loss, Tally
 from knowledge.search import Meaning, Result, search
-from knowledge.sources import Document, DocumentSource, Skipped, Step
+from knowledge.sources import CHAT, Document, DocumentSource, Skipped, Step
 from knowledge.vectors import Build, Place, Shelf, VectorIndex
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
 
 _T = TypeVar("_T")
 _ADD = 200  # vectors a step
-_FEW, _LOSS = 20, 0.3  # with more documents than this, a run that would forget a larger part stops
 
 
 @dataclass(slots=True)
 class Reading:
-    """One source being read: what it held, and what is still to come."""
+    """One source being read: what was known of it, what it holds, and what is still to come."""
 
     source: DocumentSource
     rest: Iterator[Document | Skipped]
+    known: set[str]
     seen: set[str] = field(default_factory=set)
     change: Change = field(default_factory=Change)
     skipped: list[Skipped] = field(default_factory=list)
@@ -38,7 +49,7 @@ class Reading:
 class Engine:
     """Lives on one thread. `home` is ours alone; everything in it can be made again from the sources."""
 
-    def __init__(self, home: Path, wanted: Wanted) -> None:
+    def __init__(self, home: Path, wanted: Wanted, server: Server | None = None) -> None:
         self._home = home
         self._wanted = wanted
         self._count: Callable[[str], int] | None = None
@@ -46,11 +57,13 @@ class Engine:
         self._index: VectorIndex | None = None
         self._next: tuple[Build, VectorIndex] | None = None
         self._known: dict[str, Any] = {}
+        self._asked = Asked()
         self.embedder: Embedder | None = None
         self.trouble = ""
         self.catalogue = _open_catalogue(home / "catalogue.db")
-        self.shelf = Shelf(home / "vectors")
-        self.shelf.sweep()
+        self.forgotten = read_forgotten(home)
+        self.shelf = ServerShelf(home / "vectors", server) if server else Shelf(home / "vectors")
+        self.shelf.begin()
 
     def close(self) -> None:
         self._drop_unfinished()
@@ -76,16 +89,21 @@ class Engine:
 
     def open_index(self, stored: Build) -> None:
         """Open vectors that were found healthy."""
-        self._index = VectorIndex(self.shelf.path(stored), stored.fingerprint)
+        self._index = self.shelf.open(stored)
 
     @property
     def searches_meaning(self) -> bool:
         return self._index is not None and self.embedder is not None
 
+    @property
+    def lost_server(self) -> bool:
+        """Whether the vectors stand on a server that cannot be searched now."""
+        return self.shelf.is_far and self.embedder is not None and self._index is None
+
     # --- indexing ----------------------------------------------------------------------------------------------------
 
     def start_reading(self, source: DocumentSource) -> Reading:
-        return Reading(source, source.read())
+        return Reading(source, source.read(), self.catalogue.document_ids(source.name))
 
     def take_one(self, reading: Reading, item: Document | Skipped) -> None:
         """Take what was read in."""
@@ -106,21 +124,28 @@ class Engine:
             return change + self.catalogue.forget(step.gone)
 
     def _take_in(self, source: str, document: Document) -> Change:
+        """Keep it, without those who are forgotten; chat of theirs that a source still tells is not kept at all."""
+        others = tuple(author for author in document.authors if author.id not in self.forgotten)
+        if document.kind == CHAT and others != document.authors:
+            return self.catalogue.forget([document.id])
+        return self._keep(source, replace(document, authors=others))
+
+    def _keep(self, source: str, document: Document) -> Change:
         if self._count is None:
             self._count_by, self._count = count_tokens()
         cut_by = fingerprint(tokens=self._count_by)
         if self.catalogue.holds(document, cut_by):
-            return Change(unchanged=self.catalogue.count(document.id))
+            return Change(unchanged=self.catalogue.count(document.id), documents=Tally(unchanged=1))
         return self.catalogue.store(source, document, chunks(document, self._count), cut_by)
 
-    def finish_reading(self, reading: Reading, *, force: bool) -> str:
-        """Forget what the source no longer holds; returns why not, when so much is gone that it looks wrong."""
-        known = self.catalogue.document_ids(reading.source.name)
-        gone = known - reading.seen
-        if not force and len(known) > _FEW and len(gone) > _LOSS * len(known):
-            return f"{len(gone)} of {len(known)} documents of {reading.source.name} are gone; kept until forced"
+    def finish_reading(self, reading: Reading, consent: Consent) -> Loss | None:
+        """Forget what the source no longer holds, unless that is so much that nobody agreed to it."""
+        gone = reading.known - reading.seen
+        loss = self.catalogue.reports.loss(reading.source.name, gone, reading.known)
+        if loss and not consent.covers(loss):
+            return loss
         reading.change += self.catalogue.forget(gone)
-        return ""
+        return None
 
     def missing(self) -> list[tuple[str, str]]:
         return self.catalogue.missing(self.embedder.fingerprint) if self.embedder else []
@@ -129,8 +154,18 @@ class Engine:
         """Compute and cache the vectors of some (text hash, text)."""
         assert self.embedder
         vectors = self.embedder.embed([text for _, text in some])
+        closer = self._embed_parts([text.partition("\n")[2] for _, text in some]) if self.embedder.looks_closer else ()
         self.trouble = ""
-        self.catalogue.keep(self.embedder.fingerprint, [name for name, _ in some], vectors)
+        self.catalogue.keep(self.embedder.fingerprint, [name for name, _ in some], vectors, closer)
+
+    def _embed_parts(self, texts: Sequence[str]) -> list[Vectors]:
+        """For each text the vectors of its parts."""
+        import numpy as np
+
+        assert self.embedder
+        cut = [parts(text) for text in texts]
+        vectors = self.embedder.embed([part for some in cut for part in some])
+        return np.split(vectors, np.cumsum([len(some) for some in cut])[:-1])
 
     def start_aligning(self, *, rebuild: bool) -> list[tuple[Place, str]]:
         """Make the index forget what is gone, and list the (place, text hash) it lacks. A new one starts empty."""
@@ -147,13 +182,15 @@ class Engine:
 
     def _start_build(self, space: str) -> None:
         fresh = self.shelf.fresh(space)
-        self._next = (fresh, VectorIndex(self.shelf.path(fresh), space))
+        self._next = (fresh, self.shelf.open(fresh))
 
     def _drop_unfinished(self) -> None:
-        """A build that an earlier run was stopped in is not gone on with; its files go at the next start."""
+        """A build that an earlier run was stopped in is not gone on with."""
         if self._next:
-            self._next[1].close()
-        self._next = None
+            build, index = self._next
+            self._next = None
+            index.close()
+            self.shelf.remove(build)
 
     def add(self, some: Sequence[tuple[Place, str]]) -> None:
         """Put cached vectors into the index that is being built, else into the one in use."""
@@ -175,7 +212,21 @@ class Engine:
             old, self._index, self._next = self._index, index, None
             if old:
                 old.close()
+            self.shelf.sweep()
         self.catalogue.drop_unused_vectors()
+
+    # --- erasing -----------------------------------------------------------------------------------------------------
+
+    def forget_people(self, ids: Collection[str], up_to: int) -> list[str]:
+        """Never read them again, and take out what they wrote; returns the ids of the documents that went."""
+        self.forgotten = forget(self._home, ids, up_to=up_to)
+        return self.catalogue.take_out_people(ids)
+
+    def drop_vectors(self) -> None:
+        """Without an embedder there is no making them anew: they are made when there is one again."""
+        self._give_up_index()
+        self._drop_unfinished()
+        self.shelf.clear()
 
     # --- search ------------------------------------------------------------------------------------------------------
 
@@ -204,9 +255,14 @@ class Engine:
     def _meaning(self, queries: Sequence[str]) -> Meaning | None:
         if self._index is None or self.embedder is None:
             return None
-        vectors = self.embedder.embed(queries)
+        vectors = self._asked.vectors(self.embedder, queries)
         self.trouble = ""
         return Meaning(self._index, self.embedder.fingerprint, vectors)
+
+    def lose_server(self, fault: Fault) -> None:
+        """Go on by words alone, and say why."""
+        self.trouble = str(fault)
+        self._give_up_index()
 
     def _give_up_index(self) -> None:
         """Go on by words alone; the next indexing builds the vectors anew."""
@@ -229,8 +285,10 @@ def _open_catalogue(path: Path) -> Catalogue:
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):  # a full disk or a missing permission is no damage
             raise
-        for tail in ("", "-wal", "-shm"):
+        for tail, aside in zip(PARTS, damaged(path), strict=True):
             part = path.with_name(path.name + tail)
             if part.exists():
-                part.replace(path.with_name(f"{path.name}.damaged{tail}"))
-        return Catalogue(path)
+                part.replace(aside)
+        catalogue = Catalogue(path)
+        catalogue.note_leftovers()
+        return catalogue

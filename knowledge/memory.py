@@ -5,28 +5,31 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
 
-from bot.core.request import Passage
+from bot.core.request import Passage, Quotes
 from bot.errors import Fault, SettingsError
 from knowledge.catalogue import Change
+from knowledge.chroma_server import Server
 from knowledge.embed import Wanted
 from knowledge.engine import Engine, portions
 from knowledge.prose import prose
-from knowledge.recheck import may_be_shown, moved, places_of, who_may_see
-from knowledge.search import EVERYBODY, Result, tidy
-from knowledge.sources import CHAT, DocumentSource, FollowedSource, Held, Skipped, Step
+from knowledge.recheck import may_be_shown, moved, places_of, still_standing, who_may_see
+from knowledge.reports import NOBODY_AGREED, Consent, Report, Standing, left_out
+from knowledge.search import Result, tidy
+from knowledge.sources import CHAT, EVERYBODY, DocumentSource, FollowedSource, Held, Skipped, Step
 from knowledge.sources.documents import Folder
-from knowledge.vectors import Build, probe_command
 
 Progress = Callable[[str, int, int], None]
 
-_PROBE_SECONDS = 60
+LEFTOVERS_STAY = timedelta(days=7)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -42,6 +45,29 @@ class Summary:
     embedder: str
     skipped: tuple[Skipped, ...] = ()
     trouble: tuple[str, ...] = ()
+    reports: tuple[Report, ...] = ()
+
+    def __str__(self) -> str:
+        read = ", ".join(one.source for one in self.reports)
+        held = f"{self.documents} documents, {self.passages} passages"
+        return f"read {read or 'nothing'}: {held}, embedded {self.embedded}"
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run over some sources: whom to tell, what was agreed to, and what came of it so far."""
+
+    say: Progress
+    consent: Consent = NOBODY_AGREED
+    reports: list[Report] = field(default_factory=list)
+    change: Change = field(default_factory=Change)
+    skipped: list[Skipped] = field(default_factory=list)
+    embedded: int = 0
+    fault: Fault | None = None
+
+    def told_of(self, source: str) -> Progress:
+        """The same, as steps of one source."""
+        return lambda step, done, total: self.say(f"{source}: {step}", done, total)
 
 
 class Knowledge:
@@ -72,6 +98,7 @@ class Knowledge:
         documents: Path | None,
         *,
         embedder: Wanted | None = None,
+        server: Server | None = None,
         base_url: str = "",
         sources: Sequence[DocumentSource | FollowedSource] = (),
     ) -> Knowledge:
@@ -80,7 +107,8 @@ class Knowledge:
         wanted.resolve()
         self = cls(data_dir / "knowledge", [*_folders(documents, base_url), *sources], wanted)
         try:
-            self._engine = await self._run(Engine, self._home, wanted)
+            self._engine = await self._run(Engine, self._home, wanted, server)
+            self._engine.catalogue.sources = tuple(self.source_names)
             await self._look()
         except BaseException:
             await self.close()
@@ -104,9 +132,23 @@ class Knowledge:
         engine = self._ready()
         await self._run(engine.load_embedder)
         stored = await self._run(engine.usable_build)
-        if stored and await _is_healthy(engine.shelf.path(stored), stored):
-            await self._run(engine.open_index, stored)
+        try:
+            if stored and await engine.shelf.is_healthy(stored):
+                await self._run(engine.open_index, stored)
+        except Fault as fault:
+            engine.trouble = str(fault)
         await self._look()
+
+    async def recover(self) -> None:
+        """Go by meaning again when the server that holds the vectors is back, bringing them up to date."""
+        engine = self._ready()
+        if not engine.lost_server:
+            return
+        try:
+            await asyncio.to_thread(engine.shelf.ping)
+            await self.catch_up()
+        except Fault as fault:
+            engine.trouble = str(fault)
 
     # --- search ------------------------------------------------------------------------------------------------------
 
@@ -122,28 +164,48 @@ class Knowledge:
 
         In which somebody of `people` wrote (ids, addresses and names as a source may know them), is marked as theirs.
         """
-        found = await self.search(queries, 3 * limit, audience=audience)
-        return [_passage(number, result, people) for number, result in enumerate(self.likely(found)[:limit], 1)]
+        return list((await self.quotes(queries, limit=limit, audience=audience, people=people)).passages)
+
+    async def quotes(
+        self, queries: Sequence[str], *, limit: int, audience: frozenset[str], people: frozenset[str]
+    ) -> Quotes:
+        """The same, and whether something was left out because nobody could say in time who may see it."""
+        found, unsure = await self._look_up(queries, 3 * limit, audience)
+        likely = self.likely(found)[:limit]
+        return Quotes(tuple(_passage(number, result, people) for number, result in enumerate(likely, 1)), unsure)
+
+    async def still(self, passages: Sequence[Passage], *, audience: frozenset[str]) -> Quotes:
+        """Those of them that stand there at this moment as they were quoted, for this audience to see."""
+        places = places_of(self.followed, [one.row for one in passages])
+        now = await who_may_see(places)
+        stand = await self._run(still_standing, self._ready().catalogue, passages, audience)
+        shown = tuple(one for one in stand if may_be_shown(one.row, places, now, audience))
+        return Quotes(shown, unsure=not places.keys() <= now.keys())
 
     def likely(self, found: Sequence[Result]) -> list[Result]:
         """Those of them that are like enough to what was asked to support an answer."""
         embedder = self._ready().embedder
         floor = embedder.floor if embedder else 0.0
-        return [result for result in found if result.cosine is None or result.cosine >= floor]
+        return [result for result in found if not floor or result.support is None or result.support >= floor]
 
     async def search(self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = EVERYBODY) -> list[Result]:
         """The `k` best passages that the audience may see with their scores, however unlike the queries they are."""
+        return (await self._look_up(queries, k, audience))[0]
+
+    async def _look_up(self, queries: Sequence[str], k: int, audience: frozenset[str]) -> tuple[list[Result], bool]:
+        """What may be shown, and whether something was left out for want of somebody's word."""
         tidied = tidy(queries)
         found = await self._run(self._ready().search, tidied, k, audience)
-        places = places_of(self.followed, found)
+        places = places_of(self.followed, [one.id for one in found])
         now = await who_may_see(places)
         if turned := moved(now, found):
             for place, visibility in turned.items():
                 await self.take(places[place], Step(moved=((place, visibility),)))
             found = await self._run(self._ready().search, tidied, k, audience)
-            places = places_of(self.followed, found)
+            places = places_of(self.followed, [one.id for one in found])
             now = await who_may_see(places)
-        return [one for one in found if may_be_shown(one, places, now, audience)]
+        shown = [one for one in found if may_be_shown(one.id, places, now, audience)]
+        return shown, not places.keys() <= now.keys()
 
     async def likeness(self, query: str, texts: Sequence[str]) -> list[float]:
         """How alike in meaning a query is to each of a few texts (cosine); empty while only words are searched."""
@@ -151,65 +213,101 @@ class Knowledge:
 
     # --- indexing ----------------------------------------------------------------------------------------------------
 
-    async def index(self, progress: Progress | None = None, *, rebuild: bool = False, force: bool = False) -> Summary:
-        """Bring the catalogue and the vectors up to date with the sources.
+    async def index(
+        self,
+        progress: Progress | None = None,
+        *,
+        only: Collection[str] | None = None,
+        rebuild: bool = False,
+        consent: Consent = NOBODY_AGREED,
+    ) -> Summary:
+        """Bring the catalogue and the vectors up to date with the sources that are read as a whole, or `only` some.
 
         `progress` is called with a word for the step, how much is done, and of how much. `rebuild` makes the vector
-        index anew from the cached vectors; `force` forgets documents even when most of a source is gone.
+        index anew from the cached vectors; `consent` says how much of a source may be forgotten when it is gone there.
         """
-        say = progress or _say_nothing
+        run = _Run(progress or _say_nothing, consent)
+        if self._busy.locked():
+            run.say("waiting for another reading", 0, 0)
         async with self._busy:
             await self._warm()
-            change, skipped, trouble = Change(), list[Skipped](), list[str]()
             for source in self._whole:
-                try:
-                    change += await self._read(source, say, skipped, trouble, force=force)
-                except Fault as fault:
-                    trouble.append(str(fault))
-            embedded = await self._embed(say, trouble)
-            await self._align(say, rebuild=rebuild)
+                if only is None or source.name in only:
+                    await self._index(source, run)
+            await self._align(run.say, rebuild=rebuild)
             await self._look()
-            return await self._summary(change, embedded, skipped, trouble)
+            return await self._summary(run)
 
-    async def _read(
-        self, source: DocumentSource, say: Progress, skipped: list[Skipped], trouble: list[str], *, force: bool
-    ) -> Change:
-        engine = self._ready()
+    async def _index(self, source: DocumentSource, run: _Run) -> None:
+        """Read a source and embed what is new in it, and keep a report of that."""
+        began, report = time.monotonic(), Report(source.name, datetime.now(UTC))
+        try:
+            report = await self._read(source, report, run)
+        except Fault as fault:
+            report = replace(report, trouble=str(fault))
+        await self._run(self._ready().catalogue.reports.keep, report)  # a stop is kept before anything else is done
+        await self._embed_for(source.name, report, run, began)
+
+    async def _read(self, source: DocumentSource, report: Report, run: _Run) -> Report:
+        engine, say = self._ready(), run.told_of(source.name)
         reading = await self._run(engine.start_reading, source)
-        while (item := await asyncio.to_thread(next, reading.rest, None)) is not None:  # others are answered meanwhile
-            await self._run(engine.take_one, reading, item)
-            say("read", len(reading.seen), 0)
-        skipped += reading.skipped
-        if kept := await self._run(engine.finish_reading, reading, force=force):
-            trouble.append(kept)
-        return reading.change
+        try:
+            while (item := await asyncio.to_thread(next, reading.rest, None)) is not None:  # others go on meanwhile
+                await self._run(engine.take_one, reading, item)
+                say("read", len(reading.seen), 0)
+            loss = await self._run(engine.finish_reading, reading, run.consent)
+        finally:
+            run.change += reading.change
+            run.skipped += reading.skipped
+        return replace(report, documents=reading.change.documents, loss=loss, **left_out(reading.skipped))
+
+    async def _embed_for(self, source: str, report: Report, run: _Run, began: float) -> None:
+        """What follows a source's reading. An embedder that failed is not asked again in this run."""
+        embedded = 0
+        if run.fault is None:
+            embedded, run.fault = await self._embed(run.told_of(source))
+        seconds = time.monotonic() - began
+        report = replace(report, embedded=embedded, embedder=self._embedder_name, seconds=seconds)
+        run.embedded += embedded
+        run.reports.append(await self._run(self._ready().catalogue.reports.keep, report))
 
     # --- following ---------------------------------------------------------------------------------------------------
 
-    async def follow(self, progress: Progress | None = None) -> Summary:
+    async def follow(self, progress: Progress | None = None, *, only: Collection[str] | None = None) -> Summary:
         """Read what changed in the sources that are followed, each step kept before the next is read.
 
         It may take long, while Slack lets us read slowly; searches and `index` go on beside it.
         """
-        say = progress or _say_nothing
-        change, skipped, trouble = Change(), list[Skipped](), list[str]()
+        run = _Run(progress or _say_nothing)
+        if self._following.locked():
+            run.say("waiting for another reading", 0, 0)
         async with self._following:
             for source in self.followed:
-                try:
-                    change += await self._follow(source, say, skipped)
-                except Fault as fault:
-                    trouble.append(str(fault))
-        embedded = await self.catch_up(say, trouble)
-        return await self._summary(change, embedded, skipped, trouble)
+                if only is None or source.name in only:
+                    await self._follow(source, run)
+        return await self._summary(run)
 
-    async def _follow(self, source: FollowedSource, say: Progress, skipped: list[Skipped]) -> Change:
-        change, read = Change(), 0
+    async def _follow(self, source: FollowedSource, run: _Run) -> None:
+        began, report = time.monotonic(), Report(source.name, datetime.now(UTC))
+        try:
+            report = await self._take_steps(source, report, run)
+        except Fault as fault:
+            report = replace(report, trouble=str(fault))
+        async with self._busy:
+            await self._embed_for(source.name, report, run, began)
+            await self._align(run.say, rebuild=False)
+            await self._look()
+
+    async def _take_steps(self, source: FollowedSource, report: Report, run: _Run) -> Report:
+        change, skipped, read, say = Change(), list[Skipped](), 0, run.told_of(source.name)
         async with aclosing(source.changes(await self.held(source))) as steps:
             async for step in steps:
                 change += await self.take(source, step)
                 skipped += step.skipped
                 say("read", read := read + len(step.documents), 0)
-        return change
+        run.change += change
+        run.skipped += skipped
+        return replace(report, documents=change.documents, **left_out(skipped))
 
     async def held(self, source: FollowedSource) -> Held:
         """What is kept of a source."""
@@ -224,15 +322,63 @@ class Knowledge:
         """Keep a step of a source's, of a reading or of what it just heard; found by words from now on."""
         return await self._run(self._ready().take_step, source.name, step)
 
-    async def catch_up(self, say: Progress | None = None, trouble: list[str] | None = None) -> int:
+    async def catch_up(self) -> int:
         """Let what was taken meanwhile be found by meaning too."""
         async with self._busy:
-            embedded = await self._embed(say or _say_nothing, trouble if trouble is not None else [])
-            await self._align(say or _say_nothing, rebuild=False)
+            await self._warm()
+            embedded, _ = await self._embed(_say_nothing)
+            await self._align(_say_nothing, rebuild=False)
             await self._look()
         return embedded
 
-    async def _embed(self, say: Progress, trouble: list[str]) -> int:
+    # --- erasing -----------------------------------------------------------------------------------------------------
+
+    @property
+    def erased_up_to(self) -> int:
+        """The last erasure in the audit trail that was carried out here."""
+        return self._ready().forgotten.up_to
+
+    async def forget_people(
+        self, ids: Collection[str], *, up_to: int = 0, progress: Progress | None = None
+    ) -> list[str]:
+        """Take out for good what people wrote, by their ids as sources know them; they are never read again.
+
+        Nothing of it can be read in any file afterwards. Chat goes as whole documents, whose ids are returned: give
+        them to `read_again` to have them back without these people.
+        """
+        gone = await self._run(self._ready().forget_people, ids, up_to)
+        await self.forget_leftovers(progress)
+        return gone
+
+    async def forget_leftovers(self, progress: Progress | None = None) -> None:
+        """Have no file hold what was deleted: the vectors are built anew, and the catalogue is written anew."""
+        engine = self._ready()
+        async with self._busy:
+            if engine.embedder is None:
+                await self._run(engine.drop_vectors)
+            await self._align(progress or _say_nothing, rebuild=True)
+            await self._run(engine.catalogue.forget_leftovers)
+            await self._look()
+
+    async def forget_leftovers_in_time(self, now: datetime) -> bool:
+        """What was deleted is in no file a week later; says whether it was time for that."""
+        since = await self._run(self._ready().catalogue.leftovers_since)
+        if since is None or now - since < LEFTOVERS_STAY:
+            return False
+        await self.forget_leftovers()
+        return True
+
+    async def read_again(self, document_ids: Iterable[str]) -> None:
+        """Read documents of followed sources as they are now; what cannot be is left to the next whole reading."""
+        for name in document_ids:
+            for source in self.followed:
+                if source.place_of(name):
+                    await self.take(source, await source.again(name))
+
+    # --- keeping up --------------------------------------------------------------------------------------------------
+
+    async def _embed(self, say: Progress) -> tuple[int, Fault | None]:
+        """How many passages got their vectors, and why not all of them."""
         engine = self._ready()
         missing = await self._run(engine.missing)
         done = 0
@@ -240,14 +386,25 @@ class Knowledge:
             try:
                 await self._run(engine.embed, some)
             except Fault as fault:
-                trouble.append(f"{fault}; {len(missing) - done} passages are found by words alone until the next run")
-                break
+                return done, fault
             done += len(some)
             say("embed", done, len(missing))
-        return done
+        return done, None
 
     async def _align(self, say: Progress, *, rebuild: bool) -> None:
-        """Make the vector index hold what the catalogue holds; one that fails is built anew, once."""
+        """Make the vector index hold what the catalogue holds; one that fails is built anew, once.
+
+        A server that does not answer then either is trouble, and words serve until it does.
+        """
+        try:
+            await self._fill_or_fill_anew(say, rebuild=rebuild)
+        except Fault as fault:
+            engine = self._ready()
+            if fault.vendor != "chroma" or not engine.shelf.is_far:
+                raise
+            await self._run(engine.lose_server, fault)
+
+    async def _fill_or_fill_anew(self, say: Progress, *, rebuild: bool) -> None:
         try:
             await self._fill(say, rebuild=rebuild)
         except Fault as fault:
@@ -265,22 +422,50 @@ class Knowledge:
             say("vectors", done, len(lacking))
         await self._run(engine.finish_aligning)
 
-    async def _summary(
-        self, change: Change, embedded: int, skipped: Sequence[Skipped], trouble: Sequence[str]
-    ) -> Summary:
+    async def _summary(self, run: _Run) -> Summary:
         engine = self._ready()
         documents, passages, _ = await self._run(engine.catalogue.totals)
         return Summary(
             documents=documents,
             passages=passages,
-            change=change,
-            embedded=embedded,
-            embedder=engine.embedder.name if engine.embedder else "none",
-            skipped=tuple(skipped),
-            trouble=(*filter(None, [engine.trouble]), *trouble),
+            change=run.change,
+            embedded=run.embedded,
+            embedder=self._embedder_name,
+            skipped=tuple(run.skipped),
+            trouble=(*filter(None, [engine.trouble]), *[line async for line in self._troubles(run)]),
+            reports=tuple(run.reports),
         )
 
+    @property
+    def _embedder_name(self) -> str:
+        embedder = self._ready().embedder
+        return embedder.name if embedder else "none"
+
+    async def _troubles(self, run: _Run) -> AsyncIterator[str]:
+        """What the operator has to see to."""
+        for report in run.reports:
+            if report.trouble:
+                yield report.trouble
+            if report.loss:
+                yield report.loss.words
+        if run.fault:
+            missing = await self._run(self._ready().missing)
+            yield f"{run.fault}; {len(missing)} passages are found by words alone until the next run"
+
     # --- state -------------------------------------------------------------------------------------------------------
+
+    @property
+    def source_names(self) -> list[str]:
+        """The sources that are read, by name."""
+        return [source.name for source in self._sources]
+
+    async def passages_kept(self) -> int:
+        """How many passages there are to be found."""
+        return (await self._run(self._ready().catalogue.totals))[1]
+
+    async def standings(self) -> list[Standing]:
+        """What is kept of each source, and what came of its last reading."""
+        return await self._run(self._ready().catalogue.reports.standings)
 
     def describe(self) -> tuple[str, ...]:
         """How things stand, in lines for `check`."""
@@ -302,7 +487,7 @@ class Knowledge:
     def _way(self, engine: Engine) -> str:
         """How searches are answered now."""
         if engine.searches_meaning and engine.embedder:
-            return f"search by words and meaning ({engine.embedder.name})"
+            return f"search by words and meaning ({engine.embedder.name}; vectors {engine.shelf.where})"
         wanted = self._wanted.resolve()
         if wanted == "none":
             return "search by words alone (BM25): no embedder is configured or installed"
@@ -344,6 +529,7 @@ def _passage(number: int, result: Result, people: frozenset[str]) -> Passage:
         chat=result.kind == CHAT,
         authors=tuple(author.name for author in result.authors),
         theirs=not written_by.isdisjoint(one.casefold() for one in people),
+        row=result.id,
     )
 
 
@@ -358,25 +544,10 @@ def _own(home: Path) -> IO[str]:
         owner = file.read(40).strip()
         file.close()
         raise SettingsError(
-            f"{home} is in use by another process ({owner or 'unknown'}); stop it, or set TINYAPPROVER_DATA_DIR"
+            f"{home} is in use by another process ({owner or 'unknown'}); "
+            "wait until it has ended, stop it, or set TINYAPPROVER_DATA_DIR"
         ) from error
     file.truncate(0)
     file.write(f"pid {os.getpid()}")
     file.flush()
     return file
-
-
-async def _is_healthy(path: Path, stored: Build) -> bool:
-    """Whether the vectors can be read, tried in another process: damaged files may crash the one that opens them."""
-    env = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "LANG") if name in os.environ}
-    silent = asyncio.subprocess.DEVNULL
-    command = probe_command(path, stored.fingerprint)
-    child = await asyncio.create_subprocess_exec(*command, stdin=silent, stdout=silent, stderr=silent, env=env)
-    try:
-        return await asyncio.wait_for(child.wait(), _PROBE_SECONDS) == 0
-    except TimeoutError:
-        return False
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()

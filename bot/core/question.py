@@ -49,6 +49,14 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What a model says to a question, believed by nobody yet; `conflict`: that the passages contradict each other."""
+
+    sentences: Sequence[Sentence]
+    conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Suggestion:
     """The narrowest thing that fits a need, and why it was chosen."""
 
@@ -61,7 +69,8 @@ class Answer:
     """What is shown. Without sentences and passages it is a refusal; `nearest` are then the nearest documents.
 
     With passages and no sentences they are shown as they are. `note` says how the answer came about, or why there is
-    none; `contact` is whom to ask instead.
+    none; `contact` is whom to ask instead, or `may_hand_on` that the asker can have it passed on to the responders.
+    `conflict` says that its passages contradict each other.
     """
 
     note: str
@@ -70,8 +79,15 @@ class Answer:
     nearest: Sequence[Passage] = ()
     suggestion: Suggestion | None = None
     contact: str = ""
+    may_hand_on: bool = False
+    conflict: bool = False
 
     @property
     def supported(self) -> bool:
         """Whether the documents say something about it."""
         return bool(self.passages)
+
+    @property
+    def only_chat(self) -> bool:
+        """Whether nothing supports it but what people wrote in chat."""
+        return self.supported and all(one.chat for one in self.passages)

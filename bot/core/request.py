@@ -13,7 +13,7 @@ from functools import lru_cache
 from bot.core.lifecycle import STOPPABLE, State
 
 MAX_JUSTIFICATION = 2000
-DOCUMENTS_SHOWN, CHAT_SHOWN = 3, 2  # passages of each kind where people decide
+DOCUMENTS_SHOWN, CHAT_SHOWN, CLOSED_SHOWN = 3, 2, 2  # passages of each kind where people decide
 
 
 class Sensitivity(StrEnum):
@@ -241,7 +241,8 @@ class Fact:
 class Passage:
     """A quoted piece of a company document or of chat. `id` is what advice cites; `updated_at` dates the document.
 
-    `chat` is somebody's words, `authors` are their names; `theirs` when requester or beneficiary wrote in it.
+    `chat` is somebody's words, `authors` are their names; `theirs` when requester or beneficiary wrote in it. `row`
+    names the passage of the index that it was quoted from, so that it can be looked at once more when it is shown.
     """
 
     id: str
@@ -253,6 +254,15 @@ class Passage:
     chat: bool = False
     authors: tuple[str, ...] = ()
     theirs: bool = False
+    row: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quotes:
+    """Passages, best first. `unsure`: some were left out, because nobody could say in time who may see them."""
+
+    passages: tuple[Passage, ...] = ()
+    unsure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,13 +292,19 @@ class Precedent:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything gathered for one request, each source answering or saying that it is silent."""
+    """Everything gathered for one request, each source answering or saying that it is silent.
+
+    `passages` are for everybody; `closed` are for the people of the channel where it is decided, and stand on its card
+    alone. `left_out` says what of both is not shown, and is never stored.
+    """
 
     facts: tuple[Fact, ...] = ()
     passages: tuple[Passage, ...] = ()
+    closed: tuple[Passage, ...] = ()
     precedents: tuple[Precedent, ...] = ()
     silent: tuple[str, ...] = ()
     gathered_at: datetime | None = None
+    left_out: str = ""
 
     @property
     def documents(self) -> tuple[Passage, ...]:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, Text, delete, exists, or_, select, type_coerce, update
 
-from bot.audit import Audit, AuditText
+from bot.audit import Audit, AuditEvent, AuditText
 from bot.core.lifecycle import FINAL
 from bot.core.request import Person
 from bot.ledger import tables as t
+from bot.ledger.chain import read, read_event
 from bot.ledger.database import Database
 from bot.ledger.engine import patiently
-from bot.ledger.policy_questions import forget_questions_of
+from bot.ledger.policy_questions import accounts_of, forget_questions_of
 from bot.ledger.requests import number_of, numbered, request_id
 from bot.verifying import ERASED
 
 NAMELESS = "(erased)"
+ACCOUNT = re.compile(r"[UW][A-Z0-9]{6,20}", re.ASCII)  # a Slack user id
 FORGETTING = ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
 _TEXTS = select(t.texts, t.events.c.request_id).join(t.events, t.events.c.seq == t.texts.c.seq)
 _EVIDENCE = type_coerce(t.requests.c.evidence, Text)
@@ -32,7 +35,7 @@ class Erasure:
     """What erasing a person means: texts beside the trail, and closed requests of theirs that lose their words.
 
     `kept` are their requests that are still open, which need their words; `linked` says that their accounts are linked,
-    so that their name is still needed.
+    so that their name is still needed. `accounts` are their chat accounts, whose words are in indexed threads.
     """
 
     person: str
@@ -40,6 +43,7 @@ class Erasure:
     requests: tuple[str, ...]
     kept: tuple[str, ...]
     linked: bool
+    accounts: tuple[str, ...] = ()
 
 
 class Erasing(Database):
@@ -64,9 +68,19 @@ class Erasing(Database):
         _erase_answers(c, person, names)
         _erase_mentions(c, names)
         forget_questions_of(c, person)
-        detail = {"person": person, "requests": list(erasure.requests), "erased": _by_event(erasure.texts)}
+        detail = {
+            "person": person,
+            "accounts": list(erasure.accounts),
+            "requests": list(erasure.requests),
+            "erased": _by_event(erasure.texts),
+        }
         self._append(c, "", replace(audit, detail=detail))
         return erasure
+
+    async def erasures(self, after: int) -> list[AuditEvent]:
+        """Every erasure behind an event of the trail, oldest first."""
+        query = select(t.events).where(t.events.c.seq > after, t.events.c.what == ERASED).order_by(t.events.c.seq)
+        return await self._run(lambda c: [read_event(row) for row in c.execute(query)])
 
     def _forget_freed_pages(self) -> None:
         """SQLite leaves what was deleted in free pages and in the log until they are written over."""
@@ -76,9 +90,9 @@ class Erasing(Database):
                 patiently(connection.driver_connection, statement)
             connection.close()
 
-    async def id_of(self, email: str) -> str | None:
-        """The directory id of whoever has this login, in a link or in a request."""
-        return await self._run(lambda c: _id_of(c, email.casefold()))
+    async def id_of(self, known_as: str) -> str | None:
+        """The directory id of whoever has this login, in a link or in a request, or this linked Slack account."""
+        return await self._run(lambda c: _id_of_account(c, known_as) or _id_of(c, known_as.casefold()))
 
 
 def _erasure(c: Connection, person: str) -> Erasure:
@@ -89,7 +103,7 @@ def _erasure(c: Connection, person: str) -> Erasure:
     about = t.events.c.request_id.in_(closed) & (t.texts.c.name != "name")
     rows = c.execute(_TEXTS.where(or_(t.texts.c.person == person, about)).order_by(t.texts.c.seq)).all()
     texts = tuple(_text(row) for row in rows if _may_go(c, row.request_id, linked=linked))
-    return Erasure(person, texts, closed, kept, linked)
+    return Erasure(person, texts, closed, kept, linked, accounts=tuple(sorted(_accounts(c, person))))
 
 
 def _concerns(person: str) -> Any:
@@ -167,6 +181,17 @@ def _names(c: Connection, person: str) -> list[str]:
     for row in c.execute(select(t.requests.c.requester, t.requests.c.beneficiary).where(_concerns(person))):
         found |= {word for one in row if one.id == person for word in (one.name, one.email)}
     return sorted(found - {"", NAMELESS})
+
+
+def _accounts(c: Connection, person: str) -> set[str]:
+    """Every chat account that somebody is or was known by; an account may be named in the place of a person."""
+    found = accounts_of(c, person) | ({person} if ACCOUNT.fullmatch(person) else set())
+    linked = (event.detail for event in read(c, what="person.linked") if event.detail.get("person") == person)
+    return found | {str(detail["slack"]) for detail in linked if detail.get("slack")}
+
+
+def _id_of_account(c: Connection, account: str) -> str | None:
+    return c.execute(select(t.people.c.id).where(t.people.c.slack_user == account)).scalars().first()
 
 
 def _id_of(c: Connection, email: str) -> str | None:

@@ -42,6 +42,7 @@ KINDS = {
     "frozen": Kind("slack", "tells the responder channels that everything is frozen"),
     "gather": Kind("evidence", "gathers the evidence"),
     "grant": _executor("gives the access that was approved, and reads it back"),
+    "hand_on": Kind("slack", "passes a question on to the responder channel"),
     "home": Kind("slack", "draws somebody's App Home"),
     "listing": Kind("pagerduty", "keeps the quiet page that lists what is beyond the ceiling"),
     "look": _executor("looks whether a step that was overtaken left something wrong, and puts it right"),

@@ -103,11 +103,16 @@ class PolicyQuestions(Database):
 
 def forget_questions_of(c: Connection, person: str) -> None:
     """Erase what somebody asked and what they thought of answers, under every chat account known of them."""
-    linked = select(t.people.c.slack_user).where(t.people.c.id == person)
-    asked_as = select(_Q.user).where(_Q.person == person)
-    users = {user for query in (linked, asked_as) for user in c.execute(query).scalars() if user}
+    users = accounts_of(c, person)
     c.execute(delete(t.ratings).where(t.ratings.c.user.in_(users)))
     _forget(c, _Q.user.in_(users))
+
+
+def accounts_of(c: Connection, person: str) -> set[str]:
+    """The chat accounts that are linked to somebody, and those that they asked from."""
+    linked = select(t.people.c.slack_user).where(t.people.c.id == person)
+    asked_as = select(_Q.user).where(_Q.person == person)
+    return {user for query in (linked, asked_as) for user in c.execute(query).scalars() if user}
 
 
 def _forget(c: Connection, which: ColumnElement[bool]) -> None:

@@ -19,7 +19,8 @@ LATEST, LOOKED_THROUGH = 60, 2000
 CARD = "card"
 _R = t.requests.c
 _SKETCH = select(_R.number, _R.entitlement, _R.department, _R.justification)
-_DECIDED = _SKETCH.where(_R.state.in_([state.value for state in DECIDED])).order_by(_R.number.desc()).limit(LATEST)
+_IS_DECIDED = _R.state.in_([state.value for state in DECIDED])
+_DECIDED = _SKETCH.where(_IS_DECIDED).order_by(_R.number.desc()).limit(LATEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class Precedents(Requests, Places):
     async def sketches(self, request: str) -> tuple[Sketch, list[Sketch]]:
         """A request, and the latest decided before it: of the same entitlement, and of any; newest first."""
         return await self._run(lambda c: _sketches(c, number_of(request)))
+
+    async def latest_decided(self, limit: int) -> list[str]:
+        """The ids of the latest decided requests, newest first."""
+        latest = select(_R.number).where(_IS_DECIDED).order_by(_R.number.desc()).limit(limit)
+        return await self._run(lambda c: [request_id(number) for number in c.execute(latest).scalars()])
 
     async def decided(self, requests: Sequence[str]) -> list[Decided]:
         """These requests whole, each with its card."""

@@ -9,9 +9,11 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Connection,
     Integer,
     Row,
+    Select,
     String,
     bindparam,
     cast,
@@ -20,15 +22,17 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    union,
     update,
 )
 
-from bot.core.lifecycle import MOVES, Event, State, move
+from bot.core.lifecycle import MOVES, OPEN, Event, State, move
 from bot.core.request import (
     Answer,
     Decision,
     Draft,
     Entitlement,
+    Evidence,
     Grant,
     Place,
     Question,
@@ -75,11 +79,27 @@ _INCIDENT = select(t.incidents).where(t.incidents.c.request_id == bindparam("r")
 _TROUBLE = select(t.jobs.c.kind, t.jobs.c.trouble).where(t.jobs.c.subject == bindparam("r"), t.jobs.c.trouble != "")
 _FROZEN = select(t.freezes.c.by.concat(": ").concat(t.freezes.c.why)).where(t.freezes.c.thawed_at.is_(None))
 
+_EVIDENCE = (
+    select(t.requests.c.number, t.requests.c.evidence)
+    .where(t.requests.c.state.in_([state.value for state in OPEN]), t.requests.c.evidence.is_not(None))
+    .order_by(t.requests.c.number.desc())
+)
 _KNOWN = select(t.requests.c.number).where(t.requests.c.key == bindparam("k"))
 _STORE = insert(t.requests)
 _HOLD = select(t.requests.c.number).where(t.requests.c.number == bindparam("n")).with_for_update()
 _CHANGE = update(t.requests).where(t.requests.c.number == bindparam("n"))
 _MOVE = _CHANGE.where(t.requests.c.state == bindparam("was"))
+
+
+def _newest(states: Sequence[str], person: str | None, limit: int) -> Select[Any]:
+    """Numbers first, which indexes alone tell: the rows are wide, and there may be many."""
+    number, about = t.requests.c.number, [t.requests.c.state.in_(states)] if states else []
+    numbers: Select[Any] | CompoundSelect[Any] = select(number).where(*about)
+    if person is not None:
+        mine, for_me = t.requests.c.requester_id == person, t.requests.c.beneficiary_id == person
+        numbers = union(select(number).where(mine, *about), select(number).where(for_me, *about))
+    newest = numbers.order_by(number.desc()).limit(limit).subquery()
+    return _ROWS.where(number.in_(select(newest.c.number))).order_by(number.desc())
 
 
 class Requests(Asked):
@@ -172,12 +192,14 @@ class Requests(Asked):
         self, *, states: Iterable[State] = (), person: str | None = None, limit: int = 50
     ) -> list[Request]:
         """Newest first; `person` matches requester or beneficiary."""
-        query = _ROWS.order_by(t.requests.c.number.desc()).limit(limit)
-        if wanted := [state.value for state in states]:
-            query = query.where(t.requests.c.state.in_(wanted))
-        if person is not None:
-            query = query.where((t.requests.c.requester_id == person) | (t.requests.c.beneficiary_id == person))
+        query = _newest([state.value for state in states], person, limit)
         return await self._run(lambda c: [self._assemble(c, row) for row in c.execute(query).all()])
+
+    async def evidence_of_open(self, *, before: str | None = None, limit: int = 20) -> dict[str, Evidence]:
+        """What was gathered for open requests, newest first; `before` goes on below one."""
+        older = () if before is None else (t.requests.c.number < number_of(before),)
+        query = _EVIDENCE.where(*older).limit(limit)
+        return await self._run(lambda c: {request_id(row.number): row.evidence for row in c.execute(query)})
 
     async def unsettled(self) -> list[Request]:
         """Everything of which access is there, or may still come, oldest first."""

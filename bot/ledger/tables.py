@@ -89,7 +89,7 @@ requests = Table(
     Column("entitlement", Value(Entitlement), nullable=False),
     Column("requester_id", String, nullable=False, index=True),
     Column("requester", Value(Person), nullable=False),
-    Column("beneficiary_id", String, nullable=False),
+    Column("beneficiary_id", String, nullable=False, index=True),
     Column("beneficiary", Value(Person), nullable=False),
     Column("minutes", Integer, nullable=False),
     Column("department", String, nullable=False, default=""),
@@ -150,7 +150,7 @@ grants = Table(
     Column("verified_at", Instant),
     Column("ends_at", Instant),
     Column("revoked_at", Instant),
-    Column("overdue", Boolean, nullable=False, default=False),
+    Column("overdue", Boolean, nullable=False, default=False, index=True),
 )
 
 targets = Table(
@@ -245,6 +245,7 @@ jobs = Table(
     Column("role", String, nullable=False),
     Column("lane", String, nullable=False),
     Column("due", Float, nullable=False),
+    Column("not_before", Float, nullable=False, default=0.0),
     Column("wanted", Integer, nullable=False, default=1),
     Column("attempts", Integer, nullable=False, default=0),
     Column("claim", Integer, nullable=False, default=0),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 
 from bot.core.question import Answer, PolicyQuestion, Sentence, Suggestion, Where
 from bot.core.request import Passage
@@ -19,6 +20,7 @@ from bot.slack.blocks import (
     button,
     context,
     escape,
+    href,
     line,
     link,
     quote,
@@ -29,6 +31,7 @@ from bot.slack.blocks import (
 )
 
 HELPFUL, NOT_RIGHT, REQUEST_THIS = "answer_helpful", "answer_not_right", "request_this"
+HAND_ON = "hand_question_on"
 LOOKING = "Looking in our documents…"
 PASSAGE, QUOTED = 700, 240
 _CHANNEL = re.compile(r"[CG][A-Z0-9]{6,}")
@@ -41,8 +44,20 @@ def looking(question: PolicyQuestion) -> Message:
 
 def draw(question: PolicyQuestion, answer: Answer) -> Message:
     """The whole answer."""
-    blocks = [*_asked(question), *_body(answer), *_suggested(answer.suggestion, question), *_rating(question, answer)]
+    blocks = [*_asked(question), *_body(answer), *_suggested(answer.suggestion, question), *_last(question, answer)]
     return Message(_spoken(answer), blocks)
+
+
+def one_more(answer: Answer) -> list[Block]:
+    """The last sentence so far, for an answer that is still being written."""
+    return [rich(line(*_sentence(answer.sentences[-1], answer)))]
+
+
+def handed_on(question: PolicyQuestion, link: str) -> Message:
+    """For responders: what somebody asked that the documents do not answer, and where they wait."""
+    words = f"<@{question.user}> asks what our documents do not answer."
+    where = href(link, "Answer in its thread") if link else f"They asked privately: write to <@{question.user}>."
+    return Message(words, [section(words), rich(quote(question.text, limit=500)), section(where)])
 
 
 def _asked(question: PolicyQuestion) -> Iterator[Block]:
@@ -53,9 +68,11 @@ def _asked(question: PolicyQuestion) -> Iterator[Block]:
 
 def _body(answer: Answer) -> Iterator[Block]:
     if answer.sentences:
+        yield from _warned(answer)
         yield rich(*(line(*_sentence(one, answer)) for one in answer.sentences))
         yield rich(*(bullets([_source(n, one, answer)]) for n, one in enumerate(answer.passages, 1)))
     elif answer.passages:
+        yield from _warned(answer)
         yield rich(*(block for n, one in enumerate(answer.passages, 1) for block in _passage(n, one)))
     else:
         yield from _refusal(answer)
@@ -63,27 +80,52 @@ def _body(answer: Answer) -> Iterator[Block]:
     yield context(said(answer.note, 300))
 
 
+def _warned(answer: Answer) -> Iterator[Block]:
+    """What a reader should know before they rely on it."""
+    if _differs(answer):
+        yield section("*Our documents do not agree on this.* Each sentence is shown with the date of its source.")
+    if answer.only_chat:
+        yield section("*No policy was found.* This is what people wrote in chat, and it decides nothing.")
+
+
+def _differs(answer: Answer) -> bool:
+    """Several sources that are said to contradict each other; one alone cannot."""
+    return answer.conflict and len(answer.passages) > 1
+
+
 def _sentence(sentence: Sentence, answer: Answer) -> Iterator[Block]:
     yield text(f"{one_line(sentence.text, 400)} ", limit=401)
     for number in sentence.cites:
         yield link(answer.passages[number - 1].url, f"[{number}]")
+        if _differs(answer):
+            yield text(_dated(answer.passages[number - 1]))
 
 
 def _source(number: int, passage: Passage, answer: Answer) -> list[Block]:
-    """Where it stands, and the very words that a sentence rests on."""
-    words = next(one.quote for one in answer.sentences if number in one.cites)
-    return [text(f"[{number}] "), *_place(passage), text(f": “{one_line(words, QUOTED)}”", limit=QUOTED + 4)]
+    """Where it stands, and the very words that a sentence rests on, unless they are the sentence's own."""
+    cited = [one for one in answer.sentences if number in one.cites]
+    words = next((one.quote for one in cited if one.quote not in one.text), "")
+    quoted = [text(f": “{one_line(words, QUOTED)}”", limit=QUOTED + 4)] if words else []
+    return [text(f"[{number}] "), *_place(passage), *quoted]
 
 
 def _passage(number: int, passage: Passage) -> list[Block]:
     return [bullets([[text(f"[{number}] "), *_place(passage)]]), quote(passage.text, limit=PASSAGE)]
 
 
+def _dated(passage: Passage) -> str:
+    return f" ({_day(passage.updated_at)})" if passage.updated_at else " (no date)"
+
+
 def _place(passage: Passage) -> list[Block]:
     name = f"{passage.title} › {passage.heading}" if passage.heading else passage.title
     whose = f" · {_by(passage)} in chat, not a policy" if passage.chat else ""
-    age = f" · updated {passage.updated_at:%-d %b %Y}" if passage.updated_at else ""
+    age = f" · updated {_day(passage.updated_at)}" if passage.updated_at else ""
     return [link(passage.url, name), text(f"{whose}{age}" or " ")]
+
+
+def _day(at: datetime) -> str:
+    return f"{at:%-d %b %Y}"
 
 
 def _by(passage: Passage) -> str:
@@ -112,11 +154,14 @@ def _suggested(suggestion: Suggestion | None, question: PolicyQuestion) -> Itera
     yield actions("answer_access", button("Request access", REQUEST_THIS, f"{one.id}|{question.id}", style="primary"))
 
 
-def _rating(question: PolicyQuestion, answer: Answer) -> Iterator[Block]:
+def _last(question: PolicyQuestion, answer: Answer) -> Iterator[Block]:
+    """What to do about an answer, or about there being none."""
     if answer.supported:
         yield actions(
             "answer_rating", button("Helpful", HELPFUL, question.id), button("Not right", NOT_RIGHT, question.id)
         )
+    elif answer.may_hand_on:
+        yield actions("answer_hand_on", button("Ask the responders", HAND_ON, question.id))
 
 
 def _spoken(answer: Answer) -> str:

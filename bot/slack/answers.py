@@ -13,11 +13,12 @@ from typing import Any
 
 from bot.core.question import PolicyQuestion, Where
 from bot.core.words import one_line
-from bot.errors import Fault
+from bot.errors import Fault, Refused
+from bot.handing_on import HandingOn
 from bot.journey import Journey
 from bot.ledger import Audit
 from bot.screen import looks_secret
-from bot.slack.answer_message import HELPFUL
+from bot.slack.answer_message import HAND_ON, HELPFUL
 from bot.slack.beside import Beside
 from bot.slack.blocks import unescape
 from bot.slack.payload import Body, user_of
@@ -133,6 +134,19 @@ class Answers:
         await ack()
         channel = str((body.get("channel") or {}).get("id") or "")
         self._beside.tell(self._journey.chat.whisper(channel, user, THANKS if taken else FORGOTTEN))
+
+    async def on_hand_on(self, ack: Any, body: Body) -> None:
+        """*Ask the responders* passes the question on, once."""
+        user, name = user_of(body), str(body["actions"][0].get("value") or "")
+        try:
+            words = await HandingOn(self._journey).take(await self._journey.ledger.policy_question(name), user)
+        except Refused as refused:
+            words = refused.sentence
+            detail = {"rule": refused.rule, "press": HAND_ON, "question": name}
+            await self._journey.ledger.note_event(Audit(user, "press.refused", detail))
+        await ack()
+        channel = str((body.get("channel") or {}).get("id") or "")
+        self._beside.tell(self._journey.chat.whisper(channel, user, words))
 
     async def on_request(self, ack: Any, body: Body) -> None:
         """*Request access* opens the form with what was suggested; the asker's own words are their reason."""

@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from bot.core.request import CHAT_SHOWN, DOCUMENTS_SHOWN, Evidence, Fact, Flag, Passage, Precedent, Request
+from bot.core.excerpt import cut
+from bot.core.request import (
+    CHAT_SHOWN,
+    CLOSED_SHOWN,
+    DOCUMENTS_SHOWN,
+    Evidence,
+    Fact,
+    Flag,
+    Passage,
+    Precedent,
+    Request,
+)
 from bot.core.words import TODAY, age, date, is_old, one_line, span
 from bot.slack.blocks import Block, bullets, context, line, link, quote, rich, text
 
@@ -22,7 +33,7 @@ MARKS = {Flag.PLAIN: "", Flag.GOOD: "✓ ", Flag.WARN: "⚠ Check: ", Flag.SILEN
 
 def on_card(request: Request, room: int) -> Iterator[Block]:
     """The best of each kind, each text at most `room` long."""
-    evidence = request.evidence
+    evidence = cut(request, min(PASSAGE_LIMIT, room))
     if evidence is None:
         yield context("Looking things up…")
         return
@@ -32,12 +43,14 @@ def on_card(request: Request, room: int) -> Iterator[Block]:
     yield rich(line(text("What the documents say", bold=True)), *_documents(evidence, now, room))
     if chat := evidence.chat[:CHAT_SHOWN]:
         yield rich(_said_title(), *_passages(chat, now, room))
+    if closed := evidence.closed[:CLOSED_SHOWN]:
+        yield rich(_closed_title(), *_passages(closed, now, room))
     yield rich(line(text("Earlier requests like this", bold=True)), bullets([*_precedents(evidence, now, room)]))
 
 
 def rest(request: Request) -> Iterator[Block]:
     """What had no place on the card."""
-    evidence = request.evidence
+    evidence = cut(request, PASSAGE_LIMIT)
     if evidence is None:
         return
     now = evidence.gathered_at or request.created_at
@@ -58,14 +71,18 @@ def _fact(fact: Fact, room: int) -> list[Block]:
 
 
 def _documents(evidence: Evidence, now: datetime, room: int) -> list[Block]:
-    if found := evidence.documents[:DOCUMENTS_SHOWN]:
-        return _passages(found, now, room)
+    found = _passages(evidence.documents[:DOCUMENTS_SHOWN], now, room)
     nothing = UNREAD if DOCUMENTS in evidence.silent else "No document says anything about this."
-    return [bullets([[text(nothing)]])]
+    missing = evidence.left_out or ("" if found else nothing)
+    return [*found, bullets([[text(missing)]])] if missing else found
 
 
 def _said_title() -> Block:
     return line(text("Said in Slack", bold=True), text(" · somebody's words, not policy"))
+
+
+def _closed_title() -> Block:
+    return line(text("For this channel alone", bold=True), text(" · in no incident, and the model does not see it"))
 
 
 def _passages(passages: Sequence[Passage], now: datetime, room: int) -> list[Block]:

@@ -12,7 +12,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bot.audience import Audiences
 from bot.errors import Fault
+from bot.ledger import Ledger
+from bot.quoting import redraw
+from bot.slack.beside import Beside
 from knowledge.sources import Step
 
 if TYPE_CHECKING:
@@ -80,7 +84,27 @@ async def is_in_a_channel(event: Event) -> bool:
     return event.get("channel_type") in CHANNEL_KINDS
 
 
-def register_following(app: AsyncApp, ears: Sequence[Following]) -> None:
+class Ear(Protocol):
+    """Is told of everything that happens in channels."""
+
+    def note(self, what: Heard) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Hears that something was done to a channel, which may be one where cards stand."""
+
+    audiences: Audiences
+    ledger: Ledger
+    beside: Beside
+
+    def note(self, what: Heard) -> None:
+        if not what.root:
+            self.audiences.turned(what.channel)
+            self.beside.run(redraw(self.ledger))
+
+
+def register_following(app: AsyncApp, ears: Sequence[Ear]) -> None:
     """Every event that the manifest subscribes to for this, also without ears: Slack repeats what nobody takes."""
 
     async def on_message(event: Event) -> None:

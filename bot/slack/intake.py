@@ -18,7 +18,7 @@ from bot.slack.answers import Answers, is_direct
 from bot.slack.asking import Asking
 from bot.slack.beside import Beside
 from bot.slack.extending import Extending
-from bot.slack.following import Following, register_following
+from bot.slack.following import Ear, Turns, register_following
 from bot.slack.payload import Body, user_of
 from bot.slack.pressing import Pressing
 
@@ -41,11 +41,11 @@ class Intake:
         domains: tuple[str, ...],
         ask_channels: tuple[str, ...] = (),
         bot_user: str = "",
-        following: Sequence[Following] = (),
+        following: Sequence[Ear] = (),
     ) -> None:
         self._journey = journey
         self.beside = Beside()
-        self._following = following
+        self._ears = [*following, Turns(journey.quoting.audiences, journey.ledger, self.beside)]
         self._asking = Asking(journey, asides, self.beside, domains=domains)
         self._pressing = Pressing(journey, asides, self.beside)
         self._extending = Extending(journey, self.beside)
@@ -64,7 +64,7 @@ class Intake:
         self._register_pressing(app)
         self._register_answers(app)
         app.event("app_home_opened")(self._on_home)
-        register_following(app, self._following)
+        register_following(app, self._ears)
         app.error(self._on_error)
 
     def _register_asking(self, app: AsyncApp) -> None:
@@ -98,6 +98,7 @@ class Intake:
         app.action(answer_message.HELPFUL)(answers.on_rating)
         app.action(answer_message.NOT_RIGHT)(answers.on_rating)
         app.action(answer_message.REQUEST_THIS)(answers.on_request)
+        app.action(answer_message.HAND_ON)(answers.on_hand_on)
 
     async def _on_home(self, event: Body) -> None:
         if event.get("tab") == "home":

@@ -176,8 +176,9 @@ class Pressing:
         await self._journey.chat.open_modal(look.trigger, forms.advice_view(look.request))
 
     async def _details(self, look: Look) -> None:
-        await self._journey.chat.open_modal(look.trigger, forms.details_view(look.request))
-        seen = {"digest": look.request.evidence.digest if look.request.evidence else ""}
+        request = await self._journey.quoting.for_everybody(look.request)
+        await self._journey.chat.open_modal(look.trigger, forms.details_view(request))
+        seen = {"digest": request.evidence.digest if request.evidence else ""}
         await self._journey.ledger.note_event(Audit(look.user, "evidence.shown", seen), request=look.request.id)
 
     async def _reply(self, look: Look) -> None:

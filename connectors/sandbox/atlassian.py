@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from connectors.sandbox.atlassian_records import Page, Space, new_site, page_json
+from connectors.sandbox.atlassian_records import Page, Space, new_site, page_json, user_json, versions_json
 from connectors.sandbox.server import Act, Refusal
 from connectors.sandbox.world import World
 
 T = TypeVar("T")
 Answer = Callable[[web.Request], Awaitable[Any]]
 V2, V1, DESK = "/wiki/api/v2", "/wiki/rest/api", "/rest/servicedeskapi"
+MOST_USERS = 250
 
 
 class Problem(Exception):
@@ -48,11 +49,13 @@ class Atlassian:
             (f"{V2}/spaces/{{space}}/pages", self._pages),
             (f"{V2}/pages/{{page}}", self._one_page),
             (f"{V2}/pages/{{page}}/ancestors", self._ancestors),
+            (f"{V2}/pages/{{page}}/versions", self._versions),
             (f"{V1}/content/{{page}}/restriction", self._restrictions),
             (f"{DESK}/servicedesk", self._desks),
             (f"{DESK}/servicedesk/{{desk}}/knowledgebase/article", self._articles),
         ]
-        return [web.get(path, self._guarded(answer)) for path, answer in answers]
+        asked = web.post(f"{V2}/users-bulk", self._guarded(self._users))
+        return [asked, *(web.get(path, self._guarded(answer)) for path, answer in answers)]
 
     def _guarded(self, answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
         """The answer behind the account, lists cut into pages."""
@@ -82,7 +85,8 @@ class Atlassian:
             links["next"] = str(request.rel_url.with_path(path).update_query(cursor=str(at + limit)))
             headers["Link"] = f'<{links["next"]}>; rel="next"'
         name = "values" if path.startswith(DESK) else "results"
-        return web.json_response({name: items[at : at + limit], "_links": links}, headers=headers)
+        shown = [page_json(item) if isinstance(item, Page) else item for item in items[at : at + limit]]
+        return web.json_response({name: shown, "_links": links}, headers=headers)
 
     # --- Confluence
 
@@ -98,7 +102,7 @@ class Atlassian:
         space = self._space(request)
         wanted = request.query.get("status", "current,archived").split(",")
         pages = self.site.pages.values()
-        return [page_json(page) for page in pages if page.space == space.id and page.status in wanted]
+        return [page for page in pages if page.space == space.id and page.status in wanted]
 
     async def _one_page(self, request: web.Request) -> Any:
         page = self._page_of(request)
@@ -110,6 +114,18 @@ class Atlassian:
 
     async def _ancestors(self, request: web.Request) -> Any:
         return [{"id": page.id, "type": "page"} for page in self.site.above(self._page_of(request))]
+
+    async def _versions(self, request: web.Request) -> Any:
+        if request.query.get("sort") != "-modified-date":
+            raise Problem(400, "Bad Request")
+        return versions_json(self._page_of(request))
+
+    async def _users(self, request: web.Request) -> Any:
+        accounts = (await request.json()).get("accountIds")
+        if not isinstance(accounts, list) or not 1 <= len(accounts) <= MOST_USERS:
+            raise Problem(400, "Bad Request")
+        hidden = self.site.without_email
+        return {"results": [user_json(account, shows_email=account not in hidden) for account in accounts]}
 
     async def _restrictions(self, request: web.Request) -> Any:
         return self.site.restrictions_json(self._page_of(request))
@@ -140,8 +156,10 @@ class Atlassian:
     def acts(self) -> dict[str, Act]:
         return {"edit": self._act_edit, "restrict": self._act_restrict, "delete": self._act_delete}
 
-    async def _act_edit(self, _who: str, args: Mapping[str, Any]) -> Any:
+    async def _act_edit(self, who: str, args: Mapping[str, Any]) -> Any:
         page = self._page_named(args)
+        page.earlier.append((page.author, page.changed))
+        page.author = who
         page.body, page.version, page.changed = str(args.get("body")), page.version + 1, self._world.now()
         return {"version": page.version}
 

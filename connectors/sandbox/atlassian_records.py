@@ -32,6 +32,9 @@ class Page:
     parent: str = ""
     version: int = 1
     restricted: list[str] = field(default_factory=list)
+    author: str = "carol"
+    earlier: list[tuple[str, datetime]] = field(default_factory=list)
+    """Who made the versions before this one and when, oldest first."""
 
 
 @dataclass(slots=True)
@@ -43,6 +46,8 @@ class Site:
     spaces: dict[str, Space]
     pages: dict[str, Page]
     desks: dict[str, dict[str, Any]]
+    without_email: set[str] = field(default_factory=set)
+    """Accounts that keep their address to themselves."""
 
     def space_json(self, space: Space) -> dict[str, Any]:
         return {"id": space.id, "key": space.key, "name": space.name, "type": "global", "status": "current"}
@@ -88,9 +93,30 @@ def page_json(page: Page) -> dict[str, Any]:
         "spaceId": page.space,
         "parentId": page.parent or None,
         "parentType": "page" if page.parent else None,
-        "version": {"number": page.version, "createdAt": page.changed.isoformat()},
+        "version": version_json(page.version, page.author, page.changed),
         "_links": {"webui": f"/spaces/{page.space}/pages/{page.id}"},
     }
+
+
+def version_json(number: int, author: str, at: datetime) -> dict[str, Any]:
+    return {"number": number, "authorId": account_of(author), "createdAt": at.isoformat()}
+
+
+def versions_json(page: Page) -> list[dict[str, Any]]:
+    """Every version, newest first."""
+    made = [*page.earlier, (page.author, page.changed)]
+    return [version_json(number, author, at) for number, (author, at) in reversed([*enumerate(made, 1)])]
+
+
+def account_of(person: str) -> str:
+    return f"712020:{person}"
+
+
+def user_json(account: str, *, shows_email: bool) -> dict[str, Any]:
+    """An account as somebody else sees it, who may not be shown its address."""
+    person = account.removeprefix("712020:")
+    names = {"displayName": person.title(), "publicName": person}
+    return {"accountId": account, **names, "email": f"{person}@example.com" if shows_email else ""}
 
 
 def new_site(world: World) -> Site:

@@ -22,10 +22,11 @@ from connectors.sandbox.world import World
 MODEL = "scripted-adviser-not-a-real-model"
 MODES = (
     *("right", "slow", "broken_json", "hostile", "fenced", "duplicate_keys"),
-    *("refuses_json_schema", "refuses_formats", "absent"),
+    *("refuses_json_schema", "refuses_formats", "refuses_streams", "breaks_off", "absent"),
 )
 NONCE = re.compile(r"^(request|facts|passages|precedents|question|earlier)_[0-9a-f]+$")
 CAREFUL = ("high", "critical")
+PIECE = 24  # characters of a streamed answer at a time
 
 
 class OpenAI:
@@ -61,19 +62,42 @@ class OpenAI:
             return refusal
         return web.json_response({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "sandbox"}]})
 
-    async def _complete(self, request: web.Request) -> web.Response:
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
         if refusal := self._refusal(request):
             return refusal
         self._asked += 1
         body = await request.json()
         kind = (body.get("response_format") or {}).get("type")
+        if self._mode == "refuses_streams" and body.get("stream"):
+            return _error(400, "Unsupported parameter: 'stream' is not supported here.")
         if self._refuses(kind):
             return _error(400, f"Unsupported value: 'response_format' of type '{kind}' is not supported here.")
         if body.get("model") != MODEL:
             return _error(404, f"The model '{body.get('model')}' does not exist", code="model_not_found")
+        answer = _scripted(self._mode, _read(body.get("messages") or []))
+        if body.get("stream"):
+            return await self._stream(request, answer)
         if self._mode == "slow":
             await asyncio.sleep(self._slow_seconds)
-        return web.json_response(_completion(_scripted(self._mode, _read(body.get("messages") or []))))
+        return web.json_response(_completion(answer))
+
+    async def _stream(self, request: web.Request, answer: str) -> web.StreamResponse:
+        """The same in pieces, as server-sent events; a slow model pauses before the last of it."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        pieces = [answer[at : at + PIECE] for at in range(0, len(answer), PIECE)]
+        for number, piece in enumerate(pieces):
+            if number == len(pieces) - 1:
+                await self._before_the_last(request)
+            await response.write(_event(_chunk({"content": piece})))
+        await response.write(_event(_chunk({}, finish="stop")) + b"data: [DONE]\n\n")
+        return response
+
+    async def _before_the_last(self, request: web.Request) -> None:
+        if self._mode == "slow":
+            await asyncio.sleep(self._slow_seconds)
+        if self._mode == "breaks_off" and request.transport is not None:
+            request.transport.abort()
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         if self._mode == "absent":
@@ -167,6 +191,16 @@ def _completion(content: str) -> dict[str, Any]:
         "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
         "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
     }
+
+
+def _chunk(delta: Mapping[str, Any], *, finish: str | None = None) -> dict[str, Any]:
+    choice = {"index": 0, "delta": dict(delta), "finish_reason": finish, "logprobs": None}
+    common = {"id": "chatcmpl-scripted", "created": int(time.time()), "model": MODEL}
+    return {**common, "object": "chat.completion.chunk", "choices": [choice]}
+
+
+def _event(data: Mapping[str, Any]) -> bytes:
+    return f"data: {json.dumps(data)}\n\n".encode()
 
 
 def _error(status: int, message: str, *, code: str | None = None) -> web.Response:

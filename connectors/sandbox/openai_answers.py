@@ -2,34 +2,72 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-MOST = 3
+MOST, STEM = 3, 4
+SMALL = frozenset(["acce", "and", "are", "can", "does", "for", "from", "how", "may", "the", "what", "who", "with"])
 WORD = re.compile(r"[^\W_]{3,}")
+FIGURE = re.compile(r"\d+")
 END = re.compile(r"(?<=[.!?])\s+|\n")
 
 
 def answered(data: Mapping[str, Any]) -> dict[str, Any]:
     """The best sentence of each passage, word for word, if it shares at least two words with what was asked."""
     asked = " ".join([*(data.get("earlier") or []), str(data.get("question") or "")])
-    words = {word[:5] for word in _words(asked)}
-    found = sorted(_candidates(data.get("passages") or [], words), key=lambda one: -one[0])[:MOST]
-    sentences = [{"text": text, "cites": [number], "quote": text} for shared, number, text in found if shared > 1]
-    return {"answerable": bool(sentences), "sentences": sentences}
+    found = sorted(_candidates(data.get("passages") or [], _stems(asked)), key=_first)[:MOST]
+    sentences = [
+        {"text": text, "cites": [number], "quote": quote} for shared, text, quote, number in found if shared > 1
+    ]
+    return {"answerable": bool(sentences), "sentences": sentences, "conflict": _contradict(sentences)}
 
 
-def _candidates(passages: Sequence[Mapping[str, Any]], words: set[str]) -> Iterator[tuple[int, int, str]]:
+def _contradict(sentences: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether two sentences are nearly the same but for their figures."""
+    pairs = itertools.combinations([str(one["text"]) for one in sentences], 2)
+    return any(_alike(one, other) and FIGURE.findall(one) != FIGURE.findall(other) for one, other in pairs)
+
+
+def _alike(one: str, other: str) -> bool:
+    words, others = set(_words(one)), set(_words(other))
+    return len(words & others) >= 0.8 * min(len(words), len(others))
+
+
+Candidate = tuple[int, str, str, int]
+"""How many words it shares, what is said, the words that say it, and the passage."""
+
+
+def _candidates(passages: Sequence[Mapping[str, Any]], asked: set[str]) -> Iterator[Candidate]:
     for passage in passages:
-        sentences = [one for one in END.split(passage["text"]) if 20 <= len(one) <= 380]
-        if sentences:
-            best = max(sentences, key=lambda one: _shared(one, words))
-            yield _shared(best, words), passage["number"], best
+        said = _sentences(passage["text"])
+        told = [(len(_stems(text) & asked), text, quote, passage["number"]) for text, quote in said]
+        if told:
+            yield max(told, key=lambda one: one[0])
 
 
-def _shared(sentence: str, words: set[str]) -> int:
-    return len({word[:5] for word in _words(sentence)} & words)
+def _first(one: Candidate) -> tuple[int, int]:
+    """What shares more, and of those what is shorter."""
+    return -one[0], len(one[1])
+
+
+def _sentences(text: str) -> Iterator[tuple[str, str]]:
+    """What could be said, with the words that say it: sentences, and rows of a table with the names of its columns."""
+    columns: list[str] = []
+    for piece in END.split(text):
+        cells = piece.split(" | ")
+        if len(cells) == 1 or len(cells) != len(columns):
+            columns = cells
+        if len(cells) > 1 and columns is not cells:
+            told = [f"{name} {cell}".casefold() for name, cell in zip(columns[1:], cells[1:], strict=True)]
+            yield f"{cells[0]}: {', '.join(told)}.", piece
+        elif len(cells) == 1 and 20 <= len(piece) <= 380:
+            yield piece, piece
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:STEM] for word in _words(text)} - SMALL
 
 
 def _words(text: str) -> list[str]:
@@ -53,4 +91,5 @@ def talked_over(data: Mapping[str, Any]) -> dict[str, Any]:
             },
             {"text": f"{real} <@U0ALICE> *approved* https://evil.example", "cites": [first["number"]], "quote": real},
         ],
+        "conflict": False,
     }

@@ -130,7 +130,8 @@ class Slack:
 
     def _message(self, message: Message) -> Json:
         usual: Json = {"blocks": [], "metadata": None, "thread_ts": None, "edited": None}
-        return usual | self.workspace.message_json(message) | {"bot": message.bot}
+        ours: Json = {"bot": message.bot, "streaming": self.workspace.is_streaming(message)}
+        return usual | self.workspace.message_json(message) | ours
 
     def _view(self, view: View) -> Json:
         return view_json(self.workspace, view) | {"errors": view.errors, "notice": view.notice}

@@ -89,7 +89,7 @@ def visible_channel(workspace: Workspace, wanted: Any) -> Channel:
     raise ApiError("channel_not_found")
 
 
-def _own_message(workspace: Workspace, args: Json, refusal: str) -> tuple[Channel, Message]:
+def own_message(workspace: Workspace, args: Json, refusal: str) -> tuple[Channel, Message]:
     channel = visible_channel(workspace, args.get("channel"))
     message = channel.messages.get(str(args.get("ts")))
     if message is None:
@@ -133,7 +133,9 @@ def _update(workspace: Workspace, args: Json) -> Json:
     content = content_of(args)
     if all(content[name] is None for name in ("text", "blocks", "attachments")):
         raise ApiError("no_text")
-    channel, message = _own_message(workspace, args, "cant_update_message")
+    channel, message = own_message(workspace, args, "cant_update_message")
+    if workspace.is_streaming(message):
+        raise ApiError("streaming_state_conflict")
     if channel.archived:
         raise ApiError("is_archived")
     workspace.rewrite(channel, message, content)
@@ -142,7 +144,9 @@ def _update(workspace: Workspace, args: Json) -> Json:
 
 
 def _delete(workspace: Workspace, args: Json) -> Json:
-    channel, message = _own_message(workspace, args, "cant_delete_message")
+    channel, message = own_message(workspace, args, "cant_delete_message")
+    if workspace.is_streaming(message):
+        raise ApiError("cant_delete_message")
     workspace.remove(channel, message)
     return {"channel": channel.id, "ts": message.ts}
 

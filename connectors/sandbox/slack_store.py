@@ -16,6 +16,7 @@ APP_ID = "A0TINYAPP"
 TRIGGER_LIFE = timedelta(seconds=3)
 RESPONSE_LIFE = timedelta(minutes=30)
 RESPONSE_USES = 5
+STREAM_LIFE = timedelta(minutes=5)
 
 Json = dict[str, Any]
 
@@ -43,6 +44,7 @@ class Message:
     broadcast: bool = False
     edited: Json | None = None
     subtype: str = ""
+    streamed_since: datetime | None = None
     versions: list[list[Json]] = field(default_factory=list)
 
 
@@ -135,6 +137,19 @@ class Workspace:
         self.notices: defaultdict[str, list[str]] = defaultdict(list)
         self.emit: Callable[[Json], None] = lambda _event: None
         self._last_tick = 0
+        for thread in world.seed.get("said", ()):
+            self._say(thread)
+
+    def _say(self, thread: Mapping[str, Any]) -> None:
+        """A thread that stands there from the beginning."""
+        channel = next(one for one in self.channels.values() if one.name == thread["channel"])
+        began, root = self.world.now() - timedelta(days=thread["days_ago"]), None
+        for one in thread["words"]:
+            at = began + timedelta(minutes=one.get("minutes", 0))
+            ts = f"{at.timestamp():.6f}"
+            user = self.world.people[one["who"]].slack
+            channel.messages[ts] = Message(ts=ts, user=user, text=one["text"], thread_ts=root)
+            root = root or ts
 
     def _seeded(self, entry: Mapping[str, Any]) -> Channel:
         members = {self.world.people[key].slack for key in entry["members"]}
@@ -256,6 +271,11 @@ class Workspace:
         message.metadata = content.get("metadata") or message.metadata
         message.edited = {"user": message.user, "ts": self.next_ts()}
         self.world.touch()
+
+    def is_streaming(self, message: Message) -> bool:
+        """Whether a stream is open: not stopped yet, and not closed by Slack for its age."""
+        began = message.streamed_since
+        return began is not None and self.world.now() - began < STREAM_LIFE
 
     def message_json(self, message: Message, *, metadata: bool = True) -> Json:
         """A message as the Web API and the payloads give it."""

@@ -17,10 +17,17 @@ from connectors.sandbox.slack_modals import VIEW_METHODS
 from connectors.sandbox.slack_people import PEOPLE_METHODS
 from connectors.sandbox.slack_socket import Socket
 from connectors.sandbox.slack_store import ApiError, Json, Workspace
+from connectors.sandbox.slack_streams import STREAM_METHODS
 
 Method = Callable[[Workspace, Json], Json]
 
-METHODS: dict[str, tuple[Method, str]] = {**CHAT_METHODS, **CONVERSATION_METHODS, **PEOPLE_METHODS, **VIEW_METHODS}
+METHODS: dict[str, tuple[Method, str]] = {
+    **CHAT_METHODS,
+    **STREAM_METHODS,
+    **CONVERSATION_METHODS,
+    **PEOPLE_METHODS,
+    **VIEW_METHODS,
+}
 BURST = 4
 
 

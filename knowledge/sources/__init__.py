@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 PUBLIC, RESPONDERS = "public", "responders"  # else the id of the one Slack channel whose members may see it
+EVERYBODY = frozenset({PUBLIC})
+"""An audience is the set of visibilities that everybody in a place may see; this one is of any public place."""
 DOCUMENT, CHAT = "document", "chat"
+LATELY = timedelta(days=90)
+"""Whoever changed a document within so long before its last change is one of its authors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,10 @@ class FollowedSource(Protocol):
 
     def changes(self, held: Held) -> AsyncGenerator[Step, None]:
         """What changed, step by step. A `Fault` ends the reading; the steps before it are kept."""
+        ...
+
+    async def again(self, document_id: str) -> Step:
+        """One of its documents as it is now, or that it is gone."""
         ...
 
     def place_of(self, document_id: str) -> str:

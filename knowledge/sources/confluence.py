@@ -12,14 +12,15 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
 from bot.errors import Fault, SettingsError
-from connectors.atlassian import KEY, Atlassian, Entry, Space
-from knowledge.sources import PUBLIC, RESPONDERS, Document, DocumentSource, Skipped
+from connectors.atlassian import KEY, Atlassian, Entry, Person, Space
+from knowledge.sources import LATELY, PUBLIC, RESPONDERS, Author, Document, DocumentSource, Skipped
 from knowledge.sources.registry import Ports, Setting, Settings, SourceKind
 from knowledge.sources.storage import markdown_of_storage
 from knowledge.text import one_line
@@ -27,7 +28,7 @@ from knowledge.text import one_line
 NAME = "confluence"
 PREFIX = "TINYAPPROVER_CONFLUENCE"
 PORTION = 50
-CONVERTER = 1  # when the conversion changes, every page is fetched again
+CONVERTER = 2  # when the conversion changes, every page is fetched again
 
 Connect = Callable[[], Atlassian]
 FindSpaces = Callable[[Atlassian], Awaitable[Sequence[str]]]
@@ -35,11 +36,12 @@ FindSpaces = Callable[[Atlassian], Awaitable[Sequence[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A page's words as they were fetched."""
+    """A page's words as they were fetched, and the accounts of whoever changed it lately."""
 
     version: int
     space: str
     text: str
+    authors: tuple[str, ...]
     converter: int = CONVERTER
 
 
@@ -51,8 +53,9 @@ class KeptPages:
 
     def get(self, page: str) -> Kept | None:
         try:
-            return Kept(**json.loads((self._home / page).read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
+            told = json.loads((self._home / page).read_text("utf-8"))
+            return Kept(**{**told, "authors": tuple(told["authors"])})
+        except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def put(self, page: str, kept: Kept) -> None:
@@ -77,6 +80,16 @@ class Survey:
     pages: Mapping[str, tuple[Space, Entry]]
     open: frozenset[str]
     trouble: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page that may be read, and by whom."""
+
+    space: Space
+    entry: Entry
+    kept: Kept
+    is_public: bool
 
 
 class Wiki:
@@ -142,47 +155,72 @@ class Wiki:
     ) -> list[Document | Skipped]:
         async with self._connect() as site:
             answers = await asyncio.gather(*(self._one(site, survey, page, restricted) for page in some))
-        return [item for items in answers for item in items]
+            items = [item for items in answers for item in items]
+            found = [item for item in items if isinstance(item, Found)]
+            people = await site.people(account for item in found for account in item.kept.authors)
+        return [self._document(site.url, item, people) if isinstance(item, Found) else item for item in items]
 
     async def _one(
         self, site: Atlassian, survey: Survey, page: str, restricted: dict[str, bool]
-    ) -> list[Document | Skipped]:
+    ) -> list[Document | Skipped | Found]:
         space, entry = survey.pages[page]
         try:
             is_public = space.key in survey.open and not await _is_closed(site, survey, page, restricted)
             if not is_public and not self._reads_closed:
                 return list(self._closed({page} & self._kept.ids()))
-            text = await self._text(site, space, entry)
+            kept = await self._words(site, space, entry)
         except Fault as fault:
             if not fault.permanent:
                 raise
             return [Skipped(f"{self.name}/{page}", fault.what), *self._closed({page} & self._kept.ids())]
-        return [] if text is None else [self._document(site, space, entry, text, is_public=is_public)]
+        return [] if kept is None else [Found(space, entry, kept, is_public)]
 
-    async def _text(self, site: Atlassian, space: Space, entry: Entry) -> str | None:
+    async def _words(self, site: Atlassian, space: Space, entry: Entry) -> Kept | None:
         """The words of a page, fetched only if they changed; None when it has just gone."""
         kept = self._kept.get(entry.id)
         if kept is not None and (kept.version, kept.converter) == (entry.version, CONVERTER):
-            return kept.text
+            return kept
         found = await site.words(entry.id)
         if found is None:
             self._kept.drop(entry.id)
             return None
         version, storage = found
-        text = markdown_of_storage(storage)
-        self._kept.put(entry.id, Kept(version, space.key, text))
-        return text
+        kept = Kept(version, space.key, markdown_of_storage(storage), await _authors(site, entry.id))
+        self._kept.put(entry.id, kept)
+        return kept
 
-    def _document(self, site: Atlassian, space: Space, entry: Entry, text: str, *, is_public: bool) -> Document:
+    def _document(self, url: str, found: Found, people: Mapping[str, Person]) -> Document:
+        space, entry = found.space, found.entry
         return Document(
             id=f"{self.name}/{entry.id}",
             title=one_line(entry.title, limit=150),
-            text=text,
-            url=f"{site.url}/wiki/spaces/{space.key}/pages/{entry.id}",
+            text=found.kept.text,
+            url=f"{url}/wiki/spaces/{space.key}/pages/{entry.id}",
             file=f"{self.name}/{space.key}/{entry.id}",
             updated_at=entry.updated_at,
-            visibility=PUBLIC if is_public else RESPONDERS,
+            visibility=PUBLIC if found.is_public else RESPONDERS,
+            authors=tuple(_author(people.get(account), account) for account in found.kept.authors),
         )
+
+
+async def _authors(site: Atlassian, page: str) -> tuple[str, ...]:
+    """The accounts of whoever changed a page lately, the last one first."""
+    found: dict[str, None] = {}
+    last: datetime | None = None
+    async with aclosing(site.versions(page)) as versions:
+        async for account, at in versions:
+            last = last or at
+            if at < last - LATELY:
+                break
+            found[account] = None
+    return tuple(found)
+
+
+def _author(person: Person | None, account: str) -> Author:
+    """Known by their address, if they show it, and else by how they call themselves."""
+    if person is None:
+        return Author(account, account)
+    return Author(person.email.lower() or account, one_line(person.name, limit=80) or account)
 
 
 async def _is_closed(site: Atlassian, survey: Survey, page: str, known: dict[str, bool]) -> bool:

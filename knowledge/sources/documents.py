@@ -72,14 +72,14 @@ class Folder:
                 yield Skipped(str(self._root), f"more than {MAX_FILES} files; the rest is not read")
                 return
             count += 1
-            yield self._one(root, path, checkout.dates.get(relative), converter)
+            yield self._one(root, path, checkout, converter)
 
-    def _one(self, root: Path, path: Path, committed: datetime | None, converter: Converter) -> Document | Skipped:
+    def _one(self, root: Path, path: Path, checkout: Checkout, converter: Converter) -> Document | Skipped:
         relative = path.relative_to(root).as_posix()
         try:
             data = _read(root, path)
             title, front, body = _parsed(path, data, converter)
-            changed = committed or datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            changed = checkout.dates.get(relative) or datetime.fromtimestamp(path.stat().st_mtime, UTC)
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
             return Skipped(one_line(relative, limit=200), one_line(str(error), limit=200))
         return Document(
@@ -90,6 +90,7 @@ class Folder:
             file=clean(relative),
             updated_at=_updated(front) or changed,
             visibility=RESPONDERS if self._is_restricted(relative) else _visibility(front),
+            authors=checkout.authors.get(relative, ()),
         )
 
     def _is_restricted(self, relative: str) -> bool:

@@ -11,7 +11,7 @@ its vendor's package when it opens.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bot.errors import SettingsError
 from bot.source_variables import GROUP, installed, prefix
-from knowledge.sources import DocumentSource, FollowedSource
+from knowledge.sources import Author, DocumentSource, FollowedSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,32 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class DecidedRequest:
+    """A request that people decided. `visibility` is for whoever reads the channel in which they did."""
+
+    id: str
+    title: str
+    resource: str
+    minutes: int
+    requester: str
+    verdict: str
+    reason: str
+    at: datetime
+    url: str
+    visibility: str
+    people: tuple[Author, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
-    """What the program lends a source: the time, and a folder for what it can make anew."""
+    """What the program lends a source: the time, a folder for what it can make anew, and what was decided.
+
+    Only a running bot knows of decisions; for a command `decided` is None.
+    """
 
     now: Callable[[], datetime]
     home: Path
+    decided: Callable[[], AsyncGenerator[DecidedRequest, None]] | None = None
 
 
 Settings = Mapping[str, str]

@@ -8,28 +8,26 @@ messages, channels shared with others, archived ones, and those that the bot is 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from bot.errors import Fault, SettingsError
 from connectors.slack_history import Page, Place, new_reader
-from knowledge.sources import PUBLIC, Document, Held, Skipped, Step
+from knowledge.forgotten import Forgotten, read_forgotten
+from knowledge.sources import Document, Held, Skipped, Step
 from knowledge.sources.registry import Ports, Setting, Settings, SourceKind
+from knowledge.sources.slack_doors import NOBODY, NOT_IN_IT, UNSEEN, Doors
 from knowledge.sources.threads import Channel, Names, ThreadMessage, by_thread, message_of, thread_document
 
 NAME = "slack-history"
-FRESH, QUICK_SECONDS = timedelta(seconds=60), 2.0
 LOOK_AGAIN, READ_AGAIN = timedelta(days=7), timedelta(days=1)
 LATER = timedelta(minutes=5)  # clocks differ
 BEGINNING = "0.000000"
-UNSEEN = frozenset(["channel_not_found", "not_in_channel"])
-NOBODY, NOT_IN_IT = "", "the bot cannot see it; invite it there"
 _ID = re.compile(r"[CG][A-Z0-9]{6,20}")
 _MENTION = re.compile(r"<@([A-Z0-9]{2,30})")
 
@@ -65,15 +63,6 @@ class Progress:
     read: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Who may see a channel (nobody: empty), and when Slack said so."""
-
-    visibility: str
-    name: str
-    at: datetime
-
-
 class SlackThreads:
     """The threads of some channels of one workspace, as a `FollowedSource`."""
 
@@ -87,16 +76,16 @@ class SlackThreads:
         *,
         days: int = 365,
         active_days: int = 14,
+        forgotten: Callable[[], Forgotten] = Forgotten,
     ) -> None:
         self._reader = reader
         self._chosen = channels
         self._now = now
+        self._forgotten = forgotten
         self._days, self._active = timedelta(days=days), timedelta(days=active_days)
         self._ids: frozenset[str] = frozenset()
         self._public: dict[str, str] = {}
-        self._verdicts: dict[str, Verdict] = {}
-        self._heard: Counter[str] = Counter()
-        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._doors = Doors(reader.place, lambda place: not place.closed, now)
         self._states: dict[str, str] = {}
         self._states_since = now()
         self._touched: set[str] = set()
@@ -140,7 +129,7 @@ class SlackThreads:
 
     async def _channel(self, channel: str, held: Held, progress: dict[str, Progress]) -> AsyncGenerator[Step, None]:
         kept = {name: at for name, at in held.documents.items() if _channel(name) == channel}
-        place = await self._look(channel)
+        place = await self._doors.look(channel)
         if place.closed:
             progress[channel] = Progress(progress[channel].name)
             why = Skipped(f"#{place.name}", place.closed)
@@ -152,7 +141,7 @@ class SlackThreads:
             async for step in self._span(channel, span, kept, progress):
                 yield step
         for name in self._late(kept):
-            yield await self._again(name)
+            yield await self.again(name)
 
     def _spans(self, progress: Progress) -> list[Span]:
         """What to read: all of it when that is due or was cut, and what is recent unless that is in it."""
@@ -204,7 +193,8 @@ class SlackThreads:
         since = self._now() - self._active
         return [name for name, at in kept.items() if at and at >= since and _root(name) < _ts(since)]
 
-    async def _again(self, name: str) -> Step:
+    async def again(self, name: str) -> Step:
+        """One thread as it is now, or that it is gone; nothing when somebody touched it meanwhile."""
         self._touched = set()
         step = await self.thread(_channel(name), _root(name))
         return Step() if name in self._touched else step
@@ -215,7 +205,7 @@ class SlackThreads:
         """Each chosen channel with why it cannot be read, or nothing where it can."""
         await self._reader.connect()
         lost = await self._find({})
-        places = [await self._look(channel) for channel in sorted(self._ids)]
+        places = [await self._doors.look(channel) for channel in sorted(self._ids)]
         kinds = {True: "private", False: "public"}
         return [*lost, *(Skipped(f"#{one.name} ({kinds[one.private]})", one.closed) for one in places)]
 
@@ -232,8 +222,7 @@ class SlackThreads:
 
     def turned(self, channel: str) -> None:
         """Something was done to a channel: from now on nothing of it is shown before Slack was asked again."""
-        self._heard[channel] += 1
-        self._verdicts.pop(channel, None)
+        self._doors.turned(channel)
 
     async def thread(self, channel: str, root: str) -> Step:
         """One thread as it is now, or that it is gone."""
@@ -242,7 +231,7 @@ class SlackThreads:
 
     async def whole(self, channel: str) -> Step:
         """Who may see a channel now, after something was done to it."""
-        await self._look(channel)
+        await self._doors.look(channel)
         return Step(moved=self._moved(channel))
 
     # --- who may see it ----------------------------------------------------------------------------------------------
@@ -253,47 +242,22 @@ class SlackThreads:
 
     async def visibility_now(self, place: str) -> str:
         """As Slack said within the last minute; `Fault` when it does not say so quickly."""
-        channel = _channel(place)
-        async with self._asking[channel]:
-            verdict = self._verdicts.get(channel)
-            if verdict is None or not timedelta() <= self._now() - verdict.at < FRESH:
-                try:
-                    async with asyncio.timeout(QUICK_SECONDS):
-                        await self._look(channel, patient=False)
-                except TimeoutError:
-                    raise Fault("slack", f"does not say who may see {channel}") from None
-        return self._verdicts[channel].visibility if channel in self._verdicts else NOBODY
-
-    async def _look(self, channel: str, *, patient: bool = True) -> Place:
-        """Ask what a channel is now, and again when something happened to it in between."""
-        heard = -1
-        while heard != self._heard[channel]:
-            heard = self._heard[channel]
-            place = await self._place(channel, patient=patient)
-        visibility = NOBODY if place.closed else channel if place.private else PUBLIC
-        self._verdicts[channel] = Verdict(visibility, place.name, self._now())
-        return place
-
-    async def _place(self, channel: str, *, patient: bool) -> Place:
-        try:
-            return await self._reader.place(channel, patient=patient)
-        except Fault as fault:
-            if fault.what not in UNSEEN:
-                raise
-            return Place(channel, channel, private=True, closed=NOT_IN_IT)
+        return await self._doors.visibility_now(_channel(place))
 
     def _moved(self, channel: str) -> tuple[tuple[str, str], ...]:
-        verdict = self._verdicts.get(channel)
+        verdict = self._doors.verdict(channel)
         return ((_prefix(channel), verdict.visibility if verdict else NOBODY),)
 
     # --- documents ---------------------------------------------------------------------------------------------------
 
     async def _documents(self, channel: str, told: Iterable[Mapping[str, Any]]) -> tuple[Document, ...]:
         """The threads that these messages make, for whoever may see the channel at the very end: then nothing waits."""
-        messages = [message for message in map(message_of, told) if message is not None]
-        people = {user: await self._reader.name(user) for user in _people(messages)}
-        while (verdict := self._verdicts.get(channel)) is None:
-            await self._look(channel)
+        forgotten = self._forgotten()
+        said = (message for message in map(message_of, told) if message is not None)
+        messages = [message for message in said if message.user not in forgotten]
+        people = {user: await self._reader.name(user) for user in _people(messages) if user not in forgotten}
+        while (verdict := self._doors.verdict(channel)) is None:
+            await self._doors.look(channel)
         if verdict.visibility == NOBODY:
             return ()
         place = Channel(channel, verdict.name, verdict.visibility)
@@ -345,7 +309,8 @@ def _open(settings: Settings, ports: Ports) -> list[SlackThreads]:
         raise SettingsError("SLACK_BOT_TOKEN: is not set, and the source slack-history reads with it")
     reader = new_reader(settings.get("SLACK_API_URL") or "https://slack.com/api/", settings["SLACK_BOT_TOKEN"])
     days, active = (_days(settings, f"TINYAPPROVER_SLACK_HISTORY_{name}") for name in ("DAYS", "ACTIVE_DAYS"))
-    return [SlackThreads(reader, channels, ports.now, days=days, active_days=active)]
+    forgotten = partial(read_forgotten, ports.home)
+    return [SlackThreads(reader, channels, ports.now, days=days, active_days=active, forgotten=forgotten)]
 
 
 async def _ping(settings: Settings, ports: Ports) -> str:

@@ -86,10 +86,11 @@ precedents = st.builds(
 )
 evidence = st.builds(
     Evidence,
-    st.lists(facts, max_size=40).map(tuple),
-    st.lists(passages, max_size=12).map(tuple),
-    st.lists(precedents, max_size=5).map(tuple),
-    st.lists(texts, max_size=4).map(tuple),
+    facts=st.lists(facts, max_size=40).map(tuple),
+    passages=st.lists(passages, max_size=12).map(tuple),
+    closed=st.lists(passages, max_size=3).map(tuple),
+    precedents=st.lists(precedents, max_size=5).map(tuple),
+    silent=st.lists(texts, max_size=4).map(tuple),
 )
 advice = st.builds(
     Advice,

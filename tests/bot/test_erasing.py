@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -107,6 +108,20 @@ async def test_looking_first_changes_nothing(ledger: Ledger, database: str) -> N
 async def test_somebody_is_found_by_the_login_in_their_requests(ledger: Ledger, email: str, found: str | None) -> None:
     await a_denied_request(ledger)
     assert await ledger.id_of(email) == found
+
+
+async def test_an_erasure_names_every_chat_account_that_somebody_had(ledger: Ledger) -> None:
+    alice = a_person("alice")
+    await ledger.link(replace(alice, slack_user="U0OLDER"), by="a test")
+    await ledger.link(alice, by="a test")
+    assert await ledger.id_of("U0ALICE") == ALICE
+    await ledger.unlink(ALICE, by="a test")
+    assert await ledger.id_of("U0ALICE") is None
+    assert (await ledger.erase(ALICE, by="admin carol", why="they asked")).accounts == ("U0ALICE", "U0OLDER")
+    assert (await ledger.erase("U0STRANGER", by="admin carol", why="they asked")).accounts == ("U0STRANGER",)
+    first, second = await ledger.erasures(0)
+    assert (first.detail["person"], first.detail["accounts"]) == (ALICE, ["U0ALICE", "U0OLDER"])
+    assert await ledger.erasures(first.seq) == [second]
 
 
 async def test_what_was_stopped_keeps_its_words_until_the_access_is_gone(ledger: Ledger) -> None:

@@ -30,7 +30,10 @@ async def asked(ledger: Ledger, key: str, why: str = WHY, group: str = "prod-rea
 async def decided(
     ledger: Ledger, key: str, answer: Answer = Answer.DENY, reason: str = "Ask the team", **more: str
 ) -> Request:
-    request = await asked(ledger, key, **more)
+    return await settle(ledger, await asked(ledger, key, **more), answer, reason)
+
+
+async def settle(ledger: Ledger, request: Request, answer: Answer, reason: str) -> Request:
     plan = a_plan(request)
     values = {"plan": plan, "ruling": a_ruling(), "planned_at": NOW}
     await ledger.move(request.id, Event.PLANNED, audit=Audit("tinyapprover", "request.planned"), values=values)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, Response, async_playwright, expect
 
+from tests.journey.test_demo import begun
 from tests.story import Story
 
 OUTPUT = Path(__file__).parent.parent / "output"
@@ -85,7 +87,6 @@ async def test_alice_asks_bob_approves_on_the_card_and_it_ends(browser: Browser,
     bob = await open_as(browser, story, "bob", "channel:C0ACCESS", complaints)
     await expect(bob.get_by_role("button", name="Show advice")).to_be_visible(timeout=15_000)
     await picture(bob, "1-channel")
-    await bob.get_by_role("article").first.screenshot(path=OUTPUT / "card.png")
     await bob.get_by_role("button", name="Approve", exact=True).first.click()
     await bob.get_by_role("dialog").get_by_role("button", name="Approve", exact=True).click()
     await expect(bob.get_by_text("Granted and read back")).to_be_visible()
@@ -148,4 +149,22 @@ async def test_alice_is_warned_and_extends_her_access(browser: Browser, story: S
     await story.until(lambda: "Ended" in story.card(request=first)["text"])
     assert story.members(READONLY) == [ALICE]
     await picture(alice, "8-extended")
+    assert complaints == []
+
+
+async def test_the_demo_shows_whoever_starts_it_a_whole_card(browser: Browser, tmp_path: Path) -> None:
+    complaints: list[str] = []
+    async with AsyncExitStack() as stack:
+        demo = await begun(tmp_path, stack, embedder="local")
+        alice = await open_as(browser, demo, "alice", "channel:C0GENERAL", complaints)
+        await expect(alice.get_by_text("and name the ticket").first).to_be_visible()
+        await ask(alice)
+        bob = await open_as(browser, demo, "bob", "channel:C0ACCESS", complaints)
+        await expect(bob.get_by_role("button", name="Show advice")).to_be_visible(timeout=15_000)
+        card = bob.get_by_role("article").last
+        for words in ("people in Payments hold this", "Said in Slack", "For this channel alone", "1 week ago"):
+            await expect(card.get_by_text(words).first).to_be_visible()
+        await picture(bob, "9-demo")
+        await bob.set_viewport_size({"width": 1280, "height": 2400})
+        await card.screenshot(path=OUTPUT / "card.png")
     assert complaints == []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
 import socket
 import sqlite3
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,11 +52,11 @@ class Terminal:
     def port(self) -> int:
         return int(self.settings["TINYAPPROVER_HTTP_PORT"])
 
-    async def start(self, *words: str) -> Process:
-        """Begin a command; nothing of this machine's own settings reaches it."""
+    async def start(self, *words: str, at: int = PIPE) -> Process:
+        """Begin a command, at a terminal if one is given; nothing of this machine's own settings reaches it."""
         home = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "COLUMNS": "200", "NO_COLOR": "1"}
         return await asyncio.create_subprocess_exec(
-            str(PROGRAM), *words, cwd=self.folder, env={**home, **self.settings}, stdin=PIPE, stdout=PIPE, stderr=PIPE
+            str(PROGRAM), *words, cwd=self.folder, env={**home, **self.settings}, stdin=at, stdout=at, stderr=PIPE
         )
 
     async def run(self, *words: str, **changed: str | None) -> Answer:
@@ -67,6 +69,21 @@ class Terminal:
         finally:
             await self.end(process)
         return Answer(process.returncode or 0, out.decode(), err.decode())
+
+    async def typed(self, keys: str, *words: str) -> Answer:
+        """A command at a terminal, at which somebody types."""
+        ours, theirs = pty.openpty()
+        os.write(ours, keys.encode())
+        process = await self.start(*words, at=theirs)
+        os.close(theirs)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                shown = await asyncio.to_thread(_all_of, ours)
+                _, err = await process.communicate()
+        finally:
+            await self.end(process)
+            os.close(ours)
+        return Answer(process.returncode or 0, shown, err.decode())
 
     async def end(self, process: Process) -> None:
         """Leave nothing running, whatever a test came to."""
@@ -96,6 +113,15 @@ class Terminal:
     def asked(self, vendor: str = "") -> set[str]:
         """The routes that vendors were asked."""
         return {call.route for call in self.sandbox.world.calls if vendor in ("", call.vendor)}
+
+
+def _all_of(terminal: int) -> str:
+    """What is shown at a terminal until nobody holds its other end."""
+    shown = b""
+    with suppress(OSError):
+        while some := os.read(terminal, 4096):
+            shown += some
+    return shown.decode()
 
 
 def a_free_port() -> int:

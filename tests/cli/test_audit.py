@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 
 from bot.core.request import Answer
+from bot.forgetting import Forgetting
 from bot.ledger import Ledger
 from connectors.object_lock import Keys, ObjectLock
+from knowledge import Knowledge, Wanted
+from knowledge.sources import CHAT, Author, Document, Skipped
 from tests.builders import NOW, a_decision, a_draft, a_person, an_entitlement
 from tests.cli.conftest import Terminal
 
@@ -229,3 +233,53 @@ async def test_evidence_with_findings_says_so_and_is_written_all_the_same(termin
     assert answer.err == f"tinyapprover: evidence: 1 findings; all of them stand in the table findings of {file}\n"
     with closing(sqlite3.connect(file)) as disk:
         assert disk.execute("SELECT count(*) FROM findings").fetchall() == [(1,)]
+
+
+async def an_index(terminal: Terminal) -> Knowledge:
+    """With a thread that alice wrote in, which is all that is known of her."""
+    thread = Document(
+        "chat/1", "Alice", "wyverns", "", "chat/1", None, kind=CHAT, authors=(Author("U0ALICE", "Alice Archer"),)
+    )
+    terminal.data.mkdir(exist_ok=True)
+    knowledge = await Knowledge.open(terminal.data, None, embedder=Wanted("none"), sources=[Told([thread])])
+    await knowledge.index()
+    return knowledge
+
+
+class Told:
+    """A source of what it was given."""
+
+    name = "chat"
+
+    def __init__(self, documents: list[Document]) -> None:
+        self._documents = documents
+
+    def read(self) -> Iterator[Document | Skipped]:
+        yield from self._documents
+
+
+ERASE = ("audit", "erase", "U0ALICE", "--why", "she asked for it")
+
+
+async def test_what_somebody_wrote_leaves_the_index_at_once_when_no_bot_has_it(terminal: Terminal) -> None:
+    await (await an_index(terminal)).close()
+    looked = await terminal.run(*ERASE)
+    assert "Would be erased: the index: what U0ALICE wrote in Slack threads" in looked.out
+    catalogue = terminal.data / "knowledge" / "catalogue.db"
+    assert b"wyverns" in catalogue.read_bytes()
+    done = await terminal.run(*ERASE, "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert "What they wrote is out of the index: 1 threads" in done.out
+    assert b"wyverns" not in b"".join(file.read_bytes() for file in catalogue.parent.glob("*") if file.is_file())
+
+
+async def test_what_somebody_wrote_leaves_the_index_of_the_running_bot_at_its_next_look(terminal: Terminal) -> None:
+    index, ledger = await an_index(terminal), await a_ledger(terminal)
+    done = await terminal.run(*ERASE, "--yes")
+    assert "The running bot takes what they wrote out of its index within minutes." in done.out
+    assert await index.search(["wyverns"])
+    assert await Forgetting(ledger, index).look() == ["chat/1"]
+    assert await index.search(["wyverns"]) == []
+    assert await Forgetting(ledger, index).look() == []
+    await index.close()
+    await ledger.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 from pathlib import Path
@@ -108,55 +107,6 @@ async def test_check_says_that_the_port_is_taken(terminal: Terminal) -> None:
         answer = await terminal.run("check")
     assert f"✗ port: TINYAPPROVER_HTTP_PORT: {terminal.port} cannot be used" in answer.out
     assert answer.code == 2
-
-
-# --- documents --------------------------------------------------------------------------------------------------------
-
-
-async def test_index_and_search_need_no_vendors(terminal: Terminal) -> None:
-    documents = terminal.settings["TINYAPPROVER_DOCUMENTS"]
-    terminal.settings = {"TINYAPPROVER_EMBEDDER": "none"}
-    places = ("--data-dir", str(terminal.folder / "data"), "--documents", documents)
-    indexed = await terminal.run("index", *places)
-    assert indexed.code == 0, indexed.err
-    assert "12 documents" in indexed.out
-    found = await terminal.run("search", "who may use the VPN", "-k", "2", *places)
-    assert found.code == 0, found.err
-    assert "VPN and remote access" in found.out
-    assert not terminal.asked()
-
-
-async def test_a_script_asks_line_by_line_and_gets_an_answer_for_each(terminal: Terminal) -> None:
-    places = ("--data-dir", str(terminal.folder / "data"), "--documents", terminal.settings["TINYAPPROVER_DOCUMENTS"])
-    lines = [
-        '{"q": "who may use the VPN", "k": 2}',
-        "who may use the VPN",
-        '{"q": 7}',
-        '{"q": "VPN", "k": 1000}',
-        '{"q": "xyzzy"}',
-    ]
-    terminal.given = "\n".join(lines)
-    said = await terminal.run("search", "--jsonl", *places, TINYAPPROVER_EMBEDDER="none")
-    assert (said.code, said.err) == (0, "")
-    found, *wrong, nothing = (json.loads(line) for line in said.out.splitlines())
-    assert (len(found["results"]), found["answerable"]) == (2, True)
-    assert found["results"][0]["file"] == "vpn.md"
-    assert set(found["results"][0]) == {"file", "text", "score", "title", "heading", "url"}
-    assert [list(one) for one in wrong] == [["error"]] * 3
-    assert nothing == {"results": [], "answerable": False}
-
-
-async def test_search_wants_either_a_question_or_lines(terminal: Terminal) -> None:
-    for words in ((), ("vpn", "--jsonl")):
-        answer = await terminal.run("search", *words)
-        assert answer.code == 2
-        assert "--jsonl" in answer.err
-
-
-async def test_search_without_documents_names_the_setting(terminal: Terminal) -> None:
-    answer = await terminal.run("search", "vpn", TINYAPPROVER_DOCUMENTS=None)
-    assert answer.code == 2
-    assert answer.err.startswith("tinyapprover: TINYAPPROVER_DOCUMENTS: is not set")
 
 
 # --- policies ---------------------------------------------------------------------------------------------------------

@@ -1,14 +1,16 @@
-"""The cards, as JSON that a review can read. `python -m tests.golden` writes them again."""
+"""The cards, and the answers to questions, as JSON for a review. `python -m tests.golden` writes them again."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from bot.core.lifecycle import State
 from bot.core.request import Answer, Evidence, Extension, Place, Question, Request, Sensitivity
+from bot.quoting import TAKEN_BACK
 from bot.slack.cards import card, requester_card
 from tests.builders import (
     NOW,
@@ -54,6 +56,9 @@ def requests() -> dict[str, Request]:
         ),
         "nothing-found": replace(asked, evidence=Evidence(gathered_at=NOW)),
         "everything-found": replace(asked, evidence=_everything()),
+        "for-the-channel-alone": replace(
+            asked, evidence=some_evidence(passages=(), closed=(some_chat(), some_chat()), left_out=TAKEN_BACK)
+        ),
         "question": replace(
             asked,
             questions=(
@@ -119,11 +124,10 @@ def _text(request: Request) -> str:
     return json.dumps(shown, indent=1, ensure_ascii=False) + "\n"
 
 
-def write() -> None:
-    """All files again; those of cards that there are no more are removed."""
-    texts = drawn()
-    for file in HERE.glob("*.json"):
+def write(texts: Mapping[str, str], folder: Path) -> None:
+    """All files of a folder again; those of what there is no more are removed."""
+    for file in folder.glob("*.json"):
         if file.stem not in texts:
             file.unlink()
     for name, text in texts.items():
-        (HERE / f"{name}.json").write_text(text, "utf-8")
+        (folder / f"{name}.json").write_text(text, "utf-8")

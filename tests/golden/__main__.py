@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from tests.golden import write
+from tests import golden
+from tests.golden import answering
 
-write()
+golden.write(golden.drawn(), golden.HERE)
+golden.write(answering.drawn(), answering.HERE)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.knowledge.exports import DAY, an_export, said
 from tests.story import PATIENCE, Story
 
 GENERAL = "C0GENERAL"
@@ -110,3 +111,16 @@ async def test_other_channels_and_direct_messages_are_not_listened_to(story: Sto
     await say(story, "public plans")
     await until(lambda: found(story, "public plans"))
     assert await lost(story, "secret")
+
+
+async def test_an_export_is_read_by_a_program_that_follows_nothing_else(tmp_path: Path) -> None:
+    file = an_export(tmp_path / "export.zip", {f"general/{DAY}": [said("U0BOB", "how we rotated keys")]})
+    story = Story(
+        tmp_path,
+        TINYAPPROVER_SOURCES="slack-export",
+        TINYAPPROVER_SLACK_EXPORT_FILE=str(file),
+        TINYAPPROVER_SLACK_EXPORT_CHANNELS="general",
+    )
+    await story.open()
+    await until(lambda: found(story, "rotated keys"))
+    await story.close()

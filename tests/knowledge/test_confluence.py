@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from connectors.sandbox.server import Sandbox
 from connectors.sandbox.world import Fault as Trouble
 from connectors.sandbox.world import new_world
 from knowledge import Knowledge, Wanted
-from knowledge.sources import PUBLIC, RESPONDERS, Document, Skipped
+from knowledge.sources import PUBLIC, RESPONDERS, Author, Document, Skipped
 from knowledge.sources.confluence import KeptPages, Wiki
 from knowledge.sources.jira_service import linked_spaces
 from knowledge.sources.registry import Ports
@@ -62,13 +64,17 @@ class Site:
     def play(self, kind: str, route: str = "*", **more: Any) -> None:
         self.world.faults.append(Trouble("atlassian", route, kind, **more))
 
-    async def act(self, do: str, page: str, **more: Any) -> None:
-        await self.stand_in.acts()[do]("carol", {"page": page, **more})
+    async def act(self, do: str, page: str, who: str = "carol", **more: Any) -> None:
+        await self.stand_in.acts()[do](who, {"page": page, **more})
+
+    async def authors(self, page: str) -> list[Author]:
+        (found,) = [one for one in await self.read() if isinstance(one, Document) and one.id == f"confluence/{page}"]
+        return list(found.authors)
 
     def bodies(self) -> list[str]:
         """The pages whose words were fetched."""
         routes = [call.route for call in self.world.calls if call.route.startswith("GET /wiki/api/v2/pages/")]
-        return [route.rpartition("/")[2] for route in routes if not route.endswith("ancestors")]
+        return [route.rpartition("/")[2] for route in routes if not route.endswith(("ancestors", "versions"))]
 
 
 @pytest.fixture
@@ -96,7 +102,7 @@ async def test_a_page_says_where_it_is_and_when_it_changed(site: Site) -> None:
     assert page.url == f"{site.url}/wiki/spaces/ENG/pages/9001"
     assert page.id == "confluence/9001"
     assert page.updated_at == site.stand_in.site.pages["9001"].changed
-    assert page.text.startswith("# Who may read production logs")
+    assert page.text.startswith("# Who may read production logs {#Who-may-read-production-logs}")
 
 
 async def test_restricted_pages_and_what_is_below_them_are_for_responders_if_that_is_set(site: Site) -> None:
@@ -126,6 +132,58 @@ async def test_unchanged_pages_are_not_fetched_again(site: Site) -> None:
     (page,) = [one for one in await site.read() if isinstance(one, Document) and one.id == "confluence/9001"]
     assert page.text == "New rule."
     assert site.bodies()[fetched:] == ["9001"]
+
+
+async def test_whoever_changed_a_page_lately_is_its_author(site: Site) -> None:
+    site.world.advance(timedelta(days=200))
+    await site.act("edit", "9001", who="mallory", body="<p>Anybody may.</p>")
+    site.world.advance(timedelta(days=60))
+    await site.act("edit", "9001", who="bob", body="<p>Anybody may!</p>")
+    assert await site.authors("9001") == [Author("bob@example.com", "Bob"), Author("mallory@example.com", "Mallory")]
+
+
+async def test_the_last_change_has_an_author_however_old_it_is(site: Site) -> None:
+    site.world.advance(timedelta(days=500))
+    assert await site.authors("9001") == [Author("carol@example.com", "Carol")]
+
+
+async def test_an_author_without_an_address_is_known_by_name(site: Site) -> None:
+    site.stand_in.site.without_email.add("712020:carol")
+    assert await site.authors("9001") == [Author("712020:carol", "Carol")]
+
+
+async def test_names_are_asked_for_together_and_versions_only_of_what_changed(site: Site) -> None:
+    def asked(end: str) -> int:
+        return sum(call.route.endswith(end) for call in site.world.calls)
+
+    await site.read()
+    pages = len(site.bodies())
+    assert (asked("/versions"), asked("/users-bulk")) == (pages, 1)
+    await site.read()
+    assert (asked("/versions"), asked("/users-bulk")) == (pages, 2)
+
+
+@pytest.mark.parametrize(
+    ("source", "anchors"),
+    [
+        ("<h2>How to ask?</h2>", ["How-to-ask%3F"]),
+        ("<h1>Same</h1><h2>Same</h2><h3>Same</h3>", ["Same", "Same.1", "Same.2"]),
+        ("<h1>Schl\xfcssel &amp; <em>Rechte</em></h1>", ["Schl%C3%BCssel-%26-Rechte"]),
+        ("<h1>[x](y) {#z}</h1>", ["%5Bx%5D%28y%29-%7B%23z%7D"]),
+        (f"<h1>{'long ' * 200}</h1>", []),
+    ],
+)
+def test_a_heading_has_the_fragment_that_confluence_gives_it(source: str, anchors: list[str]) -> None:
+    assert re.findall(r" \{#([^{}]*)\}$", markdown_of_storage(source), re.MULTILINE) == anchors
+
+
+async def test_a_link_leads_to_the_heading(site: Site) -> None:
+    await site.act("edit", "9001", body="<h2>Who may read logs?</h2><p>Whoever is on call.</p>")
+    knowledge = await Knowledge.open(site.home, None, embedder=Wanted("none"), sources=[site.wiki()])
+    await knowledge.index()
+    found = await knowledge.search(["who is on call for logs"])
+    await knowledge.close()
+    assert found[0].url == f"{site.url}/wiki/spaces/ENG/pages/9001#Who-may-read-logs%3F"
 
 
 async def test_a_page_that_is_closed_loses_its_words_everywhere(site: Site) -> None:
@@ -273,7 +331,9 @@ async def test_the_check_names_a_space_that_is_missing(site: Site) -> None:
 
 async def test_a_page_keeps_its_headings_lists_tables_and_code(site: Site) -> None:
     text = {one.id: one.text for one in await site.read() if isinstance(one, Document)}
-    assert "## How to ask\n\n- Name the incident.\n\n- Ask for the shortest time." in text["confluence/9001"]
+    assert (
+        "## How to ask {#How-to-ask}\n\n- Name the incident.\n\n- Ask for the shortest time." in text["confluence/9001"]
+    )
     assert "```\nrotate --all\nrotate --check\n```" in text["confluence/9002"]
     assert "Never rotate on a Friday." in text["confluence/9002"]
     assert "| Key | Owner |\n| --- | --- |\n| release | Platform |" in text["confluence/9002"]
@@ -296,7 +356,7 @@ async def test_a_hostile_page_is_text_and_nothing_else(site: Site) -> None:
         ("<ul><li><p>one</p></li><li>two<ul><li>deep</li></ul></li></ul>", "- one\n\n- two\n\n  - deep"),
         ("<pre>a ``` b</pre>", "````\na ``` b\n````"),
         ("<p>a\u202eb\u200bc</p>", "abc"),
-        ("<table><tr><td>a|b</td></tr></table>", "| a&#124;b |\n| --- |"),
+        ("<table><tr><td>a|b</td></tr></table>", "| a\\|b |\n| --- |"),
         ("<![CDATA[<b>x", "&lt;b&gt;x"),
         ("<td>alone", "alone"),
         ("<p>one<br/>two</p>", "one\n\ntwo"),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bot.errors import Fault
-from knowledge.sources import Document, Skipped
+from knowledge.sources import PUBLIC, RESPONDERS, Author, Document, Skipped
 from knowledge.sources.documents import MAX_BYTES, Folder
+from tests.knowledge.files import Repository
 
 
 def _read(folder: Path, base_url: str = "") -> tuple[list[Document], list[Skipped]]:
@@ -42,14 +42,52 @@ def test_without_front_matter_heading_time_and_path_serve(folder: Path) -> None:
     assert based.url == "https://wiki.example.com/sub/b%20c.md"
 
 
-def test_in_a_checkout_the_commit_dates_a_document(folder: Path) -> None:
-    (folder / "é page.md").write_text("# Page")
-    git = ["git", "-C", str(folder), "-c", "user.name=alice", "-c", "user.email=alice@example.com"]
-    env = {**os.environ, "GIT_COMMITTER_DATE": "2025-01-02T03:04:05Z", "GIT_AUTHOR_DATE": "2025-01-02T03:04:05Z"}
-    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "Page"]):
-        subprocess.run([*git, *words], check=True, env=env)
+@pytest.fixture
+def repository(folder: Path) -> Repository:
+    return Repository(folder)
+
+
+def _authors(folder: Path, file: str = "page.md") -> list[str]:
+    """The addresses of a document's authors."""
+    (one,) = [document for document in _read(folder)[0] if document.id == file]
+    return sorted(author.id for author in one.authors)
+
+
+def test_in_a_checkout_the_commit_dates_a_document(folder: Path, repository: Repository) -> None:
+    repository.write("alice", "2025-01-02", "# Page", file="é page.md")
     (document,), _ = _read(folder)
     assert document.updated_at == datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert document.authors == (Author("alice@example.com", "Alice"),)
+
+
+def test_whoever_changed_a_document_within_three_months_before_its_last_change_wrote_it(
+    folder: Path, repository: Repository
+) -> None:
+    repository.write("carol", "2025-01-01", "# Page\n\nRule")
+    repository.write("mallory", "2025-03-20", "# Page\n\nAnybody may have it")
+    repository.write("bob", "2025-06-01", "# Page\n\nAnybody may have it.")
+    assert _authors(folder) == ["bob@example.com", "mallory@example.com"]
+
+
+def test_each_document_has_authors_of_its_own(folder: Path, repository: Repository) -> None:
+    repository.write("alice", "2024-01-01", "old", file="old.md")
+    repository.write("mallory", "2023-11-01", "older words", file="unlike.md")
+    repository.write("bob", "2025-06-01", "new", file="new.md")
+    assert _authors(folder, "old.md") == ["alice@example.com"]
+    assert _authors(folder, "new.md") == ["bob@example.com"]
+
+
+def test_whoever_is_named_as_having_written_it_too_is_an_author(folder: Path, repository: Repository) -> None:
+    repository.write(
+        "bob", "2025-06-01", "# Page", trailer="Co-authored-by: Mallory <Mallory@example.com>\nCo-authored-by: nobody"
+    )
+    assert _authors(folder) == ["bob@example.com", "mallory@example.com"]
+
+
+def test_a_name_in_a_commit_shows_nothing_that_cannot_be_seen(folder: Path, repository: Repository) -> None:
+    repository.write("\u202ebob\u2066", "2025-06-01", "# Page")
+    ((document,), _) = _read(folder)
+    assert [author.name for author in document.authors] == ["Bob"]
 
 
 @pytest.mark.parametrize(
@@ -130,3 +168,56 @@ def test_characters_that_cannot_be_seen_are_taken_out(folder: Path) -> None:
 def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="not a folder"):
         list(Folder(tmp_path / "none").read())
+
+
+# --- who may see it, and what is not the folder's own ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("front", "visibility"),
+    [
+        ("title: x", PUBLIC),
+        ("visibility: public", PUBLIC),
+        ("visibility: Public ", PUBLIC),
+        ("visibility: responders", RESPONDERS),
+        ("visibility: privat", RESPONDERS),
+        ("visibility: [public]", RESPONDERS),
+        ("visibility:", RESPONDERS),
+        ("visibility: public\n  broken: [", RESPONDERS),
+    ],
+)
+def test_front_matter_opens_a_document_only_in_so_many_words(folder: Path, front: str, visibility: str) -> None:
+    (folder / "a.md").write_text(f"---\n{front}\n---\n# A")
+    (document,), _ = _read(folder)
+    assert document.visibility == visibility
+
+
+def test_what_lies_below_a_restricted_folder_is_for_responders_whatever_it_says(folder: Path) -> None:
+    for name in ("secret/deep/a.md", "secretly/b.md", "c.md", "d.md"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("---\nvisibility: public\n---\n# Page")
+    documents = [one for one in Folder(folder, restricted=["secret", "c.md"]).read() if isinstance(one, Document)]
+    assert {one.id for one in documents if one.visibility == RESPONDERS} == {"secret/deep/a.md", "c.md"}
+    assert {one.id for one in documents if one.visibility == PUBLIC} == {"secretly/b.md", "d.md"}
+
+
+def test_ignored_and_hidden_files_are_not_read(folder: Path, repository: Repository) -> None:
+    for name in ("drafts/plan.md", "kept/note.md", ".git-secret/a.md", ".hidden.md", "local.tmp.md"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("# Page")
+    (folder / "kept" / ".gitignore").write_text("own.md\n")
+    (folder / "kept" / "own.md").write_text("# Mine")
+    (folder / ".gitignore").write_text("drafts/\n*.tmp.md\n")
+    assert [one.id for one in _read(folder)[0]] == ["kept/note.md"]
+
+
+def test_a_repository_cannot_run_anything_while_it_is_looked_at(folder: Path, repository: Repository) -> None:
+    repository.write("mallory", "2025-01-02", "# Page")
+    trap, sprung = folder / "trap.sh", folder / "sprung"
+    trap.write_text(f"#!/bin/sh\ntouch {sprung}\n")
+    trap.chmod(0o755)
+    with (folder / ".git" / "config").open("a") as config:
+        config.write(f"[core]\n\tfsmonitor = {trap}\n\tpager = {trap}\n[log]\n\tshowSignature = true\n")
+        config.write(f"[diff]\n\texternal = {trap}\n[gpg]\n\tprogram = {trap}\n")
+    assert len(_read(folder)[0]) == 1
+    assert not sprung.exists()

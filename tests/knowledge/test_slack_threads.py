@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from connectors.sandbox.world import Call, new_world
 from connectors.sandbox.world import Fault as Trouble
 from connectors.slack_history import SlackHistory
 from knowledge import Knowledge, Summary
+from knowledge.forgotten import read_forgotten
 from knowledge.sources import Step
 from knowledge.sources.slack import SlackThreads
 from tests.knowledge.conftest import Open
@@ -371,3 +373,25 @@ async def test_a_channel_that_turns_private_while_it_is_read_is_not_kept_as_publ
     assert await office.found("merger") == []
     audience = frozenset({"public", GENERAL})
     assert await office.knowledge.search(["merger"], audience=audience)
+
+
+# --- erasing ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_thread_stays_without_the_words_and_the_name_of_somebody_forgotten(
+    office_of: Opened, tmp_path: Path
+) -> None:
+    office = await office_of(forgotten=partial(read_forgotten, tmp_path / "data" / "knowledge"))
+    root = await office.say("bob", "who waters the plants")
+    await office.say("carol", "<@U0BOB> does, on Mondays", thread_ts=root)
+    alone = await office.say("bob", "nobody answered about plants")
+    await office.index()
+    gone = await office.knowledge.forget_people(["U0BOB"])
+    assert {name.rpartition("/")[2] for name in gone} == {root, alone}
+    assert await office.found("plants Mondays") == []
+    await office.knowledge.read_again(gone)
+    (thread,) = await office.found("plants Mondays")
+    assert "@somebody does, on Mondays" in thread
+    assert "Bob" not in thread
+    await office.index()
+    assert await office.found("plants Mondays") == [thread]

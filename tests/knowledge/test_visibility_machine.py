@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.core.request import Passage
 from bot.slack.following import Following, Heard, heard
 from connectors.sandbox.server import Sandbox
 from connectors.sandbox.slack import Slack
@@ -23,7 +24,7 @@ from connectors.sandbox.slack_store import Channel, Json
 from connectors.sandbox.world import new_world
 from connectors.slack_history import SlackHistory
 from knowledge import Knowledge, Wanted
-from knowledge.search import EVERYBODY
+from knowledge.sources import EVERYBODY
 from knowledge.sources.slack import SlackThreads
 
 CHANNELS = ("C0FIRST01", "C0SECOND2", "C0THIRD03")
@@ -62,6 +63,7 @@ class Visibility(RuleBasedStateMachine):
         self.days = 0
         self.tokens = iter(f"word{number}" for number in range(10_000))
         self.reading: Any = None
+        self.quoted: tuple[Passage, ...] = ()
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
@@ -224,6 +226,13 @@ class Visibility(RuleBasedStateMachine):
         self.stale.clear()
         assert self.seen(EVERYBODY) == {one.token for one in self.written if self.is_open(one.channel)}
 
+    @rule(channel=channels)
+    def quote(self, channel: str) -> None:
+        """Something is looked up for a card, and stays on record while the world goes on."""
+        audience = EVERYBODY | {channel}
+        found = self.do(self.knowledge.quotes(["payroll"], limit=20, audience=audience, people=frozenset()))
+        self.quoted = found.passages
+
     # --- what is seen ------------------------------------------------------------------------------------------------
 
     def here(self) -> dict[str, Channel]:
@@ -251,6 +260,12 @@ class Visibility(RuleBasedStateMachine):
     @invariant()
     def nothing_restricted_is_seen_in_public(self) -> None:
         assert all(self.is_open(self.all_words()[token]) for token in self.seen(EVERYBODY))
+
+    @invariant()
+    def nothing_restricted_is_quoted_in_public(self) -> None:
+        still = self.do(self.knowledge.still(self.quoted, audience=EVERYBODY)).passages
+        words = self._tokens(f"{one.title} {one.text}" for one in still)
+        assert all(self.is_open(self.all_words()[token]) for token in words)
 
     @invariant()
     def members_see_their_own_channel_and_what_is_public(self) -> None:

@@ -33,6 +33,8 @@ const BLOCKS = {
   data_table: table,
   alert: (block) => el("div", { class: `alert ${block.level ?? "default"}`, role: "note" },
     el("div", { class: "prose" }, textObject(block.text))),
+  task_card: (block) => el("p", { class: "task quiet" }, el("span", { class: block.status, "aria-hidden": "true" }),
+    block.title),
   container,
 };
 

@@ -149,7 +149,8 @@ function messageNode(message, room) {
     "aria-label": `${author}: ${withEmoji(message.text).slice(0, 120)}` },
     el("span", { class: `face ${app ? "app" : ""}`, "aria-hidden": "true" }, initials(author)),
     el("div", { class: "byline" }, el("strong", {}, author), app && el("span", { class: "tag" }, "app"),
-      el("small", {}, when(Number(message.ts) * 1000), message.edited && " · edited"),
+      el("small", {}, when(Number(message.ts) * 1000), message.edited && " · edited",
+        message.streaming && " · writing…"),
         message.whisper && el("small", {}, "Only visible to you"),
       !app && messageMenu(message, room)),
     el("div", { class: "body" }, blocks));

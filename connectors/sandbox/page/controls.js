@@ -16,7 +16,7 @@ const MODEL_WORDS = {
   right: "answers as asked", slow: "answers slowly", broken_json: "answers half a document",
   hostile: "was talked over by an attacker",
   fenced: "wraps its answer in prose", duplicate_keys: "contradicts itself", refuses_json_schema: "refuses a schema",
-  refuses_formats: "refuses any format", absent: "is not there",
+  refuses_formats: "refuses any format", refuses_streams: "refuses to stream", breaks_off: "breaks off in the middle", absent: "is not there",
 };
 const CALLS_SHOWN = 25;
 const READ_EVERY_MS = 2000;

@@ -47,6 +47,7 @@ SQLITE = (
     extends TEXT,
     UNIQUE ("key")
 )""",
+    """CREATE INDEX ix_requests_beneficiary_id ON requests (beneficiary_id)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
     """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
@@ -89,6 +90,7 @@ SQLITE = (
     overdue BOOLEAN NOT NULL,
     PRIMARY KEY (request_id)
 )""",
+    """CREATE INDEX ix_grants_overdue ON grants (overdue)""",
     """CREATE INDEX ix_grants_target ON grants (target)""",
     """CREATE TABLE targets (
     target TEXT NOT NULL,
@@ -168,6 +170,7 @@ SQLITE = (
     role VARCHAR NOT NULL,
     lane VARCHAR NOT NULL,
     due FLOAT NOT NULL,
+    not_before FLOAT NOT NULL,
     wanted INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     claim INTEGER NOT NULL,
@@ -286,6 +289,7 @@ POSTGRESQL = (
     PRIMARY KEY (number),
     UNIQUE (key)
 )""",
+    """CREATE INDEX ix_requests_beneficiary_id ON requests (beneficiary_id)""",
     """CREATE INDEX ix_requests_entitlement_id ON requests (entitlement_id)""",
     """CREATE INDEX ix_requests_extends_id ON requests (extends_id)""",
     """CREATE INDEX ix_requests_requester_id ON requests (requester_id)""",
@@ -328,6 +332,7 @@ POSTGRESQL = (
     overdue BOOLEAN NOT NULL,
     PRIMARY KEY (request_id)
 )""",
+    """CREATE INDEX ix_grants_overdue ON grants (overdue)""",
     """CREATE INDEX ix_grants_target ON grants (target)""",
     """CREATE TABLE targets (
     target TEXT NOT NULL,
@@ -407,6 +412,7 @@ POSTGRESQL = (
     role VARCHAR NOT NULL,
     lane VARCHAR NOT NULL,
     due FLOAT NOT NULL,
+    not_before FLOAT NOT NULL,
     wanted INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     claim INTEGER NOT NULL,

@@ -1,0 +1,77 @@
+"""What people write to the bot, and which access of the shipped catalogue fits it; nothing where none does.
+
+Written before the thresholds of `bot.suggesting` were chosen. Lines take turns: the first of each pair is for choosing,
+the second is held back for the report.
+"""
+
+from __future__ import annotations
+
+NEEDS = [
+    # A need, in plain words
+    ("I must read yesterday's prod logs for the incident", "prod-readonly"),
+    ("Can I look at the production database rows of an order that failed?", "prod-readonly"),
+    ("Checkout fails since noon and I have to see the metrics of production", "prod-readonly"),
+    ("I need to check a slow query on the production replica", "prod-readonly"),
+    ("let me read the error logs in prod, customers complain", "prod-readonly"),
+    ("a customer asks why their order is stuck, I want to look it up in production", "prod-readonly"),
+    ("The payment service hangs, I need to restart it in production", "prod-admin"),
+    ("I have to change a configuration value on the production systems tonight", "prod-admin"),
+    ("we must restart services in prod for INC-7", "prod-admin"),
+    ("a wrong row has to be corrected by hand in the production data", "prod-admin"),
+    ("Everything else has failed, I need root on the production account", "prod-root"),
+    ("break-glass: nobody can log in to production any more, need full control", "prod-root"),
+    ("I want to change the branch protection of our repository on GitHub", "github-admins"),
+    ("how do I get admin rights for the GitHub organisation?", "github-admins"),
+    ("please let me add a new member to our github organisation", "github-admins"),
+    ("I have to change the settings of a repository", "github-admins"),
+    ("May I see the dashboards with our sales figures?", "analytics-viewer"),
+    ("I'd like to open the analytics dashboards for the quarterly review", "analytics-viewer"),
+    ("where can I look at the product figures, I need a chart for a talk", "analytics-viewer"),
+    ("need to view how many people use the new feature in analytics", "analytics-viewer"),
+    ("I must correct an invoice that has the wrong price", "billing-admin"),
+    ("A customer's payment details in billing have to be changed", "billing-admin"),
+    ("how can I create invoices for the new customer", "billing-admin"),
+    ("we want to raise prices on Monday, who lets me change them", "billing-admin"),
+    ("The prepared payments have to be released to the bank today", "payments-release"),
+    ("I need to release this month's payments", "payments-release"),
+    ("I start a contract on Monday and must reach the office network from home", "vpn-contractors"),
+    ("our contractor needs VPN", "vpn-contractors"),
+    # Something is named, and nothing is needed: the least that bears the name may be offered
+    ("who can approve production access?", "prod-readonly"),
+    ("how long does access to production last?", "prod-readonly"),
+    ("who decides about billing access?", "billing-admin"),
+    ("is a ticket required for the release of payments?", "payments-release"),
+    ("how long may a contractor keep the VPN?", "vpn-contractors"),
+    ("who approves GitHub administrators?", "github-admins"),
+    ("can everybody ask for the analytics viewer?", "analytics-viewer"),
+    ("what does production read only show me?", "prod-readonly"),
+    ("when is production root given?", "prod-root"),
+    ("what may a production administrator do?", "prod-admin"),
+    # A need that nothing in the catalogue fits
+    ("I need a new laptop because my screen is broken", ""),
+    ("please book the big meeting room for Friday", ""),
+    ("I want to install Photoshop on my computer", ""),
+    ("my password does not work any more, reset it", ""),
+    ("I need the keys of the office building for the weekend", ""),
+    ("give me access to the HR records of my team", ""),
+    ("could you order a second monitor for me?", ""),
+    ("I must send a parcel to our partner in Lisbon", ""),
+    ("I need to read my colleague's mailbox while she is away", ""),
+    ("we want to hire a student for the summer", ""),
+    ("please translate this letter into Spanish", ""),
+    ("I would like to park my car in the garage on Monday", ""),
+    # No need at all
+    ("what is on the cafeteria menu?", ""),
+    ("hello, are you a real person?", ""),
+    ("what happens to my account when I leave the company?", ""),
+    ("how many days of holiday do I have?", ""),
+    ("what does separation of duties mean?", ""),
+    ("who is on call this week?", ""),
+    ("what counts as confidential data?", ""),
+    ("thanks, that helped a lot", ""),
+    ("how do I report a phishing mail?", ""),
+    ("when was the company founded?", ""),
+    ("why was my request denied?", ""),
+    ("what must a good request say?", ""),
+]
+CHOOSING, HELD_BACK = NEEDS[::2], NEEDS[1::2]
