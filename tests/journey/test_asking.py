@@ -149,7 +149,7 @@ async def test_a_changed_client_cannot_leave_out_the_ticket(story: Story) -> Non
     await nothing_was_asked(story)
 
 
-@pytest.mark.parametrize("words", ["", "   ", "x" * 2001])
+@pytest.mark.parametrize("words", ["", "   ", "\u200b", "x" * 2001])
 async def test_a_justification_is_needed_and_kept_short(story: Story, words: str) -> None:
     answer = await story.submits(why=words)
     assert "justification" in answer["errors"]
