@@ -172,10 +172,11 @@ def _why(values: Mapping[str, Any]) -> str:
     return words
 
 
-def field_of(rule: str) -> str:
-    """The field of the request form that a rule is about."""
+def field_of(rule: str, *, may_ask: bool) -> str:
+    """The field of the request form that a rule is about. If whoever asks `may_ask`, it is the other who may not."""
     place = rule.partition("#")[2]
-    return {"time": DURATION, "ticket": TICKET, "beneficiary-active": FOR}.get(place, ACCESS)
+    about_them = {"who_may_ask": FOR} if may_ask else {}
+    return {"time": DURATION, "ticket": TICKET, "beneficiary-active": FOR, **about_them}.get(place, ACCESS)
 
 
 def justification_of(view: Mapping[str, Any]) -> str:
