@@ -17,6 +17,8 @@ from rich.console import Console
 
 from bench import small
 from bench.figures import Figure, show
+from bench.knowledge import GROUP, measure_knowledge
+from bench.knowledge import NAMES as SEARCHING
 from bench.machinery import cpu
 from bench.paths import People, measure_ack, measure_burst, measure_one_channel, measure_paths, needed
 from bench.retrieval import retrieval
@@ -38,12 +40,12 @@ SMALL: dict[str, Callable[[], Figure]] = {
     "suggesting": suggesting,
     "retrieval": retrieval,
 }
-NAMES = (*SMALL, *FULL, *STAGED)
+NAMES = (*SMALL, *FULL, *STAGED, *SEARCHING)
 
 
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer requests.")] = False,
-    only: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(NAMES)}; repeatable.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join((*NAMES, GROUP))}; repeatable.")] = None,
     database: Annotated[
         str, typer.Option(help="sqlite or postgres, for what is measured with many waiting.")
     ] = "sqlite",
@@ -51,7 +53,7 @@ def main(
 ) -> None:
     """Measure what people wait for, beside what the outside calls alone take."""
     logging.basicConfig(level=logging.ERROR)
-    wanted = frozenset(only or NAMES)
+    wanted = frozenset(name for each in only or NAMES for name in (SEARCHING if each == GROUP else (each,)))
     if unknown := wanted.difference(NAMES):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: not one of {', '.join(NAMES)}")
     if database not in ("sqlite", "postgres"):
@@ -75,6 +77,7 @@ def _figures(wanted: frozenset[str], *, quick: bool, database: str) -> Iterator[
             yield from (figure for figure in figures if figure.name in wanted)
     if not wanted.isdisjoint(STAGED):
         yield from _one_by_one(_staged(wanted, quick=quick))
+    yield from measure_knowledge(wanted, quick=quick)
 
 
 @contextmanager

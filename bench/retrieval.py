@@ -41,6 +41,7 @@ HALVES = ("tune", "held back")
 SIZE, FLOOR = 1000, 0.30  # the plain recipe: characters a chunk, and the cosine below which it says nothing
 DEPTH, FEW = 10, 5
 LIMIT = 150.0  # ms
+BEGIN, END = "<!-- bench.retrieval begins -->", "<!-- bench.retrieval ends -->"
 _MARKS = re.compile(r"[*`]|<[^<>]+>")
 
 
@@ -255,6 +256,14 @@ def rows(outcomes: dict[str, list[Outcome]]) -> list[list[str]]:
     ]
 
 
+def between_marks(page: str, table: Sequence[Sequence[str]]) -> str:
+    """The page with the table in it, as Markdown."""
+    before, _, rest = page.partition(BEGIN)
+    lines = [HEADINGS, ["---"] * len(HEADINGS), *table]
+    written = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{before}{BEGIN}\n{written}\n{END}{rest.partition(END)[2]}"
+
+
 def retrieval() -> Figure:
     """The figure for `python -m bench`: how long a search takes, with the table beneath."""
     with tempfile.TemporaryDirectory() as directory:
@@ -268,6 +277,7 @@ def main(
     documents: Annotated[Path, typer.Option(help="The folder to search.")] = DOCUMENTS,
     questions: Annotated[Path, typer.Option(help="The labelled questions, a line of JSON each.")] = QUESTIONS,
     data_dir: Annotated[Path | None, typer.Option(help="Where to keep the index; else it is thrown away.")] = None,
+    write: Annotated[Path | None, typer.Option(help="A page between whose marks the table is written.")] = None,
     missed: Annotated[bool, typer.Option("--missed", help="Name what was not found in the first five.")] = False,
 ) -> None:
     """How well the right passage is found, and what nothing answers is refused."""
@@ -278,6 +288,8 @@ def main(
     for row in rows(outcomes):
         table.add_row(*row)
     out.print(table)
+    if write is not None:
+        write.write_text(between_marks(write.read_text("utf-8"), rows(outcomes)), "utf-8")
     for one in outcomes["TinyApprover"] if missed else ():
         if one.question.answerable and not _within(one.rank(), FEW):
             out.print(f"{one.question.half}: {one.question.q} ({one.question.files[0]})", markup=False)

@@ -15,6 +15,7 @@ from knowledge.embed import Embedder, Wanted, build
 from policies.load import load
 
 Need = tuple[str, str]
+ASKERS = ({"everyone", "engineering", "finance", "contractors"}, {"everyone", "engineering"}, {"everyone", "finance"})
 POLICIES = Path(__file__).parent.parent / "policies"
 
 
@@ -36,8 +37,11 @@ class Score:
 
 
 def score(needs: Sequence[Need], catalogue: Mapping[str, Entitlement], embedder: Embedder | None) -> Score:
-    """What is suggested to somebody who may ask for everything."""
-    told = [(wanted, suggested(text, catalogue, embedder)) for text, wanted in needs]
+    """What is suggested to somebody in every group, in engineering and in finance; who may not ask fits nothing."""
+    told = []
+    for groups in ASKERS:
+        askable = {id: one for id, one in catalogue.items() if not one.requestable_by.isdisjoint(groups)}
+        told += [(wanted * (wanted in askable), suggested(text, askable, embedder)) for text, wanted in needs]
     fitting = [(wanted, found) for wanted, found in told if wanted]
     others = [found for wanted, found in told if not wanted]
     return Score(
@@ -71,11 +75,11 @@ def suggesting() -> Figure:
         halves = [score(half, catalogue, embedder) for half in (CHOOSING, HELD_BACK)]
         by_words = score(HELD_BACK, catalogue, None)
     held = halves[1]
-    share = (held.right + held.others - held.needless) / len(HELD_BACK) * 100
+    share = (held.right + held.others - held.needless) / (held.fitting + held.others) * 100
     return Figure(
         "suggesting",
         100.0,
-        f"the right suggestion for each of {len(HELD_BACK)} held-back needs, none where nothing fits",
+        f"the right suggestion for {len(HELD_BACK)} held-back needs of {len(ASKERS)} askers, none where nothing fits",
         [share],
         unit="%",
         notes=(f"chosen on: {halves[0]}", f"held back: {held}", f"held back, by words alone: {by_words}"),

@@ -123,7 +123,7 @@ def check() -> None:
 @app.command()
 def search(
     query: Annotated[str | None, typer.Argument(help="What to look for, in plain words.")] = None,
-    k: Annotated[int, typer.Option("-k", help="How many passages.")] = 5,
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many passages.")] = 5,
     jsonl: Annotated[
         bool,
         typer.Option("--jsonl", help='For scripts: answers each line {"q": "...", "k": 10} of the input with one.'),

@@ -19,6 +19,7 @@ from bot.ports import Clock
 from bot.verifying import ABANDONED, Verified
 
 EVERY = timedelta(hours=1)
+LATE = timedelta(minutes=5)
 TRAIL = "trail"
 ANCHOR = Due("anchor", subject=TRAIL)
 
@@ -87,6 +88,17 @@ class Anchoring:
                 raise SettingsError(_behind(head, lost[0], store.name))
         return silent
 
+    async def check_told(self) -> str:
+        """That every place was told of all that is older than an hour, in words; `SettingsError` if one was not."""
+        read = [store for store in self.stores if store.reads_apart]
+        due = await self.ledger.head_before(self.clock.now() - EVERY - LATE)
+        if not read or due is None:
+            return "nothing is to be anchored yet" if read else "no anchors that can be read are configured"
+        for store in read:
+            if not [anchor for anchor in await store.read(since=due.seq) if anchor.database == due.database]:
+                raise SettingsError(_untold(due, store.name))
+        return f"event {due.seq} and all before it are anchored"
+
     async def _abandoned(self) -> set[str]:
         events = await self.ledger.events(what=ABANDONED)
         return {str(key) for event in events for key in event.detail["anchors"]}
@@ -114,6 +126,14 @@ class Anchoring:
             detail = {"anchors": sorted({anchor.key for anchor in verified.strays})}
             await self.ledger.note_event(Audit(by, ABANDONED, detail, {"why": why}))
         return verified.strays
+
+
+def _untold(due: Anchor, where: str) -> str:
+    return (
+        f"{where} was not told of event {due.seq} ({due.at}), which is more than an hour old, so nobody would see it "
+        "if the end of the audit trail were cut off: look whether `run` runs, and why its job `anchor` fails "
+        "(`tinyapprover jobs`)"
+    )
 
 
 def _behind(head: Anchor | None, anchor: Anchor, where: str) -> str:

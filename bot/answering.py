@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from bot.audience import members_see
 from bot.core.question import Answer, PolicyQuestion, Said, Sentence, Suggestion, Where
-from bot.core.request import Passage, Person, Standing
+from bot.core.request import Passage, Person, Quotes, Standing
 from bot.errors import Fault, Refused
 from bot.growing import Growing
 from bot.journey import Journey
@@ -27,14 +28,13 @@ from bot.ports import Answerer, Asked, Heard, Sent, Streams
 from bot.slack import answer_message
 from bot.suggesting import Likeness, suggest
 from knowledge.answer import supported
-from knowledge.sources import PUBLIC, RESPONDERS
+from knowledge.sources import EVERYBODY
 
 if TYPE_CHECKING:
     from knowledge.search import Result
 
 log = logging.getLogger(__name__)
 
-EVERYBODY = frozenset({PUBLIC})
 PASSAGES, SHOWN_ALONE, NEAREST, EARLIER = 6, 3, 3, 3
 COMPOSE_SECONDS = 40.0
 PATIENCE = timedelta(seconds=45)  # for a vendor that fails meanwhile; then the asker is told
@@ -56,6 +56,8 @@ class Library(Protocol):
     async def passages(
         self, queries: Sequence[str], *, limit: int = 3, audience: frozenset[str] = EVERYBODY
     ) -> Sequence[Passage]: ...
+
+    async def still(self, passages: Sequence[Passage], *, audience: frozenset[str]) -> Quotes: ...
 
     async def search(
         self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = EVERYBODY
@@ -164,7 +166,7 @@ class Answering:
         who = asyncio.ensure_future(self._asker(question))
         earlier = await self.journey.ledger.asked_before(question, most=EARLIER)
         queries = [f"{earlier[-1]} {question.text}", question.text] if earlier else [question.text]
-        seen = partial(self._seen_now, question, queries)
+        seen = partial(self._seen_now, question)
         try:
             passages = await self.library.passages(queries, limit=PASSAGES, audience=await self._audience(question))
             asker = await who  # whoever may not ask costs no model's time
@@ -205,8 +207,7 @@ class Answering:
         channel = question.channel
         if question.where is not Where.MENTION or not await self.journey.chat.is_closed(channel):
             return EVERYBODY
-        decides = channel == self.journey.limits.responder_channel
-        return EVERYBODY | {channel} | ({RESPONDERS} if decides else set())
+        return members_see(channel, self.journey.limits.responder_channel)
 
     async def _say(
         self, question: PolicyQuestion, earlier: Sequence[str], passages: Sequence[Passage], telling: _Telling
@@ -242,7 +243,9 @@ class Answering:
 
     async def _as_seen_now(self, question: PolicyQuestion, queries: Sequence[str], answer: Answer) -> Answer:
         """Only what this place may see at this moment; a channel or document may have been closed meanwhile."""
-        answer = _only(answer, await self._seen_now(question, queries, answer.passages))
+        now = await self._seen_now(question, answer.passages)
+        as_now = [now.get(number, one) for number, one in enumerate(answer.passages, 1)]
+        answer = _only(replace(answer, passages=as_now), list(now))
         if answer.passages and answer.note != NOTHING:
             return answer
         audience = await self._audience(question)
@@ -253,14 +256,11 @@ class Answering:
         """Nobody is left without a way on: whom the company names, or the responders at the press of a button."""
         return Answer(note, contact=self.contact, may_hand_on=not self.contact)
 
-    async def _seen_now(
-        self, question: PolicyQuestion, queries: Sequence[str], passages: Sequence[Passage]
-    ) -> Sequence[int]:
-        """The numbers of the passages that the place may still see."""
+    async def _seen_now(self, question: PolicyQuestion, passages: Sequence[Passage]) -> Mapping[int, Passage]:
+        """The passages that the place may see at this moment, by number, as they stand now."""
         audience = await self._audience(question)
-        found = await self.library.passages(queries, limit=4 * PASSAGES, audience=audience)
-        seen = {(one.url, one.title, one.text) for one in found}
-        return [n for n, one in enumerate(passages, 1) if (one.url, one.title, one.text) in seen]
+        now = {one.row: one for one in (await self.library.still(passages, audience=audience)).passages}
+        return {number: now[one.row] for number, one in enumerate(passages, 1) if one.row in now}
 
 
 @dataclass(slots=True)
@@ -269,7 +269,7 @@ class _Telling:
 
     growing: Growing
     passages: Sequence[Passage]
-    seen: Callable[[Sequence[Passage]], Awaitable[Sequence[int]]]
+    seen: Callable[[Sequence[Passage]], Awaitable[Mapping[int, Passage]]]
     _told: list[Sentence] = field(default_factory=list)
 
     async def begin(self) -> Heard | None:
@@ -286,11 +286,11 @@ class _Telling:
         if not standing or not self.growing.grows:
             return
         try:
-            numbers = await self.seen(self.passages)
+            now = await self.seen(self.passages)
         except Fault as fault:  # whether it may be seen cannot be told
             log.warning("a sentence waits for the whole answer: %s", fault, extra={"step": "answer"})
             return
-        if set(standing[0].cites) <= set(numbers):
+        if now.keys() >= set(standing[0].cites):
             self._told += standing
             answer = _cited(Answer("", self._told, self.passages))
             await self.growing.say(self._task, answer_message.one_more(answer))

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from bot import webhooks
+from bot.anchor_setup import anchoring
 from bot.app import ACTIONS, PRODUCTION, check_settings, policy_directory
 from bot.clock import SystemClock
 from bot.config import Settings, read_settings
@@ -20,7 +21,7 @@ from bot.finding import Finding
 from bot.ledger import Ledger
 from bot.library import Variables, wanted_embedder
 from bot.source_checks import source_findings, way
-from bot.sources import choose, variables_of
+from bot.sources import choose, variables_of, vector_server
 from bot.vendors import Vendors, connect
 from connectors.pagerduty import PagerDuty
 from knowledge.reports import standings_in
@@ -54,6 +55,7 @@ async def _check(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("policies", good=False, words=str(problem))
     async for finding in _documents(settings):
         yield finding
+    yield await _tried_async("vectors", _vectors(settings))
     async with AsyncExitStack() as stack:
         try:
             vendors = await connect(settings, SystemClock(), stack)
@@ -70,6 +72,7 @@ async def _vendors(settings: Settings, vendors: Vendors, policies: Policies | No
     yield _scopes(vendors.front.slack.scopes)
     yield await _app_token(settings, vendors)
     yield await _tried_async("Slack channel", _channel(settings, vendors))
+    yield await _tried_async("audit anchors", _anchors(settings, vendors))
     yield await _tried_async("Okta", vendors.reader.ping())
     for entitlement in policies.entitlements.values() if policies else ():
         yield await _tried_async(f"Okta group {entitlement.params.get('group')}", _group(vendors, entitlement))
@@ -125,6 +128,13 @@ async def _database(settings: Settings) -> str:
     return f"{len(deciders)} people may decide"
 
 
+async def _anchors(settings: Settings, vendors: Vendors) -> str:
+    async with AsyncExitStack() as stack:
+        ledger = await Ledger.open(settings.ledger_url, kind=PRODUCTION, now=SystemClock().now)
+        stack.push_async_callback(ledger.close)
+        return await anchoring(settings, ledger, SystemClock(), vendors.front.slack).check_told()
+
+
 async def _freeze(settings: Settings) -> str:
     ledger = await Ledger.open(settings.ledger_url, kind=PRODUCTION, now=SystemClock().now)
     freeze = await ledger.frozen()
@@ -147,11 +157,19 @@ async def _documents(settings: Settings) -> AsyncIterator[Finding]:
     for source in chosen:
         ports = Ports(SystemClock().now, settings.data_dir / "knowledge")
         yield await _tried_async(source.name, source.ping(ports))
-    kept = standings_in(settings.data_dir / "knowledge" / "catalogue.db")
-    for finding in source_findings([source.name for source in chosen], kept, SystemClock().now()):
-        yield finding
+    try:
+        kept = standings_in(settings.data_dir / "knowledge" / "catalogue.db")
+        for finding in source_findings([source.name for source in chosen], kept, SystemClock().now()):
+            yield finding
+    except Fault as fault:
+        yield Finding("index", good=False, words=str(fault))
     if chosen:
         yield await _tried_async("search", _way(variables))
+
+
+async def _vectors(settings: Settings) -> str:
+    server = vector_server(variables_of(settings))
+    return await asyncio.to_thread(server.ping) if server else "they are kept in the data directory"
 
 
 async def _way(variables: Variables) -> str:

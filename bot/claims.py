@@ -1,16 +1,19 @@
 """Whether the job that runs is still ours: asked right before every write outside.
 
 A process that was frozen, or cut off from the database, for longer than its lease may have been overtaken without
-knowing it. Whoever writes outside asks here first; the answer is also a new lease.
+knowing it. Whoever writes outside asks here first. Writes of access ask the ledger each time, and the answer is also a
+new lease; messages and pages, which are many, ask it when the lease may be over by our own reckoning.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 Hold = Callable[[], Awaitable[None]]
-_hold: ContextVar[Hold | None] = ContextVar("hold", default=None)
+_SLEEP_COUNTS = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class ClaimLost(Exception):
@@ -21,12 +24,32 @@ class Busy(Exception):
     """Another job changes the same thing at this moment: this one did nothing, and its try does not count."""
 
 
-def holding(hold: Hold) -> None:
-    """From here on, in this task, `still_ours` asks `hold`."""
-    _hold.set(hold)
+def running_clock() -> float:
+    """Seconds that nobody can set; on Linux those for which the machine was suspended count as well."""
+    return time.clock_gettime(_SLEEP_COUNTS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    ask: Hold
+    lasts: Callable[[], bool]
+
+
+_claim: ContextVar[_Claim | None] = ContextVar("claim", default=None)
+
+
+def holding(ask: Hold, *, lasts: Callable[[], bool]) -> None:
+    """From here on, in this task, `ask` is who knows; `lasts` says whether the lease outlasts a call in any case."""
+    _claim.set(_Claim(ask, lasts))
 
 
 async def still_ours() -> None:
     """Return only while nobody else has claimed the running job; `ClaimLost` otherwise. Outside of jobs: return."""
-    if (hold := _hold.get()) is not None:
-        await hold()
+    if (claim := _claim.get()) is not None:
+        await claim.ask()
+
+
+async def ours_by_lease() -> None:
+    """The same, without asking anybody while the lease certainly lasts."""
+    if (claim := _claim.get()) is not None and not claim.lasts():
+        await claim.ask()

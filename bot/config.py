@@ -25,6 +25,7 @@ VENDOR_HOSTS = {
     "TINYAPPROVER_HEARTBEAT_URL": ("hc-ping.com",),
     "TINYAPPROVER_EXECUTOR_HEARTBEAT_URL": ("hc-ping.com",),
     "TINYAPPROVER_ANCHOR_URL": ("amazonaws.com",),
+    "TINYAPPROVER_CHROMA_URL": ("api.trychroma.com",),
 }
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FRONT, EXECUTOR = "front", "executor"
@@ -104,6 +105,15 @@ class Settings(BaseSettings):
     model: str = _setting("TINYAPPROVER_MODEL", "The model that advises.", "gpt-6-mini")
     embedder: Literal["auto", "openai", "local", "none"] = _setting(
         "TINYAPPROVER_EMBEDDER", "auto, openai, local or none (words alone).", "auto"
+    )
+
+    chroma_url: str = _setting(
+        "TINYAPPROVER_CHROMA_URL",
+        "Address of a Chroma server that keeps the vectors; empty means the data directory, see docs/knowledge.md.",
+        "",
+    )
+    chroma_token: SecretStr | None = _setting(
+        "TINYAPPROVER_CHROMA_TOKEN", "Bearer token for it, if it wants one.", None, only=FRONT
     )
 
     database_url: str = _setting(

@@ -102,8 +102,7 @@ async def _read(
     with bar() as (_, advance):
         outcome = await library.index(sources, advance, rebuild=rebuild, consent=consent)
     show_outcome(outcome)
-    losses = [report.loss for report in outcome.reports if report.loss]
-    return losses, len(outcome.trouble) > len(losses)
+    return outcome.losses, bool(outcome.other_trouble)
 
 
 def _ask(losses: Collection[Loss]) -> Consent | None:

@@ -11,7 +11,7 @@ from knowledge.reports import Loss, Report
 from knowledge.search import Result
 from knowledge.sources import CHAT, PUBLIC
 
-SHOWN = 5
+SHOWN, INDENT, LONGEST = 5, 7, 2000
 
 
 def show_outcome(outcome: Outcome) -> None:
@@ -19,9 +19,9 @@ def show_outcome(outcome: Outcome) -> None:
     for report in outcome.reports:
         _say(report_line(report))
         for line in left_out_lines(report):
-            _say(f"  {line}", style="yellow")
+            _say(line, indent=2, style="yellow")
     _say(f"{outcome.documents} documents, {outcome.passages} passages; embedder: {outcome.embedder}")
-    for line in outcome.trouble:
+    for line in outcome.other_trouble:
         _say(line, style="yellow")
 
 
@@ -44,23 +44,24 @@ def show_loss(loss: Loss) -> None:
     """What would be forgotten."""
     _say(f"{loss.gone} of {loss.known} documents of {loss.source} are gone there, such as:", style="yellow")
     for title in loss.examples:
-        _say(f"  {one_line(title, 100)}")
+        _say(title, indent=2)
 
 
 def show_answer(answer: Answer) -> None:
     """The passages, each with where it is from and how old it is."""
     for result in answer.results:
-        _say(f"{result.score:.3f}  {' › '.join(filter(None, (result.title, result.heading)))}", style="bold")
-        _say(f"       {result.url or result.file}")
+        _say(f"{result.score:.3f} {' › '.join(filter(None, (result.title, result.heading)))}", style="bold")
+        _say(result.url or result.file, indent=INDENT)
         if about := "; ".join(_about(result)):
-            _say(f"       {about}")
-        _say(f"       {one_line(result.text, 300)}\n")
-    if not answer.passages:
-        _say("Nothing is indexed yet: run `tinyapprover index`, and `tinyapprover check` to see what is chosen.")
-    elif not answer.results:
-        _say(f"Nothing was found in {answer.passages} passages: try other words, or fewer.")
-    elif not answer.answerable:
+            _say(about, indent=INDENT)
+        _say(one_line(result.text, 300), indent=INDENT)
+        _say("")
+    if answer.results and not answer.answerable:
         _say("None of these is like enough to the question to support an answer.", style="yellow")
+    elif not answer.results and answer.searched:
+        _say(f"Nothing was found in {answer.searched} passages: try other words, or fewer.")
+    elif not answer.results:
+        _say("Nothing is indexed yet: run `tinyapprover index`, and `tinyapprover check` to see what is chosen.")
 
 
 def _about(result: Result) -> Iterator[str]:
@@ -72,5 +73,6 @@ def _about(result: Result) -> Iterator[str]:
         yield f"not public: for {result.visibility} alone"
 
 
-def _say(line: str, *, style: str | None = None) -> None:
-    out.print(line, markup=False, soft_wrap=True, style=style)
+def _say(line: str, *, indent: int = 0, style: str | None = None) -> None:
+    """One line, whatever is in it: what others wrote must not move the cursor or begin a line of its own."""
+    out.print(" " * indent + one_line(line, LONGEST), markup=False, soft_wrap=True, style=style)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from bot.audience import EVERYBODY, Audiences
+from bot.audience import Audiences
 from bot.core.request import CLOSED_SHOWN, Evidence, Person, Quotes, Request, Standing
 from bot.core.words import one_line
 from bot.errors import Fault
 from bot.ports import Directory, Memory
+from knowledge.sources import EVERYBODY
+from knowledge.sources.decisions import NAME as DECISIONS
 
-DOCUMENTS = 6
+DOCUMENTS, LOOKED_THROUGH = 6, 12
+LOOKED_UP = timedelta(minutes=10)  # who reads along: the page should not wait for Slack
 ROLE_AGE = 3600.0  # a role changes seldom, and here it only helps to find something
 NAME, CHAT = "documents", "Slack's history"
 
@@ -50,12 +54,15 @@ class Documents:
     async def _closed(self, request: Request, asked: Sequence[str], people: frozenset[str]) -> Quotes:
         """What the channel alone may see; in doubt everybody reads along there."""
         try:
-            audience = await self.audiences.of(self.audiences.channel_of(request)) - EVERYBODY
+            audience = await self.audiences.of(self.audiences.channel_of(request), max_age=LOOKED_UP)
         except Fault:
             return Quotes(unsure=True)
-        if not audience:
+        if audience == EVERYBODY:
             return Quotes()
-        return await self.memory.quotes(asked, limit=CLOSED_SHOWN, audience=audience, people=people)
+        closed = audience - EVERYBODY
+        found = await self.memory.quotes(asked, limit=LOOKED_THROUGH, audience=closed, people=people)
+        others = [one for one in found.passages if not one.row.startswith(f"{DECISIONS}/")]  # the card has precedents
+        return replace(found, passages=tuple(others[:CLOSED_SHOWN]))
 
 
 def queries(request: Request, standing: Standing | None) -> list[str]:

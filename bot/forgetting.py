@@ -1,4 +1,4 @@
-"""Who was erased in the ledger is forgotten by this process's index too, and what was deleted leaves its files in time.
+"""The index's minute hand: who was erased in the ledger is forgotten there too, and what was deleted leaves its files.
 
 The trail tells whom: every front has an index of its own, and one that was away or is new learns it at its next look.
 """
@@ -33,6 +33,7 @@ class Index(Protocol):
     async def forget_people(
         self, ids: Collection[str], *, up_to: int = 0, progress: Callable[[str, int, int], None] | None = None
     ) -> list[str]: ...
+    async def recover(self) -> None: ...
     async def forget_leftovers_in_time(self, now: datetime) -> bool: ...
     def read_again(self, document_ids: Iterable[str]) -> Awaitable[None]: ...
 
@@ -55,6 +56,7 @@ class Forgetting:
     async def tend(self, now: datetime) -> None:
         """One round of it in a running program."""
         try:
+            await self._index.recover()
             await self._index.read_again(await self.look())
             if await self._index.forget_leftovers_in_time(now):
                 log.info("the index was written anew without what was deleted", extra={"step": "forget"})

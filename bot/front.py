@@ -45,7 +45,7 @@ from bot.showing import Showing
 from bot.slack.following import Following
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
-from bot.sources import open_sources, variables_of
+from bot.sources import open_sources, variables_of, vector_server
 from bot.tending import Tending
 from bot.timing import Timing
 from bot.web import Front as Http
@@ -196,8 +196,13 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Front:
     decided = DecidedRequests(base.ledger, _showing(base).link, base.limits.responder_channel).latest
     ports = Ports(base.clock.now, base.settings.data_dir / "knowledge", decided)
     variables = variables_of(base.settings)
-    sources = open_sources(variables, ports)
-    knowledge = await Knowledge.open(base.settings.data_dir, None, embedder=wanted_embedder(variables), sources=sources)
+    knowledge = await Knowledge.open(
+        base.settings.data_dir,
+        None,
+        embedder=wanted_embedder(variables),
+        server=vector_server(variables),
+        sources=open_sources(variables, ports),
+    )
     stack.push_async_callback(knowledge.close)
     desk = LibraryServer(library_of(knowledge, variables))
     stack.push_async_callback(desk.stop)

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from bot.claims import Busy, ClaimLost, holding
+from bot.claims import Busy, ClaimLost, holding, running_clock
 from bot.errors import Fault
 from bot.ledger import Job, Ledger
 from bot.ledger.kinds import LANE_ROOM, kind_of
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Job], Awaitable[datetime | None]]
 LEASE_SECONDS = 30.0
 RENEWED_EVERY = LEASE_SECONDS / 3
+LONGEST_CALL = LEASE_SECONDS / 2  # more than any one write outside may take
 LONGEST_STEP = 120.0
 LONGEST_WAIT = 10.0
 SHORTEST_BACK_OFF, LONGEST_BACK_OFF = 0.2, 60.0
@@ -75,6 +76,7 @@ class Worker:
         self._on_trouble = on_trouble
         self._wake = asyncio.Event()
         self._running: dict[int, tuple[Job, asyncio.Task[None]]] = {}
+        self._renewed_at: dict[int, float] = {}
         self._handed_over: set[int] = set()
         self._stopping = False
         self.grace_seconds = GRACE_SECONDS
@@ -129,10 +131,23 @@ class Worker:
         while True:
             await asyncio.sleep(RENEWED_EVERY)
             try:
-                for job in await self._ledger.renew(self._jobs(), lease=LEASE_SECONDS):
+                for job in await self._renew(self._jobs()):
                     await self._drop(job)
             except Fault as fault:
                 log.warning("leases cannot be renewed: %s", fault)
+
+    async def _renew(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those that were overtaken; the rest are ours for a lease from before we asked."""
+        asked_at = running_clock()
+        lost = await self._ledger.renew(jobs, lease=LEASE_SECONDS)
+        ours = {job.id for job in jobs} - {job.id for job in lost}
+        self._renewed_at |= dict.fromkeys(ours & self._running.keys(), asked_at)
+        return lost
+
+    def _lasts(self, job: Job) -> bool:
+        """Whether a call outside ends before the lease can, by what this process knows."""
+        begun = max(job.leased_at, self._renewed_at.get(job.id, 0.0))
+        return running_clock() - begun < LEASE_SECONDS - LONGEST_CALL
 
     async def _drop(self, job: Job) -> None:
         if job.id in self._running:
@@ -143,7 +158,7 @@ class Worker:
 
     async def _hold(self, job: Job) -> None:
         """See `bot.claims`."""
-        if await self._ledger.renew([job], lease=LEASE_SECONDS):
+        if await self._renew([job]):
             raise ClaimLost
 
     async def _overtaken(self, job: Job) -> None:
@@ -189,6 +204,7 @@ class Worker:
         """There is room again, for whatever had none."""
         crowded = len(self._running) >= min(AT_ONCE, LANE_ROOM)
         del self._running[job.id]
+        self._renewed_at.pop(job.id, None)
         self._handed_over.discard(job.id)
         if crowded:
             self.wake()
@@ -208,7 +224,7 @@ class Worker:
         if after:
             await asyncio.sleep(after)
         started = time.monotonic()
-        holding(partial(self._hold, job))
+        holding(partial(self._hold, job), lasts=partial(self._lasts, job))
         try:
             async with asyncio.timeout(LONGEST_STEP):
                 again_at = await self._handlers[job.kind.partition(":")[0]](job)
@@ -242,8 +258,9 @@ class Worker:
     async def _retry(self, job: Job, trouble: str, *, retry_after: float | None = None) -> None:
         wait = back_off(job.attempts, retry_after=retry_after, longest=longest_back_off(job))
         again_at = self._clock.now() + wait
+        not_before = again_at if retry_after is not None else None
         try:
-            await self._ledger.finish(job, again_at=again_at, trouble=trouble, retry=True)
+            await self._ledger.finish(job, again_at=again_at, trouble=trouble, retry=True, not_before=not_before)
             await self._on_trouble(job, trouble)
         except Fault as fault:
             self._keeps_lease(job, fault)

@@ -11,12 +11,12 @@ from typing import Protocol
 from bot.clock import SystemClock
 from bot.errors import SettingsError
 from bot.source_variables import environment
-from bot.sources import DOCUMENTS, names, open_sources
+from bot.sources import DOCUMENTS, names, open_sources, vector_server
 from knowledge.embed import Wanted
 from knowledge.memory import Knowledge, Progress, Summary
-from knowledge.reports import Consent, Report
-from knowledge.search import EVERYBODY, Result
-from knowledge.sources import RESPONDERS
+from knowledge.reports import Consent, Loss, Report
+from knowledge.search import Result
+from knowledge.sources import EVERYBODY, RESPONDERS
 from knowledge.sources.registry import Ports
 
 Variables = Mapping[str, str]
@@ -32,14 +32,28 @@ class Outcome:
     reports: tuple[Report, ...]
     trouble: tuple[str, ...]
 
+    @property
+    def losses(self) -> list[Loss]:
+        """What waits for somebody to agree that it is forgotten."""
+        return [report.loss for report in self.reports if report.loss]
+
+    @property
+    def other_trouble(self) -> list[str]:
+        """What went wrong besides."""
+        lost = {loss.words for loss in self.losses}
+        return [line for line in self.trouble if line not in lost]
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The passages found, best first, whether they are like enough to support an answer, and out of how many."""
+    """The passages found, best first, and whether they are like enough to support an answer.
+
+    `searched` is how many passages there are, counted only when none was found.
+    """
 
     results: tuple[Result, ...]
     answerable: bool
-    passages: int
+    searched: int = 0
 
 
 class Library(Protocol):
@@ -91,7 +105,9 @@ class OwnLibrary:
     async def search(self, question: str, k: int, *, responders: bool = False) -> Answer:
         audience = EVERYBODY | {one for one in (RESPONDERS, self.channel) if one and responders}
         found = await self.knowledge.search([question], k, audience=audience)
-        return Answer(tuple(found), bool(self.knowledge.likely(found)), await self.knowledge.passages_kept())
+        if not found:
+            return Answer((), answerable=False, searched=await self.knowledge.passages_kept())
+        return Answer(tuple(found), answerable=bool(self.knowledge.likely(found)))
 
     def check_folder(self, documents: Path | None) -> None:
         """`SettingsError` when somebody means another folder than this index is of."""
@@ -139,7 +155,10 @@ async def open_library(data_dir: Path, variables: Variables) -> AsyncIterator[Ow
             "TINYAPPROVER_DOCUMENTS: is not set, and TINYAPPROVER_SOURCES neither; name a folder with --documents"
         )
     sources = open_sources(variables, Ports(SystemClock().now, data_dir / "knowledge"))
-    knowledge = await Knowledge.open(data_dir, None, embedder=wanted_embedder(variables), sources=sources)
+    server = vector_server(variables)
+    knowledge = await Knowledge.open(
+        data_dir, None, embedder=wanted_embedder(variables), server=server, sources=sources
+    )
     try:
         yield library_of(knowledge, variables)
     finally:

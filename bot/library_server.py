@@ -165,3 +165,6 @@ async def _errors(
         return web.json_response(_as_error(problem), status=422)
     except web.HTTPException as problem:
         return web.json_response({"fault": f"{problem.reason}; {OTHER_VERSION}"}, status=problem.status)
+    except Exception:
+        log.exception("a command could not be answered", extra={"step": "index"})
+        return web.json_response({"fault": BROKEN}, status=500)

@@ -141,6 +141,8 @@ def _evidence_lines(evidence: Evidence) -> Iterator[str]:
         place = " > ".join(one_line(part, 100) for part in (passage.title, passage.heading) if part)
         yield f"- {_mark(passage)}{place}: {one_line(passage.text, PASSAGE_LIMIT)}"
         yield f"  {one_line(passage.url, 500)}"
+    if evidence.left_out:
+        yield f"- {evidence.left_out}"
     if count := len(evidence.closed):
         yield f"- On the card: {count} more passage{'s' if count > 1 else ''} that only the responders' channel may see"
     for earlier in evidence.precedents:

@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from bot.audience import EVERYBODY, Audiences
+from bot.audience import Audiences
 from bot.core.lifecycle import OPEN
 from bot.core.request import Evidence, Passage, Quotes, Request
 from bot.errors import Fault
 from bot.ledger import Due, Ledger
-from knowledge.sources import Step
+from knowledge.sources import EVERYBODY, Step
 
 QUICK_SECONDS = 1.0
 MOST_CARDS = 200
@@ -75,13 +75,18 @@ class Quoting:
 
 
 async def redraw(ledger: Ledger, changed: Collection[str] | None = None) -> None:
-    """Draw the open cards anew that quote one of these documents or places (their ids begin so), or anything."""
+    """Draw the open cards anew that quote one of these documents or places (their ids begin so), or anything.
+
+    For what changed only the newest cards are looked through, since messages come often; all are after every reading.
+    """
     looked_at, last = 0, None
-    while looked_at < MOST_CARDS and (some := await ledger.evidence_of_open(before=last)):  # a few at a time
+    while some := await ledger.evidence_of_open(before=last):  # a few at a time
         for last, evidence in some.items():
             if _quotes_any_of(evidence, changed):
                 await ledger.schedule(last, [Due("card")])
         looked_at += len(some)
+        if changed is not None and looked_at >= MOST_CARDS:
+            break
 
 
 def changed_by(step: Step) -> tuple[str, ...]:

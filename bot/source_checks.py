@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from bot.core.words import TODAY, age
+from bot.core.words import TODAY, age, one_line
 from bot.finding import Finding
 from knowledge.embed import Wanted
 from knowledge.reports import Report, Standing
 
-SHOWN = 3
+SHOWN, LONGEST = 3, 2000
 WAYS = {
     "openai": "by words and meaning: openai, which is sent the text of documents and questions",
     "local": "by words and meaning: local, on this machine",
@@ -41,7 +41,8 @@ def _findings(standing: Standing, now: datetime) -> Iterator[Finding]:
     if report is None:
         yield Finding(name, good=True, words=f"{held}; its first reading has not ended")
         return
-    yield Finding(name, good=not report.trouble, words="; ".join([held, *_last_reading(report, now)]))
+    words = one_line("; ".join([held, *_last_reading(report, now)]), LONGEST)
+    yield Finding(name, good=not report.trouble, words=words)
     if report.loss is not None:
         yield Finding(f"{standing.source}, stopped", good=False, words=report.loss.words)
 

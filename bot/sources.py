@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.config import Settings, as_text, check_address, setting_names
+from bot.config import VENDOR_HOSTS, Settings, as_text, check_address, setting_names
+from knowledge.chroma_server import Server
 from knowledge.sources import DocumentSource, FollowedSource, registry
 from knowledge.sources.registry import Ports, SourceKind
 
@@ -53,6 +54,15 @@ def _chosen(name: str, variables: Mapping[str, str]) -> Chosen:
         if setting.hosts and settings[setting.name]:
             check_address(setting.name, settings[setting.name], setting.hosts, allowed)
     return Chosen(name, kind, settings)
+
+
+def vector_server(variables: Mapping[str, str]) -> Server | None:
+    """The Chroma server that is to keep the vectors, if one is."""
+    name, hosts = "TINYAPPROVER_CHROMA_URL", VENDOR_HOSTS["TINYAPPROVER_CHROMA_URL"]
+    if not (url := variables.get(name, "")):
+        return None
+    check_address(name, url, hosts, tuple(variables.get("TINYAPPROVER_ALLOWED_HOSTS", "").lower().split(",")))
+    return Server(url, variables.get("TINYAPPROVER_CHROMA_TOKEN", ""))
 
 
 def open_sources(variables: Mapping[str, str], ports: Ports) -> list[DocumentSource | FollowedSource]:

@@ -16,9 +16,8 @@ Likeness = Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
 NARROWEST = list(Sensitivity)  # lowest first
 CLOSE = 0.75  # of the best score
 ENOUGH_WORDS, ENOUGH_MEANING = 2, 0.5
-ALIKE = 0.35  # below this two texts of this kind have nothing to do with each other
 _WORD = re.compile(r"[^\W_]{3,}")
-_HEAD = re.compile(r"[,:;(\u2013\u2014-]")  # what follows tells one production access from another
+_HEAD = re.compile(r"[,:;(\u2013\u2014]| - ")  # what follows tells one production access from another
 _COMMON = re.compile(
     r"(?:access|allow|and|any|approv|are|ask|because|can|could|does|for|from|get|have|how|just|look|may|must|need|now|our"
     r"|ple|request|should|some|that|the|this|use|want|what|when|where|which|who|whom|why|will|with|would|you)\w{0,3}"
@@ -37,13 +36,13 @@ async def suggest(
 
 
 def narrowest(need: str, askable: Sequence[Entitlement], alike: Sequence[float]) -> Suggestion | None:
-    """By shared words, rare ones counting more, and by likeness; of those that are close the least sensitive."""
+    """By shared words, rare ones counting more, and by likeness where words tell nothing; of the close the least."""
     wanted = dict.fromkeys(_stems(need))
     known = [set(_stems(about(one))) for one in askable]
     shared = [[stem for stem in wanted if _is_in(stem, stems)] for stems in known]
-    scores = [_weight(found, known) + max(0.0, like - ALIKE) for found, like in zip(shared, alike, strict=True)]
-    best = max(scores)
-    close = [n for n, score in enumerate(scores) if score >= CLOSE * best and _is_sure(askable[n], shared[n], alike[n])]
+    told = {n: _weight(found, known) for n, found in enumerate(shared) if _is_told(askable[n], found)}
+    scores = told or {n: like for n, like in enumerate(alike) if like >= ENOUGH_MEANING}
+    close = [n for n, score in scores.items() if score >= CLOSE * max(scores.values())]
     if not close:
         return None
     chosen = min(close, key=lambda n: (NARROWEST.index(askable[n].sensitivity), askable[n].max_minutes, -scores[n]))
@@ -54,10 +53,10 @@ def about(entitlement: Entitlement) -> str:
     return f"{entitlement.title}. {entitlement.description}"
 
 
-def _is_sure(entitlement: Entitlement, shared: Sequence[str], like: float) -> bool:
-    """Named by what its title begins with, or told by enough words or by its meaning."""
+def _is_told(entitlement: Entitlement, shared: Sequence[str]) -> bool:
+    """Named by what its title begins with, or told by enough words."""
     name = set(_stems(_HEAD.split(entitlement.title, maxsplit=1)[0]))
-    return any(_is_in(stem, name) for stem in shared) or len(shared) >= ENOUGH_WORDS or like >= ENOUGH_MEANING
+    return len(shared) >= ENOUGH_WORDS or any(_is_in(stem, name) for stem in shared)
 
 
 def _weight(shared: Sequence[str], known: Sequence[set[str]]) -> float:

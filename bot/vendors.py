@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from bot.claims import still_ours
+from bot.claims import ours_by_lease, still_ours
 from bot.config import EXECUTOR, FRONT, ROLES, Settings
 from bot.errors import Fault, SettingsError
 from bot.ports import Clock
@@ -94,7 +94,7 @@ def _writer(settings: Settings) -> OktaApi:
 def _voices(settings: Settings, clock: Clock) -> Voices:
     pager, adviser = new_pager(settings), new_adviser(settings)
     client = new_client(settings.slack_api_url, settings.slack_bot_token.get_secret_value())
-    return Voices(client, Slack(client, clock), pager, adviser)
+    return Voices(client, Slack(client, clock, before_write=ours_by_lease), pager, adviser)
 
 
 def _speak(voices: Voices, stack: AsyncExitStack, *, patient: bool) -> list[_Wanted]:
@@ -156,6 +156,7 @@ def new_pager(settings: Settings) -> PagerDuty | None:
         settings.pagerduty_api_key.get_secret_value(),
         settings.pagerduty_from_email,
         settings.pagerduty_service_id,
+        before_write=ours_by_lease,
     )
 
 

@@ -11,7 +11,7 @@ and whoever repeats does so knowing whether the write may have happened.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,8 +39,17 @@ WEBHOOK_EVENTS = (
 class PagerDuty:
     """Implements `bot.ports.Pager`."""
 
-    def __init__(self, url: str, api_key: str, from_email: str, service_id: str, *, timeout: float = 8.0) -> None:
-        self._api = PagerDutyApi(url, api_key, from_email, timeout=timeout)
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        from_email: str,
+        service_id: str,
+        *,
+        timeout: float = 8.0,
+        before_write: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._api = PagerDutyApi(url, api_key, from_email, timeout=timeout, before_write=before_write)
         self._from_email = from_email
         self._service_id = service_id
         self._users: dict[str, tuple[float, PagerUser]] = {}

@@ -9,7 +9,7 @@ import asyncio
 import re
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -24,13 +24,25 @@ IMPORTING = threading.Lock()
 
 
 class PagerDutyApi:
-    """One key's view of an account. pdpyras is synchronous: it runs in a few threads, each with its own session."""
+    """One key's view of an account. pdpyras is synchronous: it runs in a few threads, each with its own session.
 
-    def __init__(self, url: str, api_key: str, from_email: str, *, timeout: float) -> None:
+    `before_write` is asked right before each write, and stops it by raising.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        from_email: str,
+        *,
+        timeout: float,
+        before_write: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._url = url.rstrip("/")
         self._api_key = api_key
         self._from_email = from_email
         self._timeout = timeout
+        self._before_write = before_write
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=VENDOR)
         self._local = threading.local()
         self._sessions: list[Any] = []
@@ -57,6 +69,8 @@ class PagerDutyApi:
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, params: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """One call, off the loop; the answer's JSON object, or a Fault."""
+        if method != "GET" and self._before_write is not None:
+            await self._before_write()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._blocking_call, method, path, body, params)
 

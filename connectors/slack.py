@@ -32,11 +32,17 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class Slack:
-    """One workspace, one bot user. `connect` must be awaited before anything else."""
+    """One workspace, one bot user. `connect` must be awaited before anything else.
 
-    def __init__(self, client: AsyncWebClient, clock: Clock) -> None:
+    `before_write` is asked right before each message is written or deleted, and stops that by raising.
+    """
+
+    def __init__(
+        self, client: AsyncWebClient, clock: Clock, *, before_write: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._client = client
         self._clock = clock
+        self._before_write = before_write
         self._paused: dict[str, datetime] = {}
         self._dms: OrderedDict[str, str] = OrderedDict()
         self.team = ""
@@ -144,7 +150,7 @@ class Slack:
         await self._unlocked(sent, lambda: self._paced(sent.channel, "update", message, **told))
 
     async def delete(self, sent: Sent) -> None:
-        await self._unlocked(sent, lambda: self._call(self._client.chat_delete(channel=sent.channel, ts=sent.ts)))
+        await self._unlocked(sent, lambda: self._write(self._client.chat_delete, channel=sent.channel, ts=sent.ts))
 
     async def _unlocked(self, sent: Sent, write: Callable[[], Awaitable[Any]]) -> None:
         """Change a message of ours. One that is still a stream, left behind by a crash, is stopped first."""
@@ -161,7 +167,7 @@ class Slack:
             await self._whisper_directly(user, text)
             return
         try:
-            await self._call(self._client.chat_postEphemeral(channel=channel, user=user, text=text, link_names=False))
+            await self._write(self._client.chat_postEphemeral, channel=channel, user=user, text=text, link_names=False)
         except Fault as fault:
             if fault.what not in OUT_OF_SIGHT:
                 raise
@@ -175,7 +181,7 @@ class Slack:
             if fault.what in UNREACHABLE:
                 return
             raise
-        await self._call(self._client.chat_postMessage(channel=channel, text=text, link_names=False))
+        await self._write(self._client.chat_postMessage, channel=channel, text=text, link_names=False)
 
     async def dm_channel(self, user: str) -> str:
         if user not in self._dms:
@@ -193,7 +199,7 @@ class Slack:
         await self._call(self._client.views_update(view_id=view_id, view=view))
 
     async def publish_home(self, user: str, view: dict[str, Any]) -> None:
-        await self._call(self._client.views_publish(user_id=user, view=view))
+        await self._write(self._client.views_publish, user_id=user, view=view)
 
     async def member(self, user: str) -> Member:
         answer = await self._call(self._client.users_info(user=user))
@@ -221,21 +227,26 @@ class Slack:
             raise Fault("slack", "ratelimited", status=429, retry_after=(until - now).total_seconds())
         call = self._client.chat_postMessage if verb == "post" else self._client.chat_update
         try:
-            return await self._call(
-                call(
-                    channel=channel,
-                    text=message.text,
-                    blocks=message.blocks,
-                    unfurl_links=False,
-                    unfurl_media=False,
-                    link_names=False,
-                    **extra,
-                )
+            return await self._write(
+                call,
+                channel=channel,
+                text=message.text,
+                blocks=message.blocks,
+                unfurl_links=False,
+                unfurl_media=False,
+                link_names=False,
+                **extra,
             )
         except Fault as fault:
             if fault.retry_after:
                 self._paused[channel] = now + timedelta(seconds=fault.retry_after)
             raise
+
+    async def _write(self, method: Callable[..., Awaitable[Any]], **what: Any) -> Any:
+        """A call that leaves something behind which people see."""
+        if self._before_write is not None:
+            await self._before_write()
+        return await self._call(method(**what))
 
     async def _call(self, call: Awaitable[Any]) -> Any:
         return await answered(call, TIMEOUT_SECONDS)

@@ -85,7 +85,8 @@ async def stop(client: AsyncWebClient, sent: Sent) -> None:
 
 def key_of(message: Mapping[str, Any]) -> str:
     """The key of a message that was streamed and is not updated yet, which stands in its task."""
-    return next((str(one.get("task_id", "")) for one in message.get("blocks") or () if one["type"] == "task_card"), "")
+    tasks = (one for one in message.get("blocks") or () if one.get("type") == "task_card")
+    return next((str(one.get("task_id", "")) for one in tasks), "")
 
 
 def _task(key: str, title: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
 PARTS = ("", "-wal", "-shm")  # the files of a database
 _MARKS = re.compile(r"([\\*_\[\]`])")  # what Markdown would take for its own
+_WEIGHED, _AHEAD = 15_000, 4  # passages that are ranked by words; times the wanted ones that are looked at
 _MANY = 500  # ids in one statement
-_SCHEMA = 3  # raise it when the tables change: an older file is made anew from the sources
+_SCHEMA = 4  # raise it when the tables change: an older file is made anew from the sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,11 @@ class Catalogue:
         self._drop_older_tables()
         self._create()
         self.reports = Reports(self._db)
+        self.sources: tuple[str, ...] = ()  # of others nothing is shown: nobody says any more who may see it
 
     def _drop_older_tables(self) -> None:
         if self._number("PRAGMA user_version") != _SCHEMA:
-            for table in ("chunks_fts", "chunks", "documents", "cursors"):
+            for table in ("chunks_fts", "chunks", "documents", "cursors", "embeddings"):
                 self._db.execute(f"DROP TABLE IF EXISTS {table}")
             self._db.execute(f"PRAGMA user_version = {_SCHEMA}")
 
@@ -129,7 +132,9 @@ class Catalogue:
         if chunks.detect_fts() is None:
             chunks.enable_fts(["prefix", "text"], create_triggers=True, tokenize="porter unicode61 remove_diacritics 2")
         self._db.table("embeddings").create(
-            {"fingerprint": str, "text_hash": str, "vector": bytes}, pk=("fingerprint", "text_hash"), if_not_exists=True
+            {"fingerprint": str, "text_hash": str, "vector": bytes, "parts": bytes},
+            pk=("fingerprint", "text_hash"),
+            if_not_exists=True,
         )
         self._db.table("reports").create({"source": str, "report": str}, pk="source", if_not_exists=True)
         self._db.table("cursors").create({"source": str, "cursor": str}, pk="source", if_not_exists=True)
@@ -303,14 +308,48 @@ class Catalogue:
 
     # --- search ------------------------------------------------------------------------------------------------------
 
-    def bm25(self, match: str, limit: int, audience: frozenset[str]) -> list[str]:
-        """The ids of the best passages for an FTS5 expression that this audience may see, best first."""
+    def bm25(self, match: str, limit: int, audience: frozenset[str]) -> dict[str, float]:
+        """The best passages for words as FTS5 expressions with OR that this audience may see: their scores by id.
+
+        Who may see them is looked up for the first of them, and only when that gives too few for all of them.
+        """
+        if not match:
+            return {}
+        rare, matches = self._rarest(match)
+        found = self._best(rare, limit * _AHEAD, limit, audience)
+        return found if len(found) == limit or matches <= limit * _AHEAD else self._best(rare, -1, limit, audience)
+
+    def _best(self, match: str, ahead: int, limit: int, audience: frozenset[str]) -> dict[str, float]:
         sql = f"""
-            SELECT c.chunk_id FROM chunks_fts JOIN chunks c ON c.n = chunks_fts.rowid
-            JOIN documents d ON d.doc_id = c.doc_id
-            WHERE chunks_fts MATCH ? AND d.visibility IN ({_marks(audience)})
-            ORDER BY bm25(chunks_fts), c.n LIMIT ?"""  # noqa: S608 - question marks only
-        return [row[0] for row in self._db.execute(sql, [match, *audience, limit])]
+            SELECT c.chunk_id, -best.score FROM (
+                SELECT rowid AS n, rank AS score FROM chunks_fts WHERE chunks_fts MATCH ? ORDER BY rank LIMIT ?
+            ) AS best JOIN chunks c ON c.n = best.n JOIN documents d ON d.doc_id = c.doc_id
+            WHERE d.visibility IN ({_marks(audience)}) ORDER BY best.score, c.chunk_id LIMIT ?"""  # noqa: S608 - question marks only
+        return dict(self._db.execute(sql, [match, ahead, *audience, limit]))
+
+    def _rarest(self, match: str) -> tuple[str, int]:
+        """The words that tell most, rarest first, as long as they are in no more passages than can be weighed in time.
+
+        Of few passages that is all words. Also in how many passages they are, counted once for each word.
+        """
+        counting = "SELECT count(*) FROM chunks_fts WHERE chunks_fts MATCH ?"
+        counted = sorted((self._number(counting, word), word) for word in match.split(" OR "))
+        first, *others = [(count, word) for count, word in counted if count] or counted[:1]
+        kept, matches = [first[1]], first[0]
+        for count, word in others:
+            if matches + count > _WEIGHED:
+                break
+            kept.append(word)
+            matches += count
+        return " OR ".join(kept), matches
+
+    def knows(self, match: str, audience: frozenset[str]) -> bool:
+        """Whether anything that this audience may see matches an FTS5 expression."""
+        sql = f"""
+            SELECT 1 FROM chunks_fts JOIN chunks c ON c.n = chunks_fts.rowid JOIN documents d ON d.doc_id = c.doc_id
+            WHERE chunks_fts MATCH ? AND d.visibility IN ({_marks(audience)}) AND d.source IN ({_marks(self.sources)})
+            LIMIT 1"""  # noqa: S608 - question marks only
+        return self._db.execute(sql, [match, *audience, *self.sources]).fetchone() is not None
 
     def rows(self, chunk_ids: Sequence[str], audience: frozenset[str]) -> dict[str, Row]:
         """The passages with these ids that this audience may see now, whichever index named them."""
@@ -325,8 +364,9 @@ class Catalogue:
             sql = f"""
                 SELECT c.chunk_id, c.doc_id, d.title, c.heading, c.anchor, c.text, c.text_hash, d.url, d.file,
                 d.visibility, d.kind, d.authors, d.updated_at FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
-                WHERE d.visibility IN ({_marks(audience)}) AND c.{column} IN ({_marks(some)})"""  # noqa: S608 - our own names
-            for *told, authors, updated in self._db.execute(sql, [*audience, *some]):
+                WHERE d.visibility IN ({_marks(audience)}) AND d.source IN ({_marks(self.sources)})
+                AND c.{column} IN ({_marks(some)})"""  # noqa: S608 - our own names
+            for *told, authors, updated in self._db.execute(sql, [*audience, *self.sources, *some]):
                 people = tuple(Author(*author) for author in json.loads(authors))
                 told += [people, datetime.fromisoformat(updated) if updated else None]
                 yield Row(*told)
@@ -341,11 +381,18 @@ class Catalogue:
             WHERE e.text_hash IS NULL ORDER BY length(indexed)"""
         return [(row[0], row[1]) for row in self._db.execute(sql, [fingerprint])]
 
-    def keep(self, fingerprint: str, text_hashes: Sequence[str], vectors: Vectors) -> None:
-        """Cache vectors for good."""
+    def keep(
+        self, fingerprint: str, text_hashes: Sequence[str], vectors: Vectors, parts: Sequence[Vectors] = ()
+    ) -> None:
+        """Cache vectors for good, and those of each text's parts (in half precision: they only rank)."""
         rows = (
-            {"fingerprint": fingerprint, "text_hash": name, "vector": vector.astype("<f4").tobytes()}
-            for name, vector in zip(text_hashes, vectors, strict=True)
+            {
+                "fingerprint": fingerprint,
+                "text_hash": name,
+                "vector": vector.astype("<f4").tobytes(),
+                "parts": b"" if some is None else some.astype("<f2").tobytes(),
+            }
+            for name, vector, some in zip_longest(text_hashes, vectors, parts)
         )
         self._db.table("embeddings").insert_all(rows, pk=("fingerprint", "text_hash"), replace=True)
 
@@ -358,6 +405,20 @@ class Catalogue:
             sql = f"SELECT text_hash, vector FROM embeddings WHERE fingerprint = ? AND text_hash IN ({_marks(some)})"  # noqa: S608
             for name, vector in self._db.execute(sql, [fingerprint, *some]):
                 found[name] = np.frombuffer(vector, dtype="<f4")
+        return found
+
+    def looks(self, fingerprint: str, text_hashes: Sequence[str]) -> dict[str, Vectors]:
+        """The cached vectors of these texts, a row each: the whole's first, then those of its parts."""
+        import numpy as np
+
+        found = {}
+        for some in _some(text_hashes):
+            sql = f"""
+                SELECT text_hash, vector, parts FROM embeddings
+                WHERE fingerprint = ? AND text_hash IN ({_marks(some)})"""  # noqa: S608 - question marks only
+            for name, vector, parts in self._db.execute(sql, [fingerprint, *some]):
+                whole = np.frombuffer(vector, dtype="<f4")
+                found[name] = np.vstack([whole, np.frombuffer(parts, dtype="<f2").reshape(-1, len(whole))])
         return found
 
     def embedded(self, fingerprint: str) -> Mapping[Place, str]:

@@ -9,17 +9,26 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.errors import Fault
+from knowledge.asked import Asked
 from knowledge.catalogue import PARTS, Catalogue, Change, damaged
+from knowledge.chroma_server import Server, ServerShelf
 from knowledge.chunks import chunks
+from knowledge.closeness import parts
 from knowledge.embed import Embedder, Wanted, build, count_tokens, fingerprint
 from knowledge.forgotten import forget, read_forgotten
 from knowledge.reports import Consent, Loss, Tally
 from knowledge.search import Meaning, Result, search
 from knowledge.sources import CHAT, Document, DocumentSource, Skipped, Step
 from knowledge.vectors import Build, Place, Shelf, VectorIndex
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
 
 _T = TypeVar("_T")
 _ADD = 200  # vectors a step
@@ -40,7 +49,7 @@ class Reading:
 class Engine:
     """Lives on one thread. `home` is ours alone; everything in it can be made again from the sources."""
 
-    def __init__(self, home: Path, wanted: Wanted) -> None:
+    def __init__(self, home: Path, wanted: Wanted, server: Server | None = None) -> None:
         self._home = home
         self._wanted = wanted
         self._count: Callable[[str], int] | None = None
@@ -48,12 +57,13 @@ class Engine:
         self._index: VectorIndex | None = None
         self._next: tuple[Build, VectorIndex] | None = None
         self._known: dict[str, Any] = {}
+        self._asked = Asked()
         self.embedder: Embedder | None = None
         self.trouble = ""
         self.catalogue = _open_catalogue(home / "catalogue.db")
         self.forgotten = read_forgotten(home)
-        self.shelf = Shelf(home / "vectors")
-        self.shelf.sweep()
+        self.shelf = ServerShelf(home / "vectors", server) if server else Shelf(home / "vectors")
+        self.shelf.begin()
 
     def close(self) -> None:
         self._drop_unfinished()
@@ -79,11 +89,16 @@ class Engine:
 
     def open_index(self, stored: Build) -> None:
         """Open vectors that were found healthy."""
-        self._index = VectorIndex(self.shelf.path(stored), stored.fingerprint)
+        self._index = self.shelf.open(stored)
 
     @property
     def searches_meaning(self) -> bool:
         return self._index is not None and self.embedder is not None
+
+    @property
+    def lost_server(self) -> bool:
+        """Whether the vectors stand on a server that cannot be searched now."""
+        return self.shelf.is_far and self.embedder is not None and self._index is None
 
     # --- indexing ----------------------------------------------------------------------------------------------------
 
@@ -139,8 +154,18 @@ class Engine:
         """Compute and cache the vectors of some (text hash, text)."""
         assert self.embedder
         vectors = self.embedder.embed([text for _, text in some])
+        closer = self._embed_parts([text.partition("\n")[2] for _, text in some]) if self.embedder.looks_closer else ()
         self.trouble = ""
-        self.catalogue.keep(self.embedder.fingerprint, [name for name, _ in some], vectors)
+        self.catalogue.keep(self.embedder.fingerprint, [name for name, _ in some], vectors, closer)
+
+    def _embed_parts(self, texts: Sequence[str]) -> list[Vectors]:
+        """For each text the vectors of its parts."""
+        import numpy as np
+
+        assert self.embedder
+        cut = [parts(text) for text in texts]
+        vectors = self.embedder.embed([part for some in cut for part in some])
+        return np.split(vectors, np.cumsum([len(some) for some in cut])[:-1])
 
     def start_aligning(self, *, rebuild: bool) -> list[tuple[Place, str]]:
         """Make the index forget what is gone, and list the (place, text hash) it lacks. A new one starts empty."""
@@ -157,7 +182,7 @@ class Engine:
 
     def _start_build(self, space: str) -> None:
         fresh = self.shelf.fresh(space)
-        self._next = (fresh, VectorIndex(self.shelf.path(fresh), space))
+        self._next = (fresh, self.shelf.open(fresh))
 
     def _drop_unfinished(self) -> None:
         """A build that an earlier run was stopped in is not gone on with."""
@@ -230,9 +255,14 @@ class Engine:
     def _meaning(self, queries: Sequence[str]) -> Meaning | None:
         if self._index is None or self.embedder is None:
             return None
-        vectors = self.embedder.embed(queries)
+        vectors = self._asked.vectors(self.embedder, queries)
         self.trouble = ""
         return Meaning(self._index, self.embedder.fingerprint, vectors)
+
+    def lose_server(self, fault: Fault) -> None:
+        """Go on by words alone, and say why."""
+        self.trouble = str(fault)
+        self._give_up_index()
 
     def _give_up_index(self) -> None:
         """Go on by words alone; the next indexing builds the vectors anew."""

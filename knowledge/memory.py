@@ -17,19 +17,18 @@ from typing import IO, ParamSpec, TypeVar
 from bot.core.request import Passage, Quotes
 from bot.errors import Fault, SettingsError
 from knowledge.catalogue import Change
+from knowledge.chroma_server import Server
 from knowledge.embed import Wanted
 from knowledge.engine import Engine, portions
 from knowledge.prose import prose
 from knowledge.recheck import may_be_shown, moved, places_of, still_standing, who_may_see
 from knowledge.reports import NOBODY_AGREED, Consent, Report, Standing, left_out
-from knowledge.search import EVERYBODY, Result, tidy
-from knowledge.sources import CHAT, DocumentSource, FollowedSource, Held, Skipped, Step
+from knowledge.search import Result, tidy
+from knowledge.sources import CHAT, EVERYBODY, DocumentSource, FollowedSource, Held, Skipped, Step
 from knowledge.sources.documents import Folder
-from knowledge.vectors import Build, probe_command
 
 Progress = Callable[[str, int, int], None]
 
-_PROBE_SECONDS = 60
 LEFTOVERS_STAY = timedelta(days=7)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -99,6 +98,7 @@ class Knowledge:
         documents: Path | None,
         *,
         embedder: Wanted | None = None,
+        server: Server | None = None,
         base_url: str = "",
         sources: Sequence[DocumentSource | FollowedSource] = (),
     ) -> Knowledge:
@@ -107,7 +107,8 @@ class Knowledge:
         wanted.resolve()
         self = cls(data_dir / "knowledge", [*_folders(documents, base_url), *sources], wanted)
         try:
-            self._engine = await self._run(Engine, self._home, wanted)
+            self._engine = await self._run(Engine, self._home, wanted, server)
+            self._engine.catalogue.sources = tuple(self.source_names)
             await self._look()
         except BaseException:
             await self.close()
@@ -131,9 +132,23 @@ class Knowledge:
         engine = self._ready()
         await self._run(engine.load_embedder)
         stored = await self._run(engine.usable_build)
-        if stored and await _is_healthy(engine.shelf.path(stored), stored):
-            await self._run(engine.open_index, stored)
+        try:
+            if stored and await engine.shelf.is_healthy(stored):
+                await self._run(engine.open_index, stored)
+        except Fault as fault:
+            engine.trouble = str(fault)
         await self._look()
+
+    async def recover(self) -> None:
+        """Go by meaning again when the server that holds the vectors is back, bringing them up to date."""
+        engine = self._ready()
+        if not engine.lost_server:
+            return
+        try:
+            await asyncio.to_thread(engine.shelf.ping)
+            await self.catch_up()
+        except Fault as fault:
+            engine.trouble = str(fault)
 
     # --- search ------------------------------------------------------------------------------------------------------
 
@@ -171,7 +186,7 @@ class Knowledge:
         """Those of them that are like enough to what was asked to support an answer."""
         embedder = self._ready().embedder
         floor = embedder.floor if embedder else 0.0
-        return [result for result in found if result.cosine is None or result.cosine >= floor]
+        return [result for result in found if not floor or result.support is None or result.support >= floor]
 
     async def search(self, queries: Sequence[str], k: int = 5, *, audience: frozenset[str] = EVERYBODY) -> list[Result]:
         """The `k` best passages that the audience may see with their scores, however unlike the queries they are."""
@@ -230,6 +245,7 @@ class Knowledge:
             report = await self._read(source, report, run)
         except Fault as fault:
             report = replace(report, trouble=str(fault))
+        await self._run(self._ready().catalogue.reports.keep, report)  # a stop is kept before anything else is done
         await self._embed_for(source.name, report, run, began)
 
     async def _read(self, source: DocumentSource, report: Report, run: _Run) -> Report:
@@ -263,6 +279,8 @@ class Knowledge:
         It may take long, while Slack lets us read slowly; searches and `index` go on beside it.
         """
         run = _Run(progress or _say_nothing)
+        if self._following.locked():
+            run.say("waiting for another reading", 0, 0)
         async with self._following:
             for source in self.followed:
                 if only is None or source.name in only:
@@ -307,6 +325,7 @@ class Knowledge:
     async def catch_up(self) -> int:
         """Let what was taken meanwhile be found by meaning too."""
         async with self._busy:
+            await self._warm()
             embedded, _ = await self._embed(_say_nothing)
             await self._align(_say_nothing, rebuild=False)
             await self._look()
@@ -373,7 +392,19 @@ class Knowledge:
         return done, None
 
     async def _align(self, say: Progress, *, rebuild: bool) -> None:
-        """Make the vector index hold what the catalogue holds; one that fails is built anew, once."""
+        """Make the vector index hold what the catalogue holds; one that fails is built anew, once.
+
+        A server that does not answer then either is trouble, and words serve until it does.
+        """
+        try:
+            await self._fill_or_fill_anew(say, rebuild=rebuild)
+        except Fault as fault:
+            engine = self._ready()
+            if fault.vendor != "chroma" or not engine.shelf.is_far:
+                raise
+            await self._run(engine.lose_server, fault)
+
+    async def _fill_or_fill_anew(self, say: Progress, *, rebuild: bool) -> None:
         try:
             await self._fill(say, rebuild=rebuild)
         except Fault as fault:
@@ -456,7 +487,7 @@ class Knowledge:
     def _way(self, engine: Engine) -> str:
         """How searches are answered now."""
         if engine.searches_meaning and engine.embedder:
-            return f"search by words and meaning ({engine.embedder.name})"
+            return f"search by words and meaning ({engine.embedder.name}; vectors {engine.shelf.where})"
         wanted = self._wanted.resolve()
         if wanted == "none":
             return "search by words alone (BM25): no embedder is configured or installed"
@@ -513,25 +544,10 @@ def _own(home: Path) -> IO[str]:
         owner = file.read(40).strip()
         file.close()
         raise SettingsError(
-            f"{home} is in use by another process ({owner or 'unknown'}); stop it, or set TINYAPPROVER_DATA_DIR"
+            f"{home} is in use by another process ({owner or 'unknown'}); "
+            "wait until it has ended, stop it, or set TINYAPPROVER_DATA_DIR"
         ) from error
     file.truncate(0)
     file.write(f"pid {os.getpid()}")
     file.flush()
     return file
-
-
-async def _is_healthy(path: Path, stored: Build) -> bool:
-    """Whether the vectors can be read, tried in another process: damaged files may crash the one that opens them."""
-    env = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME", "LANG") if name in os.environ}
-    silent = asyncio.subprocess.DEVNULL
-    command = probe_command(path, stored.fingerprint)
-    child = await asyncio.create_subprocess_exec(*command, stdin=silent, stdout=silent, stderr=silent, env=env)
-    try:
-        return await asyncio.wait_for(child.wait(), _PROBE_SECONDS) == 0
-    except TimeoutError:
-        return False
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bot.errors import Fault
 from knowledge.sources import Skipped
 
 if TYPE_CHECKING:
@@ -170,11 +171,13 @@ class Reports:
 
 
 def standings_in(catalogue: Path) -> list[Standing]:
-    """The same from a catalogue's file, whoever holds the index; nothing where none is or it cannot be read."""
+    """The same from a catalogue's file, whoever holds the index; nothing where there is none."""
     from sqlite_utils import Database
 
     try:
+        if not catalogue.is_file():
+            return []
         with closing(sqlite3.connect(f"{catalogue.resolve().as_uri()}?mode=ro", uri=True)) as disk:
             return Reports(Database(disk)).standings()
-    except sqlite3.Error:
-        return []
+    except (OSError, sqlite3.Error) as problem:
+        raise Fault("index", f"{catalogue} cannot be read: {problem}") from None

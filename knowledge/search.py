@@ -1,20 +1,24 @@
-"""Hybrid search: words (BM25) and meaning (vectors) ranked apart and fused, over several queries at once.
+"""Hybrid search: words (BM25) and meaning (vectors), over several queries at once.
 
-Reciprocal rank fusion (Cormack et al., SIGIR 2009) with k 20 and vectors weighted three to one: with equal weights
-the word list only dilutes paraphrased questions. The fused score ranks; it says nothing about relevance, cosine does.
+For one query a passage counts as close as it comes in meaning, plus a tenth for the best of the words' list and less
+for those below it: words tell apart what is as close, and a rare name wins by itself, while they no longer drown a
+question that is put in other words. Lists of several queries are fused by reciprocal rank (Cormack et al., SIGIR
+2009) with k 20; the fused score ranks and says nothing about relevance. docs/knowledge.md says what was measured.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from knowledge.catalogue import Catalogue, Row
-from knowledge.sources import PUBLIC, Author
+from knowledge.closeness import Likeness, likeness
+from knowledge.folding import fold
+from knowledge.sources import EVERYBODY, Author
 from knowledge.text import one_line
 from knowledge.vectors import VectorIndex
 
@@ -24,11 +28,10 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-EVERYBODY = frozenset({PUBLIC})
-"""An audience is the set of visibilities that everybody in a place may see; this one is of any public place."""
 _DEPTH = 50  # how far down each list is read
 _RRF_K = 20
-_WORDS_WEIGHT, _MEANING_WEIGHT = 1.0, 3.0
+_WORDS = 0.1  # what the best passage by words gains in closeness
+_UNKNOWN = 0.2  # what a question loses in support when none of its words stands anywhere
 _PER_DOCUMENT = 2
 _MAX_QUERIES, _MAX_CHARACTERS, _MAX_WORDS = 8, 1000, 48
 _WORD = re.compile(r"[^\W_]+(?:[-_.:/@][^\W_]+)*")
@@ -41,7 +44,10 @@ _STOP = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A passage that was found. `score` is the fused rank score, `cosine` its best likeness to a query, if known."""
+    """A passage that was found. `score` is the fused rank score, `cosine` its best likeness to a query, if known.
+
+    `support` is its closeness to a query less what is unknown of that query: how far it may be taken for an answer.
+    """
 
     id: str
     text: str
@@ -55,6 +61,7 @@ class Result:
     authors: tuple[Author, ...]
     score: float
     cosine: float | None
+    support: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +81,14 @@ def tidy(queries: Iterable[str]) -> list[str]:
 
 def match_expression(query: str) -> str:
     """The query as an FTS5 expression: any of its content words, each quoted, so that nothing in it is syntax."""
+    return " OR ".join(_quoted(query))
+
+
+def _quoted(query: str) -> list[str]:
+    """Its content words, each as an FTS5 expression; the words there are when all of them are filler."""
     words = [word for word in _WORD.findall(query) if len(word) < 100]
     content = [word for word in words if not _STOP.fullmatch(word)] or words
-    return " OR ".join(f'"{word}"' for word in dict.fromkeys(content[:_MAX_WORDS]))
+    return [f'"{word}"' for word in dict.fromkeys(content[:_MAX_WORDS])]
 
 
 def fuse(rankings: Iterable[tuple[float, Sequence[str]]]) -> dict[str, float]:
@@ -92,15 +104,36 @@ def search(
     catalogue: Catalogue, queries: Sequence[str], k: int, meaning: Meaning | None, audience: frozenset[str] = EVERYBODY
 ) -> list[Result]:
     """The `k` best passages for any of the (tidy) queries, as an audience may see them; by words alone, or by both."""
-    words = [expression for query in queries if (expression := match_expression(query))]
-    rankings = [(_WORDS_WEIGHT, catalogue.bm25(expression, _DEPTH, audience)) for expression in words]
-    if meaning:
-        rankings += [(_MEANING_WEIGHT, ids) for ids in meaning.index.nearest(meaning.vectors, _DEPTH, audience)]
-    scores = fuse(rankings)
-    seen = catalogue.rows(list(scores), audience)  # the one place that says who may see what, whichever index found it
-    rows = _spread([seen[name] for name in scores if name in seen])[:k]
-    cosines = _cosines(catalogue, rows, meaning)
-    return [_result(row, scores[row.id], cosines.get(row.text_hash)) for row in rows]
+    by_words = [catalogue.bm25(match_expression(query), _DEPTH, audience) for query in queries]
+    by_meaning = meaning.index.nearest(meaning.vectors, _DEPTH, audience) if meaning else []
+    named = dict.fromkeys(name for found in (*by_words, *by_meaning) for name in found)
+    seen = catalogue.rows(list(named), audience)  # the one place that says who may see what, whichever index found it
+    like = _likeness(catalogue, seen.values(), meaning)
+    scores = fuse((1.0, _ranked(seen.values(), found, like, query)) for query, found in enumerate(by_words))
+    rows = _spread(fold(seen[name] for name in scores))[:k]
+    unknown = [_unknown(catalogue, query, audience) for query in queries] if rows and like else []
+    return [_result(row, scores[row.id], like.get(row.text_hash), unknown) for row in rows]
+
+
+def _likeness(catalogue: Catalogue, rows: Iterable[Row], meaning: Meaning | None) -> dict[str, Likeness]:
+    if meaning is None:
+        return {}
+    return likeness(meaning.vectors, catalogue.looks(meaning.fingerprint, [row.text_hash for row in rows]))
+
+
+def _ranked(rows: Iterable[Row], by_words: Mapping[str, float], like: Mapping[str, Likeness], query: int) -> list[str]:
+    """The passages for one query, best first. One without a vector yet counts as close as the others on average."""
+    close = {name: float(one.closeness[query]) for name, one in like.items()}
+    usual = sum(close.values()) / len(close) if close else 0.0
+    best = max(by_words.values(), default=1.0)
+    scores = {row.id: close.get(row.text_hash, usual) + _WORDS * by_words.get(row.id, 0.0) / best for row in rows}
+    return sorted(scores, key=lambda name: (-scores[name], name))
+
+
+def _unknown(catalogue: Catalogue, query: str, audience: frozenset[str]) -> float:
+    """The share of the query's words that stand nowhere in what this audience may see."""
+    words = _quoted(query)
+    return sum(not catalogue.knows(word, audience) for word in words) / len(words) if words else 0.0
 
 
 def _spread(rows: Iterable[Row]) -> list[Row]:
@@ -114,14 +147,10 @@ def _spread(rows: Iterable[Row]) -> list[Row]:
     return kept
 
 
-def _cosines(catalogue: Catalogue, rows: Sequence[Row], meaning: Meaning | None) -> dict[str, float]:
-    if meaning is None:
-        return {}
-    cached = catalogue.vectors(meaning.fingerprint, [row.text_hash for row in rows])
-    return {name: float((meaning.vectors @ vector).max()) for name, vector in cached.items()}
-
-
-def _result(row: Row, score: float, cosine: float | None) -> Result:
+def _result(row: Row, score: float, like: Likeness | None, unknown: Sequence[float]) -> Result:
+    support = (
+        [float(close) - _UNKNOWN * lack for close, lack in zip(like.closeness, unknown, strict=True)] if like else []
+    )
     return Result(
         id=row.id,
         text=row.text,
@@ -134,7 +163,8 @@ def _result(row: Row, score: float, cosine: float | None) -> Result:
         kind=row.kind,
         authors=row.authors,
         score=score,
-        cosine=cosine,
+        cosine=float(like.cosines.max()) if like else None,
+        support=max(support, default=None),
     )
 
 

@@ -71,10 +71,11 @@ class Due:
 _HOLD_THE_HEAD = text("SELECT pg_advisory_xact_lock(8241953)")  # any number, the same in every replica
 _TOUCH = update(t.stamp).values(value=t.stamp.c.value)
 _WANT = text(
-    "INSERT INTO jobs (subject, kind, role, lane, due, wanted, attempts, claim, leased_until, payload, trouble) "
-    "VALUES (:subject, :kind, :role, :lane, :due, 1, 0, 0, 0.0, :payload, '') "
-    "ON CONFLICT (subject, kind) "
-    "DO UPDATE SET due = excluded.due, wanted = jobs.wanted + 1, payload = excluded.payload"
+    "INSERT INTO jobs "
+    "(subject, kind, role, lane, due, not_before, wanted, attempts, claim, leased_until, payload, trouble) "
+    "VALUES (:subject, :kind, :role, :lane, :due, 0.0, 1, 0, 0, 0.0, :payload, '') "
+    "ON CONFLICT (subject, kind) DO UPDATE SET wanted = jobs.wanted + 1, payload = excluded.payload, "
+    "due = CASE WHEN excluded.due < jobs.not_before THEN jobs.not_before ELSE excluded.due END"
 ).bindparams(bindparam("payload", type_=JSON))
 
 

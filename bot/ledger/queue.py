@@ -26,6 +26,7 @@ from sqlalchemy import (
     update,
 )
 
+from bot.claims import running_clock
 from bot.core.request import Request
 from bot.ledger import tables as t
 from bot.ledger.database import Audit, Database, Due, ring_for
@@ -38,7 +39,8 @@ from bot.ledger.places import Shown
 class Job:
     """A claimed job. `attempts` counts claims since it last succeeded; `claim` counts all, and fences its completion.
 
-    A card comes with what it is drawn from, read as it was claimed: somebody is waiting for it.
+    A card comes with what it is drawn from, read as it was claimed: somebody is waiting for it. `leased_at` is when,
+    by `running_clock`, its lease cannot have begun yet.
     """
 
     id: int
@@ -50,6 +52,7 @@ class Job:
     lane: str
     payload: Mapping[str, Any]
     reading: tuple[Request, Shown | None] | None = None
+    leased_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,13 @@ _LEASE_AT_ONCE = (
 _OURS = (t.jobs.c.id == bindparam("job")) & (t.jobs.c.claim == bindparam("ours"))
 _RENEW = update(t.jobs).where(_OURS).values(leased_until=_UNTIL)
 _UNCHANGED = _OURS & (t.jobs.c.wanted == bindparam("claimed"))
-_AGAIN = {"leased_until": 0.0, "attempts": t.jobs.c.attempts * bindparam("kept"), "trouble": bindparam("what")}
+_AGAIN = {
+    "leased_until": 0.0,
+    "attempts": t.jobs.c.attempts * bindparam("kept"),
+    "trouble": bindparam("what"),
+    "not_before": bindparam("earliest"),
+}
+_AT_EARLIEST = case((t.jobs.c.due < bindparam("earliest"), bindparam("earliest")), else_=t.jobs.c.due)
 _PUT_BACK = (
     update(t.jobs)
     .where(_OURS)
@@ -128,7 +137,7 @@ _PUT_BACK = (
 )
 _DONE = delete(t.jobs).where(_UNCHANGED)
 _LATER = update(t.jobs).where(_UNCHANGED).values(**_AGAIN, due=bindparam("at"))
-_WANTED_MEANWHILE = update(t.jobs).where(_OURS).values(**_AGAIN)
+_WANTED_MEANWHILE = update(t.jobs).where(_OURS).values(**_AGAIN, due=_AT_EARLIEST)
 _TAKE = text(
     "INSERT INTO inbox (source, delivery_id, at) VALUES (:source, :delivery_id, :at) ON CONFLICT DO NOTHING"
 ).bindparams(bindparam("at", type_=t.Instant()))
@@ -148,12 +157,13 @@ class Queue(Database):
         """
 
         def work(c: Connection) -> list[Job]:
+            asked_at = running_clock()
             now = self._now().timestamp()  # in the transaction: whatever was committed before it is due
             found = c.execute(_claimable(tuple(roles), _full(running)), {"now": now, "most": most + len(running)})
             rows = _fitting(found, most, running)
             if rows:
                 c.execute(_LEASE, [{"job": row.id, "lease": lease} for row in rows])
-            return [self._with_reading(c, _job(row, claims=1)) for row in rows]
+            return [self._with_reading(c, _job(row, asked_at, claims=1)) for row in rows]
 
         return await self._run(work)
 
@@ -170,17 +180,26 @@ class Queue(Database):
 
     def _claim_at_once(self, c: Connection, subject: str, kind: str, *, lease: float) -> Job:
         """A job that was scheduled in this very transaction."""
-        return _job(c.execute(_LEASE_AT_ONCE, {"s": subject, "k": kind, "lease": lease}).one(), claims=0)
+        asked_at = running_clock()
+        return _job(c.execute(_LEASE_AT_ONCE, {"s": subject, "k": kind, "lease": lease}).one(), asked_at, claims=0)
 
     async def finish(
-        self, job: Job, *, again_at: datetime | None = None, trouble: str = "", retry: bool = False
+        self,
+        job: Job,
+        *,
+        again_at: datetime | None = None,
+        trouble: str = "",
+        retry: bool = False,
+        not_before: datetime | None = None,
     ) -> None:
         """Done: gone, unless it was wanted again meanwhile; or due again at a time, with what went wrong.
 
+        Whoever wants it meanwhile has it no sooner than `not_before`, which a vendor asked for.
         Only the claim that holds the lease may say so: a later claim of the same job has another lease.
         """
         claim = {**_claim(job), "claimed": job.wanted}
-        again = {**claim, "kept": int(retry), "what": trouble[:300]}
+        earliest = not_before.timestamp() if not_before else 0.0
+        again = {**claim, "kept": int(retry), "what": trouble[:300], "earliest": earliest}
 
         def work(c: Connection) -> bool:
             if again_at is None:
@@ -224,7 +243,8 @@ class Queue(Database):
 
         def work(c: Connection) -> list[str]:
             now = self._now().timestamp()
-            kinds = sorted(c.execute(update(t.jobs).where(failed).values(due=now).returning(t.jobs.c.kind)).scalars())
+            at_once = update(t.jobs).where(failed).values(due=now, not_before=0.0)
+            kinds = sorted(c.execute(at_once.returning(t.jobs.c.kind)).scalars())
             if kinds:
                 self._append(c, subject, Audit(by, "job.retried", {"kinds": kinds}))
                 ring_for(c, kinds)
@@ -289,10 +309,10 @@ class Queue(Database):
         return await self._run(lambda c: set(c.execute(_TAKEN, asked).scalars()))
 
 
-def _job(row: Row[Any], *, claims: int) -> Job:
+def _job(row: Row[Any], asked_at: float, *, claims: int) -> Job:
     """A job as it stands after `claims` more claims than the row tells."""
     attempts, claim = row.attempts + claims, row.claim + claims
-    return Job(row.id, row.subject, row.kind, attempts, row.wanted, claim, row.lane, row.payload)
+    return Job(row.id, row.subject, row.kind, attempts, row.wanted, claim, row.lane, row.payload, leased_at=asked_at)
 
 
 def _waiting(row: Row[Any]) -> Waiting:

@@ -23,6 +23,5 @@ class Stepping(Database):
         waiting = (t.jobs.c.due > now.timestamp()) & (t.jobs.c.due <= (was + SOON).timestamp())
         theirs = or_(*(t.jobs.c.role == role for role in roles))
         step = (was - now).total_seconds()
-        await self._change(
-            lambda c: c.execute(update(t.jobs).where(theirs, waiting, ~promised).values(due=t.jobs.c.due - step))
-        )
+        shifted = {"due": t.jobs.c.due - step, "not_before": t.jobs.c.not_before - step}
+        await self._change(lambda c: c.execute(update(t.jobs).where(theirs, waiting, ~promised).values(shifted)))

@@ -245,6 +245,7 @@ jobs = Table(
     Column("role", String, nullable=False),
     Column("lane", String, nullable=False),
     Column("due", Float, nullable=False),
+    Column("not_before", Float, nullable=False, default=0.0),
     Column("wanted", Integer, nullable=False, default=1),
     Column("attempts", Integer, nullable=False, default=0),
     Column("claim", Integer, nullable=False, default=0),

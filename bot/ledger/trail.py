@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, bindparam, func, insert, select
+from sqlalchemy import BigInteger, Connection, Row, Select, bindparam, func, insert, select
 
 from bot.audit import Anchor, Audit, AuditEvent, AuditText
 from bot.ledger import tables as t
@@ -65,6 +66,11 @@ class Trail(Database):
         """The last event, as it is told to the outside; None while there is none."""
         return await self._run(_head)
 
+    async def head_before(self, at: datetime) -> Anchor | None:
+        """What was the last event at a time; None if there was none yet."""
+        last = _HEAD.where(t.events.c.at < at.isoformat())
+        return await self._run(lambda c: _head(c, last))
+
     async def verify(self, anchors: Sequence[Anchor] = ()) -> Verified:
         """Read everything once, as it stands, and compare it with itself and with the anchors."""
         return await self._run(lambda c: _verify(c, anchors))
@@ -75,8 +81,8 @@ def _policy(row: Row[Any]) -> dict[str, Any]:
     return {"digest": row.digest, "first_seen": row.first_seen.isoformat(), "files": files}
 
 
-def _head(c: Connection) -> Anchor | None:
-    row = c.execute(_HEAD).one_or_none()
+def _head(c: Connection, last: Select[Any] = _HEAD) -> Anchor | None:
+    row = c.execute(last).one_or_none()
     if row is None:
         return None
     return Anchor(c.execute(_NAME).scalar_one(), row.seq, row.hash, row.at, c.execute(_COUNT).scalar_one())

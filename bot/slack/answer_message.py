@@ -102,9 +102,11 @@ def _sentence(sentence: Sentence, answer: Answer) -> Iterator[Block]:
 
 
 def _source(number: int, passage: Passage, answer: Answer) -> list[Block]:
-    """Where it stands, and the very words that a sentence rests on."""
-    words = next(one.quote for one in answer.sentences if number in one.cites)
-    return [text(f"[{number}] "), *_place(passage), text(f": “{one_line(words, QUOTED)}”", limit=QUOTED + 4)]
+    """Where it stands, and the very words that a sentence rests on, unless they are the sentence's own."""
+    cited = [one for one in answer.sentences if number in one.cites]
+    words = next((one.quote for one in cited if one.quote not in one.text), "")
+    quoted = [text(f": “{one_line(words, QUOTED)}”", limit=QUOTED + 4)] if words else []
+    return [text(f"[{number}] "), *_place(passage), *quoted]
 
 
 def _passage(number: int, passage: Passage) -> list[Block]:

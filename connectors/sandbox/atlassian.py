@@ -85,7 +85,8 @@ class Atlassian:
             links["next"] = str(request.rel_url.with_path(path).update_query(cursor=str(at + limit)))
             headers["Link"] = f'<{links["next"]}>; rel="next"'
         name = "values" if path.startswith(DESK) else "results"
-        return web.json_response({name: items[at : at + limit], "_links": links}, headers=headers)
+        shown = [page_json(item) if isinstance(item, Page) else item for item in items[at : at + limit]]
+        return web.json_response({name: shown, "_links": links}, headers=headers)
 
     # --- Confluence
 
@@ -101,7 +102,7 @@ class Atlassian:
         space = self._space(request)
         wanted = request.query.get("status", "current,archived").split(",")
         pages = self.site.pages.values()
-        return [page_json(page) for page in pages if page.space == space.id and page.status in wanted]
+        return [page for page in pages if page.space == space.id and page.status in wanted]
 
     async def _one_page(self, request: web.Request) -> Any:
         page = self._page_of(request)

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-MOST = 3
+MOST, STEM = 3, 4
+SMALL = frozenset(["acce", "and", "are", "can", "does", "for", "from", "how", "may", "the", "what", "who", "with"])
 WORD = re.compile(r"[^\W_]{3,}")
 FIGURE = re.compile(r"\d+")
 END = re.compile(r"(?<=[.!?])\s+|\n")
@@ -16,9 +17,10 @@ END = re.compile(r"(?<=[.!?])\s+|\n")
 def answered(data: Mapping[str, Any]) -> dict[str, Any]:
     """The best sentence of each passage, word for word, if it shares at least two words with what was asked."""
     asked = " ".join([*(data.get("earlier") or []), str(data.get("question") or "")])
-    words = {word[:5] for word in _words(asked)}
-    found = sorted(_candidates(data.get("passages") or [], words), key=lambda one: -one[0])[:MOST]
-    sentences = [{"text": text, "cites": [number], "quote": text} for shared, number, text in found if shared > 1]
+    found = sorted(_candidates(data.get("passages") or [], _stems(asked)), key=_first)[:MOST]
+    sentences = [
+        {"text": text, "cites": [number], "quote": quote} for shared, text, quote, number in found if shared > 1
+    ]
     return {"answerable": bool(sentences), "sentences": sentences, "conflict": _contradict(sentences)}
 
 
@@ -33,16 +35,39 @@ def _alike(one: str, other: str) -> bool:
     return len(words & others) >= 0.8 * min(len(words), len(others))
 
 
-def _candidates(passages: Sequence[Mapping[str, Any]], words: set[str]) -> Iterator[tuple[int, int, str]]:
+Candidate = tuple[int, str, str, int]
+"""How many words it shares, what is said, the words that say it, and the passage."""
+
+
+def _candidates(passages: Sequence[Mapping[str, Any]], asked: set[str]) -> Iterator[Candidate]:
     for passage in passages:
-        sentences = [one for one in END.split(passage["text"]) if 20 <= len(one) <= 380]
-        if sentences:
-            best = max(sentences, key=lambda one: _shared(one, words))
-            yield _shared(best, words), passage["number"], best
+        said = _sentences(passage["text"])
+        told = [(len(_stems(text) & asked), text, quote, passage["number"]) for text, quote in said]
+        if told:
+            yield max(told, key=lambda one: one[0])
 
 
-def _shared(sentence: str, words: set[str]) -> int:
-    return len({word[:5] for word in _words(sentence)} & words)
+def _first(one: Candidate) -> tuple[int, int]:
+    """What shares more, and of those what is shorter."""
+    return -one[0], len(one[1])
+
+
+def _sentences(text: str) -> Iterator[tuple[str, str]]:
+    """What could be said, with the words that say it: sentences, and rows of a table with the names of its columns."""
+    columns: list[str] = []
+    for piece in END.split(text):
+        cells = piece.split(" | ")
+        if len(cells) == 1 or len(cells) != len(columns):
+            columns = cells
+        if len(cells) > 1 and columns is not cells:
+            told = [f"{name} {cell}".casefold() for name, cell in zip(columns[1:], cells[1:], strict=True)]
+            yield f"{cells[0]}: {', '.join(told)}.", piece
+        elif len(cells) == 1 and 20 <= len(piece) <= 380:
+            yield piece, piece
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:STEM] for word in _words(text)} - SMALL
 
 
 def _words(text: str) -> list[str]:

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 PUBLIC, RESPONDERS = "public", "responders"  # else the id of the one Slack channel whose members may see it
+EVERYBODY = frozenset({PUBLIC})
+"""An audience is the set of visibilities that everybody in a place may see; this one is of any public place."""
 DOCUMENT, CHAT = "document", "chat"
 LATELY = timedelta(days=90)
 """Whoever changed a document within so long before its last change is one of its authors."""

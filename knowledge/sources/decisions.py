@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from bot.errors import Fault
-from knowledge.sources import CHAT, Document, Held, Step
+from knowledge.sources import CHAT, Document, Held, Skipped, Step
 from knowledge.sources.escaping import literal
 from knowledge.sources.registry import DecidedRequest, Ports, Settings, SourceKind
 from knowledge.text import one_line
@@ -32,7 +32,8 @@ class Decisions:
     async def changes(self, held: Held) -> AsyncGenerator[Step, None]:
         """All of them, some at a time; what is not among them any more is gone."""
         if self._decided is None:
-            raise Fault(NAME, "only the running bot knows what was decided; what it read is kept", permanent=True)
+            yield Step(skipped=(Skipped(NAME, "only the running bot knows them; what it read is kept"),))
+            return
         gone, some = set(held.documents), list[Document]()
         async with aclosing(self._decided()) as decided:
             async for one in decided:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from knowledge.sources.escaping import literal, literal_lines
+from knowledge.sources.escaping import literal, literal_cell, literal_lines
 from knowledge.text import clean, one_line
 
 if TYPE_CHECKING:
@@ -250,9 +250,5 @@ class _Writer:
         if width < 2 or len(rows) < 2:
             self.blocks += [literal_lines(cell) for row in rows for cell in row if cell]
             return
-        lines = [f"| {' | '.join(_cell(cell) for cell in row + [''] * (width - len(row)))} |" for row in rows]
+        lines = [f"| {' | '.join(literal_cell(cell) for cell in row + [''] * (width - len(row)))} |" for row in rows]
         self.blocks.append("\n".join([lines[0], f"|{' --- |' * width}", *lines[1:]]))
-
-
-def _cell(text: str) -> str:
-    return literal(text).replace("|", "\\|")

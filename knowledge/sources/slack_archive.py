@@ -59,6 +59,7 @@ class Archive:
         try:
             self.trouble = tuple(self._troubles())
             self.channels = self._listed()
+            self.people = self._people()
         except ValueError:
             self.close()
             raise
@@ -73,9 +74,8 @@ class Archive:
             raise ValueError("has no channels.json at its top; give the ZIP as Slack made it, not one packed anew")
         strange = [one.filename for one in self._entries if _strange(one)]
         if strange:
-            yield Skipped(
-                one_line(strange[0], limit=80), f"no name that Slack gives, as {len(strange)} in all; not read"
-            )
+            why = f"no name that Slack gives, one of {len(strange)} such entries; they are not read"
+            yield Skipped(one_line(strange[0], limit=80), why)
 
     def _listed(self) -> tuple[Listed, ...]:
         """Every channel whose name no other has. What is in both lists is private."""
@@ -89,7 +89,7 @@ class Archive:
         info = self._zip.NameToInfo.get(name)
         return self._objects(info) if info else []
 
-    def people(self) -> dict[str, str]:
+    def _people(self) -> dict[str, str]:
         """How people are called, by user id."""
         users = self._items("users.json") or self._items("org_users.json")
         return {str(one.get("id")): _called(one) for one in users}

@@ -86,15 +86,14 @@ class SlackExport:
             chosen, lost = self._choose(archive.channels)
             places = {_prefix(one): await self._doors.look(one.id) for one in chosen}
             others = () if lost else tuple(name for name in held.documents if self.place_of(name) not in places)
-            yield Step(gone=others, skipped=(*lost, *archive.trouble))
-            read = json.loads(held.cursor or "{}")
+            read = _read_before(held.cursor, chosen)
+            yield Step(gone=others, skipped=(*lost, *archive.trouble), cursor=json.dumps(read))
             forgotten = self._forgotten()
-            people = await asyncio.to_thread(_people, archive)
-            known = {user: name for user, name in people.items() if user not in forgotten}
-            names = Names(known, self._public(chosen))
+            people = {user: name for user, name in archive.people.items() if user not in forgotten}
+            names = Names(people, self._public(chosen))
             for one in chosen:
                 kept = [name for name in held.documents if self.place_of(name) == _prefix(one)]
-                async for step in self._channel(archive, one, names, kept, read):
+                async for step in self._channel(archive, one, places[_prefix(one)], names, kept, read):
                     yield step
         finally:
             archive.close()
@@ -117,16 +116,16 @@ class SlackExport:
         return {one.id: one.name for one in chosen if not one.closed and self._visibility(_prefix(one)) == PUBLIC}
 
     async def _channel(
-        self, archive: Archive, one: Listed, names: Names, kept: Sequence[str], read: dict[str, str]
+        self, archive: Archive, one: Listed, place: Place, names: Names, kept: Sequence[str], read: dict[str, str]
     ) -> AsyncGenerator[Step, None]:
-        place, state = _prefix(one), self._state(one)
-        visibility = "" if one.closed else self._visibility(place)
+        state = self._state(one)
+        visibility = "" if one.closed else self._visibility(_prefix(one))
         if not visibility:
             read.pop(one.id, None)
-            why = one.closed or (await self._doors.look(one.id)).closed
-            yield Step(gone=tuple(kept), skipped=(Skipped(f"#{one.name}", why),), cursor=json.dumps(read))
+            why = Skipped(f"#{one.name}", one.closed or place.closed)
+            yield Step(gone=tuple(kept), skipped=(why,), cursor=json.dumps(read))
             return
-        yield Step(moved=((place, visibility),))
+        yield Step(moved=((_prefix(one), visibility),))
         if read.get(one.id) == state:
             return
         documents, skipped = await asyncio.to_thread(self._documents, archive, one, visibility, names)
@@ -222,12 +221,10 @@ def _edited(message: ThreadMessage) -> tuple[int, str]:
     return len(message.edited_ts), message.edited_ts
 
 
-def _people(archive: Archive) -> dict[str, str]:
-    """Nobody has a name when the list of people cannot be read."""
-    try:
-        return archive.people()
-    except ValueError:
-        return {}
+def _read_before(cursor: str, chosen: Iterable[Listed]) -> dict[str, str]:
+    """What was read of each channel; one that was not chosen meanwhile is read as if for the first time."""
+    ids = {one.id for one in chosen}
+    return {channel: state for channel, state in json.loads(cursor or "{}").items() if channel in ids}
 
 
 def _prefix(one: Listed) -> str:

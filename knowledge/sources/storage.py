@@ -11,6 +11,7 @@ from collections import Counter
 from html.parser import HTMLParser
 from urllib.parse import quote
 
+from knowledge.sources.escaping import literal_cell, literal_lines
 from knowledge.text import clean
 
 MOST_OF_AN_ANCHOR = 300
@@ -21,8 +22,6 @@ _UNSEEN = frozenset(
 )
 _MACROS = frozenset(["ac:structured-macro", "ac:rich-text-body", "ac:task", "ac:layout-cell"])
 _BLOCKS = frozenset(["p", "div", "blockquote", "table", "br", "hr"]) | _MACROS
-_INLINE = re.compile(r"[\\`*_\[\]]")
-_BEGINS = re.compile(r"(#{1,6}(?=\s|$)|[-+](?=\s|$)|=+\s*$|-{2,}|~{3,}|\||\d{1,9}[.)](?=\s|$))")
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0", re.IGNORECASE)
 _EMPTY = frozenset(["br", "hr", "img", "col", "input", "wbr", "meta", "link"])
 
@@ -110,7 +109,7 @@ class _Reader(HTMLParser):
             self._rows.append(row)
             self._row = None
         else:
-            row.append(_literal(self._taken()))
+            row.append(literal_cell(self._taken()))
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
@@ -124,7 +123,7 @@ class _Reader(HTMLParser):
         words, mark, self._mark = self._taken(), self._mark, ""
         if words:
             anchor = self._anchor(words) if mark.startswith("#") else ""
-            self.blocks.append(f"{mark}{_held(_literal(words))}{anchor}")
+            self.blocks.append(f"{mark}{literal_lines(words)}{anchor}")
 
     def _anchor(self, heading: str) -> str:
         """The fragment that Confluence Cloud gives a heading: blanks as hyphens, the second of its kind with `.1`."""
@@ -160,18 +159,3 @@ class _Reader(HTMLParser):
 
     def _hides(self, tag: str, attrs: dict[str, str | None]) -> bool:
         return tag in _UNSEEN or "hidden" in attrs or bool(_HIDDEN.search(attrs.get("style") or ""))
-
-
-def _literal(text: str) -> str:
-    """Text whose marks are shown and do nothing, within a line or a table's cell."""
-    entities = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("|", "&#124;")
-    return _INLINE.sub(lambda mark: f"\\{mark[0]}", entities)
-
-
-def _held(line: str) -> str:
-    """A line that begins no heading, list, table or rule of its own."""
-    begins = _BEGINS.match(line)
-    if begins is None:
-        return line
-    mark = begins[1]
-    return f"{mark[:-1]}\\{mark[-1]}{line[len(mark) :]}" if mark[0].isdigit() else f"\\{line}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from knowledge.sources import CHAT, Author, Document
+from knowledge.sources.escaping import literal
 from knowledge.text import clean, one_line
 
 PEOPLE_SUBTYPES = frozenset({"", "thread_broadcast", "me_message", "file_share"})
@@ -24,7 +25,6 @@ _REFERENCE = re.compile(r"<([^<>\n]{1,3000})>")
 _MARK = re.compile(r"(?<![\w`])([*_~])(?=\S)([^\n`]{1,300}?)(?<=\S)\1(?![\w`])")
 _CODE = re.compile(r"```(.{1,8000}?)```|`([^`]+)`", re.DOTALL)
 _HEAD = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d)\)")
-_SPECIAL = re.compile(r"([\\*_\[\]`])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +174,6 @@ def _escaped(text: str) -> str:
     pieces, at = [], 0
     for code in _CODE.finditer(text):
         inner = (code[1] or code[2]).replace("`", "").replace("<!--", "<! --").strip()
-        pieces += [_literal(text[at : code.start()]), f"`{inner}`" if inner else ""]
+        pieces += [literal(text[at : code.start()]), f"`{inner}`" if inner else ""]
         at = code.end()
-    return "".join([*pieces, _literal(text[at:])])
-
-
-def _literal(text: str) -> str:
-    entities = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(r"\\\1", entities)
+    return "".join([*pieces, literal(text[at:])])

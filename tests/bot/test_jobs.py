@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot import jobs
-from bot.claims import Busy, still_ours
+from bot.claims import Busy, ours_by_lease, running_clock, still_ours
 from bot.errors import Fault
 from bot.jobs import LEASE_SECONDS, Worker, back_off, longest_back_off
 from bot.ledger import Due, Job, Ledger, queue
@@ -281,6 +281,7 @@ async def test_what_is_wanted_again_while_it_runs_runs_again(shift: Shift) -> No
     await shift.want("card")
     await shift.want("card")
     go_on.set()
+    await shift.until(lambda: shift.ran.count("card") == 2)
     await shift.all_quiet()
     assert shift.ran.count("card") == 2
 
@@ -291,7 +292,7 @@ async def test_what_is_wanted_again_while_it_fails_runs_at_once(shift: Shift) ->
     async def fail_once(job: Job) -> None:
         await go_on.wait()
         if shift.ran.count("card") == 1:
-            raise Fault("slack", "ratelimited", retry_after=300)
+            raise Fault("slack", "internal_error")
 
     shift.steps["card"] = fail_once
     shift.begin()
@@ -452,6 +453,29 @@ async def test_whoever_was_overtaken_writes_nothing_more_and_has_it_looked_at(sh
     assert written == []
 
 
+@pytest.mark.parametrize(("slept", "writes"), [(0.0, True), (LEASE_SECONDS, False)])
+async def test_a_message_is_not_sent_for_a_job_whose_lease_may_be_over(
+    shift: Shift, monkeypatch: pytest.MonkeyPatch, slept: float, writes: bool
+) -> None:
+    """Frozen for as long as a lease, the ledger is asked; a moment later it is not, because messages are many."""
+    go_on, written = asyncio.Event(), []
+
+    async def write(job: Job) -> None:
+        await go_on.wait()
+        await ours_by_lease()
+        written.append(job.kind)
+
+    shift.steps["card"] = write
+    shift.begin()
+    await shift.want("card")
+    await shift.until(lambda: shift.ran == ["card"])
+    await overtaken(shift)
+    monkeypatch.setattr(jobs, "running_clock", lambda: running_clock() + slept)
+    go_on.set()
+    await shift.until(lambda: not shift.worker.running)
+    assert written == ["card"] * writes
+
+
 async def test_whoever_was_overtaken_is_stopped_when_its_lease_cannot_be_renewed(
     shift: Shift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -513,6 +537,36 @@ def test_waiting_doubles_up_to_a_minute_and_never_less_than_asked() -> None:
         longest = min(60.0, 2.0**attempts / 2)
         assert 0.7 * longest <= back_off(attempts).total_seconds() <= longest
         assert back_off(attempts, retry_after=300).total_seconds() == 300
+
+
+async def test_what_a_vendor_sent_away_is_not_tried_sooner_because_it_is_wanted_again(shift: Shift) -> None:
+    """Wanted while it runs, and while it waits; only a person may insist."""
+
+    async def refuse(job: Job) -> None:
+        if shift.ran.count("page") == 1:
+            await shift.want("page")
+            raise Fault("pagerduty", "429", status=429, retry_after=30.0)
+
+    shift.steps["page"] = refuse
+    shift.begin()
+    await shift.want("page")
+    await shift.all_quiet()
+    await shift.want("page")
+    await shift.later(seconds=29)
+    assert shift.ran.count("page") == 1
+    await shift.later(seconds=2)
+    assert shift.ran.count("page") == 2
+    assert await shift.waiting() is None
+
+
+async def test_a_person_may_insist_before_the_vendors_time(shift: Shift) -> None:
+    shift.steps["page"] = failing(Fault("pagerduty", "429", status=429, retry_after=30.0))
+    shift.begin()
+    await shift.want("page")
+    await shift.all_quiet()
+    assert await shift.ledger.try_now("TA-1", None, by="okta-alice") == ["page"]
+    await shift.all_quiet()
+    assert shift.ran.count("page") == 2
 
 
 async def test_what_fails_for_hours_is_tried_more_slowly_but_never_access_that_must_go(ledger: Ledger) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.audience import EVERYBODY, Audiences
+from bot.audience import Audiences
 from bot.core.request import Request
 from bot.documents import Documents
 from bot.errors import Fault
@@ -20,7 +20,7 @@ from bot.page import about
 from bot.quoting import TAKEN_BACK, UNSURE, Quoting
 from bot.slack.cards import card
 from knowledge import Knowledge, Wanted
-from knowledge.sources import PUBLIC, RESPONDERS, Document, Skipped
+from knowledge.sources import EVERYBODY, PUBLIC, RESPONDERS, Document, Skipped
 from tests.bot.conftest import HandClock
 from tests.builders import a_request
 

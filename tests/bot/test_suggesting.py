@@ -94,6 +94,14 @@ async def test_nobody_is_suggested_what_they_may_not_ask_for(need: str, groups: 
 
 
 @settings(deadline=None)
+@given(st.lists(st.floats(-1, 1), min_size=len(CATALOGUE), max_size=len(CATALOGUE)))
+def test_of_what_bears_a_name_the_least_is_suggested_however_alike_the_others_sound(alike: list[float]) -> None:
+    found = narrowest("who can approve production access?", list(CATALOGUE.values()), alike)
+    assert found is not None
+    assert found.entitlement.id == "prod-readonly"
+
+
+@settings(deadline=None)
 @given(st.permutations(list(Sensitivity)), st.lists(st.integers(15, 600), min_size=len(Sensitivity), unique=True))
 def test_of_equals_the_least_sensitive_wins(order: list[Sensitivity], minutes: list[int]) -> None:
     askable: list[Entitlement] = [

@@ -112,6 +112,16 @@ async def test_what_is_left_out_is_named_with_the_reason(terminal: Terminal, fol
     assert "left out broken.pdf: " in answer.out
 
 
+async def test_what_others_wrote_cannot_move_the_cursor(terminal: Terminal, folder: Path) -> None:
+    (folder / "a\x1b[2Jb\nc.pdf").write_bytes(b"no pdf")
+    (folder / "0.md").write_text("# Page\x1b[2J\n\nHerons\x1b[31m fly.")
+    for words in (("index",), ("search", "herons fly")):
+        answer = await terminal.run(*words)
+        assert answer.code == 0
+        assert "\x1b" not in answer.out
+        assert "\nc.pdf" not in answer.out
+
+
 async def test_a_large_loss_stops_a_script_with_one_line_until_it_says_yes(terminal: Terminal, folder: Path) -> None:
     await terminal.run("index")
     lose(folder, 20)
@@ -121,6 +131,7 @@ async def test_a_large_loss_stops_a_script_with_one_line_until_it_says_yes(termi
     assert stopped.err.startswith("tinyapprover: 20 of 25 documents of documents are gone there; they are kept until")
     assert len(stopped.err.splitlines()) == 1
     assert "26 documents" in stopped.out
+    assert "are gone there" not in stopped.out
     assert (await terminal.run("index")).code == 3
     agreed = await terminal.run("index", "documents", "--yes")
     assert (agreed.code, agreed.err) == (0, "")
@@ -178,8 +189,13 @@ async def test_check_tells_of_a_stop_with_its_cure_and_of_what_was_left_out(term
 
 async def test_check_tells_of_a_reading_that_failed(terminal: Terminal, tmp_path: Path) -> None:
     folder = pages_in(tmp_path / "pages")
-    await terminal.run("index", TINYAPPROVER_DOCUMENTS=str(folder), TINYAPPROVER_SOURCES="documents,decisions")
-    kept = [line for line in (await terminal.run("check")).out.splitlines() if "decisions, kept" in line]
+    refused = {
+        "TINYAPPROVER_SOURCES": "documents,slack-history",
+        "TINYAPPROVER_SLACK_HISTORY_CHANNELS": "general",
+        "SLACK_BOT_TOKEN": "xoxb-not-ours",
+    }
+    await terminal.run("index", TINYAPPROVER_DOCUMENTS=str(folder), **refused)
+    kept = [line for line in (await terminal.run("check")).out.splitlines() if "slack-history, kept" in line]
     assert len(kept) == 1
-    assert kept[0].startswith("✗ decisions, kept: 0 documents, 0 passages; read ")
-    assert "which failed: decisions: only the running bot knows" in kept[0]
+    assert kept[0].startswith("✗ slack-history, kept: 0 documents, 0 passages; read ")
+    assert "which failed: slack: " in kept[0]

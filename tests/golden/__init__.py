@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bot.core.lifecycle import State
 from bot.core.request import Answer, Evidence, Extension, Place, Question, Request, Sensitivity
+from bot.quoting import TAKEN_BACK
 from bot.slack.cards import card, requester_card
 from tests.builders import (
     NOW,
@@ -55,6 +56,9 @@ def requests() -> dict[str, Request]:
         ),
         "nothing-found": replace(asked, evidence=Evidence(gathered_at=NOW)),
         "everything-found": replace(asked, evidence=_everything()),
+        "for-the-channel-alone": replace(
+            asked, evidence=some_evidence(passages=(), closed=(some_chat(), some_chat()), left_out=TAKEN_BACK)
+        ),
         "question": replace(
             asked,
             questions=(

@@ -36,7 +36,7 @@ OLDER = replace(
     url="https://handbook.example.com/on-call",
     updated_at=NOW - timedelta(days=400),
 )
-DECIDE = Sentence("Members of iam-approvers decide.", (1,), "Members of iam-approvers decide.")
+DECIDE = Sentence("Whoever is in iam-approvers can approve it.", (1,), "Members of iam-approvers decide.")
 AN_HOUR = Sentence("An hour is usually enough.", (1,), "an hour of reading is usually enough")
 ON_CALL = Sentence("The person on call decides.", (2,), "The person on call decides about production.")
 

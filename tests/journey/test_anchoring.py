@@ -124,6 +124,25 @@ async def test_a_bucket_that_is_down_is_told_later_and_keeps_nobody_from_being_t
     await story.until(lambda: len(story.anchored()) >= len(story.noticed()) - 1)
 
 
+async def test_a_place_that_was_not_told_for_more_than_an_hour_is_found_by_check(story: AnchoredStory) -> None:
+    await story.settle()
+    assert await story.anchors.check_told() == "nothing is to be anchored yet"
+    await story.advance(3601 + 300)
+    await story.settle()
+    await story.fault("s3", "PUT *", "error", times=None)
+    await story.asks()
+    await story.settle()
+    assert "are anchored" in await story.anchors.check_told()
+    await story.advance(3601 + 300)
+    with pytest.raises(SettingsError, match=r"was not told of event \d+ .* more than an hour old"):
+        await story.anchors.check_told()
+    await story.mend()
+    await story.advance(120)
+    last = (await story.running.ledger.events())[-1].seq if story.running else 0
+    await story.until(lambda: max(story.anchored()) >= last)
+    assert "are anchored" in await story.anchors.check_told()
+
+
 async def test_a_database_restored_from_an_older_backup_is_refused_until_somebody_abandons_the_rest(
     story: AnchoredStory,
 ) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bot.answering import EVERYBODY, Answering
+from bot.answering import Answering
 from bot.core.question import PolicyQuestion, Where
-from knowledge.sources import RESPONDERS
+from knowledge.sources import EVERYBODY, RESPONDERS
 from tests.journey.test_answers import ASK, answered, ask, only_answer, replies, words
 from tests.story import Json, Story
 
@@ -52,6 +52,16 @@ async def test_a_follow_up_in_a_direct_thread_is_understood_by_the_question_befo
     await says(story, "And for contractors?", thread_ts=first["ts"])
     await story.until(lambda: len(replies(story, first)) == 2)
     await story.until(lambda: len(asked_of_the_model(story)) == 2)
+    assert asked_of_the_model(story)[1]["earlier"] == ["How long may production access last?"]
+
+
+async def test_a_thread_keeps_its_context_over_a_restart(story: Story) -> None:
+    first = await says(story, "How long may production access last?")
+    await only_answer(story, first)
+    await story.stop()
+    await story.start()
+    await says(story, "And for contractors?", thread_ts=first["ts"])
+    await until_the_model_was_asked(story, 2)
     assert asked_of_the_model(story)[1]["earlier"] == ["How long may production access last?"]
 
 

@@ -147,6 +147,25 @@ async def test_who_was_frozen_before_the_write_does_not_write(story: Freezer) ->
     assert broken_link(events) is None
 
 
+async def test_who_was_frozen_before_a_message_does_not_send_it(story: Freezer) -> None:
+    route = "POST /api/conversations.open"
+    await story.fault("slack", route, "slow", seconds=1.0)
+    opened = story.calls("slack", route)
+    await story.asks()
+    await story.until(lambda: story.calls("slack", route) > opened)
+    story.swap(0, 1)
+    await story.until(lambda: story.dms("alice"))
+    await story.until(story.incidents)
+    await story.settle()
+    story.swap(1, 0)
+    await story.comments("bob", "deny")
+    await story.advance(20)
+    await story.until(lambda: "Denied" in story.told("alice"))
+    await story.settle()
+    posts = [call for call in story.sandbox.world.calls if call.route == "POST /api/chat.postMessage"]
+    assert sum("/dm" in str(call.body) for call in posts) == 1
+
+
 async def test_a_write_that_slipped_through_is_put_right(story: Freezer) -> None:
     """It was sent before the first was frozen, and came into force after the second had taken the access back."""
     await asked(story)

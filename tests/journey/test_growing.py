@@ -81,6 +81,7 @@ async def test_a_start_that_comes_late_leaves_no_twin(story: Story) -> None:
     asked = await ask(story)
     await answered(story, asked)
     await story.until(lambda: len(replies(story, asked)) == 2)
+    await story.settle()
     await story.advance(61)
     await only_answer(story, asked)
 
@@ -150,3 +151,40 @@ async def test_what_is_gone_when_a_sentence_is_ready_is_not_shown(
     appended = str([one.body for one in story.sandbox.world.calls if one.route == "POST /api/chat.appendStream"])
     assert ("two people" in appended) is stays
     assert ("two people" in words(answer)) is stays
+
+
+# --- what a reader should know ---------------------------------------------------------------------------------------
+
+
+POLICY = "---\nupdated: {0}\n---\n# Production access, {0}\n\nProduction access for engineers lasts {1} hours.\n"
+HOURS = "@TinyApprover how many hours of production access for engineers?"
+
+
+async def test_sources_that_do_not_agree_are_shown_with_their_dates(tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    for date, hours in (("2026-03-01", 8), ("2024-02-01", 24)):
+        (tmp_path / "documents" / f"{date}.md").write_text(POLICY.format(date, hours))
+    settings = {"TINYAPPROVER_DOCUMENTS": str(tmp_path / "documents"), "TINYAPPROVER_DOCUMENTS_URL": ""}
+    async with opened(Story(tmp_path / "data", **settings)) as story:
+        answer = words(await only_answer(story, await ask(story, text=HOURS)))
+    assert "do not agree" in answer
+    assert "(1 Mar 2026)" in answer
+    assert "(1 Feb 2024)" in answer
+
+
+async def test_what_only_chat_says_is_no_policy(tmp_path: Path) -> None:
+    settings = {
+        "TINYAPPROVER_SOURCES": "slack-history",
+        "TINYAPPROVER_SLACK_HISTORY_CHANNELS": "general",
+        "TINYAPPROVER_DOCUMENTS": None,
+    }
+    story = Story(tmp_path / "data", **settings)
+    async with opened(story):
+        text = "Production access for the quarterly stocktaking is approved by the warehouse lead."
+        await story.act("carol", "slack.say", channel="general", text=text)
+        assert story.running is not None
+        await story.running.front.knowledge.follow()
+        answer = words(await only_answer(story, await ask(story, text="@TinyApprover who approved the stocktaking?")))
+    assert "No policy was found" in answer
+    assert "in chat, not a policy" in answer
+    assert "Carol Chen" in answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -138,3 +139,18 @@ async def test_chat_whose_channel_is_closed_goes_from_the_card_and_from_a_later_
     await story.advance(601)
     again = await story.until(lambda: story.incidents()[1:])
     assert "fine while the incident lasts" not in str(again)
+
+
+async def test_a_slow_slack_costs_the_chat_alone_and_the_card_says_so(story: Story) -> None:
+    await chat(story, "reading production is fine while the incident lasts")
+    await story.advance(61)
+    await story.fault("slack", "*conversations.info", "held", times=None)
+    began = time.monotonic()
+    await story.asks()
+    await shown(story, "Slack's history did not answer in time")
+    assert time.monotonic() - began < PATIENCE / 2
+    card = str(story.card()["blocks"])
+    assert "Reading production needs a ticket" in card
+    assert "fine while the incident lasts" not in card
+    assert "documents did not answer" not in card
+    await story.mend()

@@ -1,10 +1,13 @@
-"""PDF and DOCX files as small as they can be, for tests to fill."""
+"""PDF and DOCX files as small as they can be, and a git checkout, for tests to fill."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import zlib
 from collections.abc import Sequence
 from io import BytesIO
+from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
@@ -78,3 +81,22 @@ def line(text: str, *, y: int, size: int = 11, before: str = "") -> str:
     """Instructions that show one line; `before` are instructions that say how."""
     held = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
     return f"q {before} BT /F1 {size} Tf 72 {y} Td ({held}) Tj ET Q\n"
+
+
+class Repository:
+    """A checkout, and the people who commit to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._git("init", "-q")
+
+    def write(self, who: str, day: str, text: str, *, file: str = "page.md", trailer: str = "") -> None:
+        (self.folder / file).write_text(text)
+        self._git("add", ".", who=who, day=day)
+        self._git("commit", "-q", "--allow-empty", "-m", f"Change\n\n{trailer}", who=who, day=day)
+
+    def _git(self, *words: str, who: str = "alice", day: str = "2025-01-02") -> None:
+        at = f"{day}T03:04:05Z"
+        env = {**os.environ, "GIT_COMMITTER_DATE": at, "GIT_AUTHOR_DATE": at}
+        git = ["git", "-C", str(self.folder), "-c", f"user.name={who.title()}", "-c", f"user.email={who}@example.com"]
+        subprocess.run([*git, *words], check=True, env=env)

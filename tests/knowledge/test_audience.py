@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from knowledge.catalogue import Catalogue
 from knowledge.chunks import chunks
-from knowledge.search import EVERYBODY, search
-from knowledge.sources import PUBLIC, RESPONDERS, Author, Document, Skipped
+from knowledge.search import search
+from knowledge.sources import EVERYBODY, PUBLIC, RESPONDERS, Author, Document, Skipped
 from knowledge.vectors import Place, VectorIndex
 from tests.knowledge.conftest import Open
 
@@ -35,6 +35,7 @@ def test_an_audience_sees_exactly_what_its_place_may_see_now(
     tmp_path_factory: pytest.TempPathFactory, history: list[tuple[int, str, str]], audience: frozenset[str]
 ) -> None:
     catalogue = Catalogue(tmp_path_factory.mktemp("audience") / "catalogue.db")
+    catalogue.sources = ("chat",)
     now: dict[str, tuple[str, str]] = {}
     for number, place, author in history:
         now.pop(f"t{number}", None)
@@ -108,6 +109,7 @@ def test_a_catalogue_of_another_version_is_read_anew(tmp_path: Path) -> None:
     old._db.execute("PRAGMA user_version = 1")
     old.close()
     new = Catalogue(tmp_path / "catalogue.db")
+    new.sources = ("chat",)
     assert new.document_ids("chat") == set()
     new.store("chat", document, chunks(document, len), "")
     assert len(search(new, ["merger"], 5, None)) == 1

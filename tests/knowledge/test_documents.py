@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bot.errors import Fault
-from knowledge.sources import Author, Document, Skipped
+from knowledge.sources import PUBLIC, RESPONDERS, Author, Document, Skipped
 from knowledge.sources.documents import MAX_BYTES, Folder
+from tests.knowledge.files import Repository
 
 
 def _read(folder: Path, base_url: str = "") -> tuple[list[Document], list[Skipped]]:
@@ -40,25 +40,6 @@ def test_without_front_matter_heading_time_and_path_serve(folder: Path) -> None:
     assert document.updated_at == datetime.fromtimestamp(1_700_000_000, UTC)
     (based,), _ = _read(folder, base_url="https://wiki.example.com/")
     assert based.url == "https://wiki.example.com/sub/b%20c.md"
-
-
-class Repository:
-    """A checkout, and the people who commit to it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._git("init", "-q")
-
-    def write(self, who: str, day: str, text: str, *, file: str = "page.md", trailer: str = "") -> None:
-        (self.folder / file).write_text(text)
-        self._git("add", ".", who=who, day=day)
-        self._git("commit", "-q", "--allow-empty", "-m", f"Change\n\n{trailer}", who=who, day=day)
-
-    def _git(self, *words: str, who: str = "alice", day: str = "2025-01-02") -> None:
-        at = f"{day}T03:04:05Z"
-        env = {**os.environ, "GIT_COMMITTER_DATE": at, "GIT_AUTHOR_DATE": at}
-        git = ["git", "-C", str(self.folder), "-c", f"user.name={who.title()}", "-c", f"user.email={who}@example.com"]
-        subprocess.run([*git, *words], check=True, env=env)
 
 
 @pytest.fixture
@@ -187,3 +168,56 @@ def test_characters_that_cannot_be_seen_are_taken_out(folder: Path) -> None:
 def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="not a folder"):
         list(Folder(tmp_path / "none").read())
+
+
+# --- who may see it, and what is not the folder's own ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("front", "visibility"),
+    [
+        ("title: x", PUBLIC),
+        ("visibility: public", PUBLIC),
+        ("visibility: Public ", PUBLIC),
+        ("visibility: responders", RESPONDERS),
+        ("visibility: privat", RESPONDERS),
+        ("visibility: [public]", RESPONDERS),
+        ("visibility:", RESPONDERS),
+        ("visibility: public\n  broken: [", RESPONDERS),
+    ],
+)
+def test_front_matter_opens_a_document_only_in_so_many_words(folder: Path, front: str, visibility: str) -> None:
+    (folder / "a.md").write_text(f"---\n{front}\n---\n# A")
+    (document,), _ = _read(folder)
+    assert document.visibility == visibility
+
+
+def test_what_lies_below_a_restricted_folder_is_for_responders_whatever_it_says(folder: Path) -> None:
+    for name in ("secret/deep/a.md", "secretly/b.md", "c.md", "d.md"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("---\nvisibility: public\n---\n# Page")
+    documents = [one for one in Folder(folder, restricted=["secret", "c.md"]).read() if isinstance(one, Document)]
+    assert {one.id for one in documents if one.visibility == RESPONDERS} == {"secret/deep/a.md", "c.md"}
+    assert {one.id for one in documents if one.visibility == PUBLIC} == {"secretly/b.md", "d.md"}
+
+
+def test_ignored_and_hidden_files_are_not_read(folder: Path, repository: Repository) -> None:
+    for name in ("drafts/plan.md", "kept/note.md", ".git-secret/a.md", ".hidden.md", "local.tmp.md"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("# Page")
+    (folder / "kept" / ".gitignore").write_text("own.md\n")
+    (folder / "kept" / "own.md").write_text("# Mine")
+    (folder / ".gitignore").write_text("drafts/\n*.tmp.md\n")
+    assert [one.id for one in _read(folder)[0]] == ["kept/note.md"]
+
+
+def test_a_repository_cannot_run_anything_while_it_is_looked_at(folder: Path, repository: Repository) -> None:
+    repository.write("mallory", "2025-01-02", "# Page")
+    trap, sprung = folder / "trap.sh", folder / "sprung"
+    trap.write_text(f"#!/bin/sh\ntouch {sprung}\n")
+    trap.chmod(0o755)
+    with (folder / ".git" / "config").open("a") as config:
+        config.write(f"[core]\n\tfsmonitor = {trap}\n\tpager = {trap}\n[log]\n\tshowSignature = true\n")
+        config.write(f"[diff]\n\texternal = {trap}\n[gpg]\n\tprogram = {trap}\n")
+    assert len(_read(folder)[0]) == 1
+    assert not sprung.exists()

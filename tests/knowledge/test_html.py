@@ -7,7 +7,7 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from knowledge.chunks import chunks
@@ -143,6 +143,8 @@ def test_whatever_is_read_nothing_is_raised_and_nothing_unseen_comes_out(pieces:
     assert not [c for c in page.text + page.title if c != "\n" and unicodedata.category(c).startswith("C")]
 
 
+@example("__0__")
+@example("ends with \\")
 @given(st.text(max_size=60))
 def test_text_comes_out_as_the_words_that_went_in(text: str) -> None:
     seen = " ".join(clean(text).split())

@@ -128,8 +128,16 @@ async def test_only_who_says_responders_sees_what_is_theirs(opened: Open, place:
         await read_all(remote)
         public = await remote.search("ospreys", 5)
         theirs = await remote.search("ospreys", 5, responders=True)
-    assert (public.results, public.passages) == ((), 2)
+    assert (public.results, public.searched) == ((), 2)
     assert sorted(one.text for one in theirs.results) == ["Ospreys hunt.", "Ospreys nest."]
+
+
+async def test_nothing_is_found_of_a_source_that_is_not_chosen_any_more(opened: Open, folder: Path) -> None:
+    async with opened(None, kind="none", sources=[Chat()]) as knowledge:
+        await knowledge.index()
+    async with opened(folder, kind="none") as knowledge:
+        assert (await OwnLibrary(knowledge, folder).search("ospreys", 5, responders=True)).results == ()
+        assert (await knowledge.standings())[0].documents == 2
 
 
 async def test_a_client_that_goes_away_does_not_stop_the_reading(opened: Open, place: Path, wiki: Wiki) -> None:
@@ -164,7 +172,7 @@ async def test_several_clients_are_answered_while_one_has_everything_read(
         assert not asking.done()
         wiki.go_on.set()
         await asking
-    assert [answer.passages for answer in answers] == [1, 1]
+    assert [len(answer.results) for answer in answers] == [1, 1]
 
 
 async def test_a_bot_that_stops_says_so_and_keeps_what_was_read(opened: Open, place: Path, wiki: Wiki) -> None:
@@ -238,7 +246,7 @@ def far(place: Path) -> Path:
 
 async def test_a_path_of_any_length_will_do(opened: Open, far: Path) -> None:
     async with opened(kind="none") as knowledge, served(knowledge, far), reached(far) as remote:
-        assert (await remote.search("vpn", 1)).passages == 0
+        assert (await remote.search("vpn", 1)).searched == 0
         assert (far / "knowledge.sock").stat().st_mode & 0o777 == 0o600
 
 

@@ -72,6 +72,24 @@ async def test_a_loss_waits_over_a_restart_and_a_reading_that_fails(opened: Open
         assert (await knowledge.index()).documents == 25
 
 
+async def test_a_stop_is_kept_before_anything_is_embedded(opened: Open, folder: Path) -> None:
+    async with opened(folder, kind="none") as knowledge:
+        pages(folder, *range(25))
+        await knowledge.index()
+    pages(folder, 24)
+
+    def break_off(step: str, _done: int, _total: int) -> None:
+        if step.endswith("embed"):
+            raise InterruptedError
+
+    async with opened(folder, kind="local") as knowledge:
+        with pytest.raises(InterruptedError):
+            await knowledge.index(break_off)
+        (standing,) = await knowledge.standings()
+    assert standing.report
+    assert standing.report.loss
+
+
 async def test_once_agreed_they_are_forgotten_and_the_next_reading_is_as_ever(opened: Open, folder: Path) -> None:
     async with opened(folder, kind="none") as knowledge:
         await stopped(knowledge, folder, 1, 2)

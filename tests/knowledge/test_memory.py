@@ -17,8 +17,7 @@ import pytest
 
 from bot.errors import Fault, SettingsError
 from knowledge import Knowledge, Wanted
-from knowledge.search import EVERYBODY
-from knowledge.sources import CHAT, Author, Document, Skipped
+from knowledge.sources import CHAT, EVERYBODY, Author, Document, Skipped
 from tests.knowledge.conftest import HANDBOOK, Open
 
 QUESTIONS = {
@@ -354,7 +353,7 @@ async def test_a_search_is_answered_while_documents_are_indexed(opened: Open, in
 
 async def test_a_second_opener_is_told_who_has_the_directory(opened: Open, tmp_path: Path) -> None:
     async with opened(kind="none"):
-        with pytest.raises(SettingsError, match=f"in use by another process \\(pid {os.getpid()}\\)"):
+        with pytest.raises(SettingsError, match=f"in use by another process \\(pid {os.getpid()}\\); wait"):
             await Knowledge.open(tmp_path / "data", None, embedder=Wanted("none"))
     async with opened(kind="none"):
         pass

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from knowledge.catalogue import Catalogue
 from knowledge.chunks import chunks
-from knowledge.search import EVERYBODY, fuse, match_expression, search, tidy
-from knowledge.sources import Document
+from knowledge.search import fuse, match_expression, search, tidy
+from knowledge.sources import EVERYBODY, Document
 
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     one = Catalogue(tmp_path_factory.mktemp("catalogue") / "catalogue.db")
+    one.sources = ("test",)
     document = Document(
         "a.md", "Keys", "Ask for prod-readonly AND nothing NEAR it; use id:42 (really).", "", "a.md", None
     )
@@ -65,9 +66,11 @@ def test_queries_are_few_short_and_different() -> None:
 
 def test_hidden_rows_stay_hidden_whichever_index_names_them(tmp_path: Path) -> None:
     one = Catalogue(tmp_path / "catalogue.db")
+    one.sources = ("test",)
     document = Document("b", "Secret", "The merger.", "", "", None, visibility="restricted")
     stored = chunks(document, len)
     one.store("test", document, stored, "")
     assert one.rows([stored[0].id], EVERYBODY) == {}
-    assert one.bm25('"merger"', 5, EVERYBODY) == []
+    assert one.bm25('"merger"', 5, EVERYBODY) == {}
+    assert not one.knows('"merger"', EVERYBODY)
     one.close()

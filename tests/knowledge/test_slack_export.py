@@ -26,7 +26,7 @@ from connectors.sandbox.world import new_world
 from connectors.slack_history import SlackHistory
 from knowledge import Knowledge, Summary, Wanted
 from knowledge.forgotten import read_forgotten
-from knowledge.search import EVERYBODY
+from knowledge.sources import EVERYBODY
 from knowledge.sources.registry import Ports
 from knowledge.sources.slack_archive import MOST_BYTES, Archive
 from knowledge.sources.slack_export import Live, SlackExport, as_it_stands
@@ -151,6 +151,13 @@ async def test_an_unchanged_export_is_not_read_again_and_a_newer_one_is(office: 
         os.utime(office.file, (1, 1))
         await knowledge.follow()
         assert [text.partition(": ")[2] for text in await found(knowledge, "words")] == ["newer words"]
+
+
+async def test_a_channel_that_is_chosen_again_is_read_again(office: Office) -> None:
+    office.export(BOTH)
+    for channels, expected in ((["general"], 1), (["access-approvals"], 1), (["general"], 1), ([], 2)):
+        async with office.indexed(*channels) as (_, summary):
+            assert summary.documents == expected
 
 
 async def test_of_a_channel_that_is_read_live_only_what_is_older_is_taken(office: Office) -> None:
@@ -338,7 +345,6 @@ def test_whatever_is_spoiled_is_refused_with_a_sentence(tmp_path: Path, at: int,
         archive = Archive(spoiled)
         for channel in archive.channels:
             list(archive.messages(channel))
-        archive.people()
         archive.close()
     except ValueError as problem:
         assert len(str(problem)) > 10  # noqa: PT017

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from knowledge.chunks import chunks
@@ -129,6 +129,7 @@ def test_an_open_comment_hides_nothing_that_follows() -> None:
 _ANYTHING = st.text(alphabet=st.sampled_from("`*_~#>-+=|<>!&[](){}\\\n\r\t 1.)@UC:;\u202e\u200b\x1b\0aé")) | st.text()
 
 
+@example(["__all__ \\"], "Alice \\")
 @given(st.lists(_ANYTHING, min_size=1, max_size=4), _ANYTHING)
 def test_whatever_is_said_a_message_is_one_line_under_its_own_name(texts: list[str], name: str) -> None:
     raw = [said("UALICE", "first"), *(reply("UBOB", text, 60 * at) for at, text in enumerate(texts, 1))]

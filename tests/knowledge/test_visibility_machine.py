@@ -24,7 +24,7 @@ from connectors.sandbox.slack_store import Channel, Json
 from connectors.sandbox.world import new_world
 from connectors.slack_history import SlackHistory
 from knowledge import Knowledge, Wanted
-from knowledge.search import EVERYBODY
+from knowledge.sources import EVERYBODY
 from knowledge.sources.slack import SlackThreads
 
 CHANNELS = ("C0FIRST01", "C0SECOND2", "C0THIRD03")

@@ -162,11 +162,13 @@ class Life:
         """Press until the card asks nobody any more: whoever hit a twin of it is told so, and presses the right one."""
         await self.until(lambda: self.offers("approve") or self.says(*FINISHED)(), "nobody could approve")
 
+        pending = self.says("Waiting for a decision", "Gathering")  # what they hit may have been a twin that is gone
+
         async def press() -> None:
             await self.press(who, "approve")
-            await self._long_moment(lambda: not self.offers("approve"))
+            await self._long_moment(lambda: not pending())
 
-        await self.keep_trying(press, lambda: not self.offers("approve"), f"{who} could not approve")
+        await self.keep_trying(press, lambda: not pending(), f"{who} could not approve")
 
     async def deny(self, who: str) -> bool:
         """The button and its form."""
