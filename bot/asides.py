@@ -193,7 +193,7 @@ class Asides:
         request = await journey.quoting.for_everybody(request)
         again = page.about(request, card=journey.showing.link(shown), key=f"{request.id}/again")
         incident = await journey.pager.open_incident(again, look_first=job.attempts > 1)
-        jobs = (Due("card"), Due("poll"), Due("plan_note"), Due("resolve"))
+        jobs = (Due("card"), Due("poll"), Due("plan_note"), Due("advice_note"), Due("resolve"))
         await journey.ledger.replace_incident(request.id, incident, digest=plan_paged(job, request), jobs=jobs)
         return None
 

@@ -29,6 +29,7 @@ from bot.rules import Limits, Rules
 from bot.showing import Showing, occasion
 from bot.slack import cards, forms, notices
 from bot.slack.blocks import escape
+from policies.rules import may_ask
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,8 @@ class Journey:
             raise Refused("Choose what you need from the list.", field=forms.ACCESS, rule="intake#access")
         ruling = self.rules.at_submission(draft, entitlement, requester, beneficiary)
         if not ruling.allowed:
-            raise Refused(ruling.reason, field=forms.field_of(ruling.rule), rule=ruling.rule)
+            field = forms.field_of(ruling.rule, may_ask=may_ask(entitlement, requester))
+            raise Refused(ruling.reason, field=field, rule=ruling.rule)
         begins = self.limits.asked_from(draft, entitlement, self.clock.now())
         deadline = begins + self.limits.request_lifetime
         if draft.extends is not None:

@@ -102,8 +102,16 @@ def _rest(request: Request) -> Iterator[str]:
     yield f"Justification: {one_line(request.justification, 2000)}"
     yield ""
     yield from _plan_lines(request)
+    yield from _asked_back(request)
     if (evidence := cut(request, PASSAGE_LIMIT)) is not None:
         yield from _evidence_lines(evidence)
+
+
+def _asked_back(request: Request) -> Iterator[str]:
+    """What was asked on the card before this page went out; later questions follow as notes."""
+    for question in request.questions:
+        yield f"{one_line(question.asked_by, 80)} asked: {one_line(question.text, 1000)}"
+        yield f"Answer: {one_line(question.answer, 1000) or '(no answer yet)'}"
 
 
 def _tail(card: str | None) -> Iterator[str]:

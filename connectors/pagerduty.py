@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.core.words import whole
 from bot.errors import Fault
 from bot.ports import Incident, Note, OnCall, Page, PagerUser
 from connectors.pagerduty_api import VENDOR, PagerDutyApi, field, identifier, list_of, written
@@ -264,7 +265,7 @@ def _note(data: Any) -> Note:
     is_person = isinstance(user, dict) and user.get("type") in ("user_reference", "user")
     return Note(
         id=str(field(data, "id")),
-        content=str(field(data, "content")),
+        content=whole(str(field(data, "content"))),
         author=str(field(user, "id")) if is_person else None,
         created_at=_time(field(data, "created_at")),
         updated_at=_time(data["updated_at"]) if data.get("updated_at") else None,

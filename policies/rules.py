@@ -320,7 +320,7 @@ def _limit_objections(wish: _Wish) -> Iterator[Objection]:
         rule = _catalogue(wish.entitlement, "time")
         yield rule, f"Ask for between 1 minute and {spell(room)}." if room > 0 else "It may not last any longer."
     if wish.entitlement.ticket_required and not wish.ticket.strip():
-        yield _catalogue(wish.entitlement, "ticket"), "This needs a ticket; add the number of the change or incident."
+        yield _catalogue(wish.entitlement, "ticket"), "This needs a ticket; add the link of the change or incident."
 
 
 def _target_objections(wish: _Wish) -> Iterator[Objection]:

@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 
 _SPACE = re.compile(r"\s+")
+_HALF = re.compile("[\ud800-\udfff]")
 _JOINERS = "\u200c\u200d"
 YEAR = 365
 TODAY = "today"
@@ -26,6 +27,11 @@ def run(text: str, limit: int) -> str:
 def _is_visible(char: str) -> bool:
     """Not a control, format, surrogate, private or unassigned character."""
     return char.isprintable() or char in _JOINERS
+
+
+def whole(text: str) -> str:
+    """Outside text with a mark for each half of a character: JSON can carry one, and no database or vendor takes it."""
+    return text if text.isascii() else _HALF.sub("\ufffd", text)
 
 
 def span(minutes: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bot.asides import Asides
 from bot.core.request import Draft, Entitlement, Person, Standing
+from bot.core.words import whole
 from bot.errors import Fault, Refused
 from bot.journey import Journey
 from bot.ledger import Audit
@@ -43,7 +44,7 @@ class Asking:
         await ack()
         user = user_of(body)
         self._readings.start(user)
-        words = unescape(str((body.get("message") or {}).get("text", "")))
+        words = whole(unescape(str((body.get("message") or {}).get("text", ""))))
         self._beside.run(self._open_form(user, str(body["trigger_id"]), words))
 
     async def open_with(self, body: Body, access: str, words: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bot.core.request import MAX_JUSTIFICATION, Advice, Entitlement, Request
-from bot.core.words import date, one_line, span
+from bot.core.words import date, one_line, span, whole
 from bot.errors import Refused
 from bot.slack import findings
 from bot.slack.blocks import (
@@ -165,17 +165,18 @@ def read_request(view: Mapping[str, Any], requester: str) -> Filled:
 
 def _why(values: Mapping[str, Any]) -> str:
     words = (_typed(values, JUSTIFICATION) or "").strip()
-    if not words:
+    if not one_line(words, MAX_JUSTIFICATION):
         raise Refused("Say what you need it for; whoever decides reads exactly this.", field=JUSTIFICATION)
     if len(words) > MAX_JUSTIFICATION:
         raise Refused(f"Please say it in {MAX_JUSTIFICATION} characters.", field=JUSTIFICATION)
     return words
 
 
-def field_of(rule: str) -> str:
-    """The field of the request form that a rule is about."""
+def field_of(rule: str, *, may_ask: bool) -> str:
+    """The field of the request form that a rule is about. If whoever asks `may_ask`, it is the other who may not."""
     place = rule.partition("#")[2]
-    return {"time": DURATION, "ticket": TICKET, "beneficiary-active": FOR}.get(place, ACCESS)
+    about_them = {"who_may_ask": FOR} if may_ask else {}
+    return {"time": DURATION, "ticket": TICKET, "beneficiary-active": FOR, **about_them}.get(place, ACCESS)
 
 
 def justification_of(view: Mapping[str, Any]) -> str:
@@ -192,7 +193,8 @@ def _selected(values: Mapping[str, Any], block_id: str) -> str:
 
 
 def _typed(values: Mapping[str, Any], block_id: str) -> str | None:
-    return _element(values, block_id).get("value")
+    typed = _element(values, block_id).get("value")
+    return None if typed is None else whole(typed)
 
 
 def _minutes(value: str) -> int:
@@ -292,7 +294,7 @@ def _one_text(callback: str, title: str, *, label: str, hint: str, submit: str, 
 def read_text(view: Mapping[str, Any]) -> str:
     """What was typed into a form with one text."""
     words = (_typed(view["state"]["values"], REASON) or "").strip()
-    if not words:
+    if not one_line(words, MAX_TEXT):
         raise Refused("Please write something here.", field=REASON)
     if len(words) > MAX_TEXT:
         raise Refused(f"Please say it in {MAX_TEXT} characters.", field=REASON)

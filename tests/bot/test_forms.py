@@ -64,6 +64,7 @@ def test_what_may_be_left_out_may_be_left_out() -> None:
         (forms.JUSTIFICATION, typed(None)),
         (forms.JUSTIFICATION, typed("")),
         (forms.JUSTIFICATION, typed(" \n\t ")),
+        (forms.JUSTIFICATION, typed("\u200b\u2060")),
         (forms.JUSTIFICATION, typed("x" * (MAX_JUSTIFICATION + 1))),
         (forms.DURATION, None),
         (forms.DURATION, chosen("")),
@@ -92,7 +93,7 @@ def test_a_field_that_is_wrong_is_named(field: str, value: Any) -> None:
 def test_a_form_with_one_text_wants_a_text() -> None:
     view = {"state": {"values": {forms.REASON: typed("  No. ")}}}
     assert forms.read_text(view) == "No."
-    for empty in (typed(""), typed(" "), typed(None)):
+    for empty in (typed(""), typed(" "), typed("\u200b"), typed(None)):
         with pytest.raises(Refused) as refused:
             forms.read_text({"state": {"values": {forms.REASON: empty}}})
         assert refused.value.field == forms.REASON

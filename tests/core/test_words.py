@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.words import date, one_line, run, span
+from bot.core.words import date, one_line, run, span, whole
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,10 @@ def test_a_moment_is_named_in_utc() -> None:
 )
 def test_what_cannot_be_seen_is_taken_out(text: str, line: str) -> None:
     assert one_line(text, 100) == line
+
+
+def test_half_a_character_becomes_a_mark_and_whole_ones_stay() -> None:
+    assert whole("Look \ud83d at 👩\u200d🚀 Ä\udc00") == "Look \ufffd at 👩\u200d🚀 Ä\ufffd"
 
 
 @given(st.text(st.characters()), st.integers(1, 50))

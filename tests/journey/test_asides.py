@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bot.calendar import next_morning
 from tests.story import Story
 
 READONLY = "prod-readonly"
@@ -66,6 +67,30 @@ async def test_a_question_is_answered_once(story: Story) -> None:
     assert "answered already" in (await answers(story, "db-8"))["errors"]["reason"]
     await story.settle()
     assert "db-8" not in str(story.card()["blocks"]) + story.notes()
+
+
+async def test_what_was_asked_and_answered_before_a_page_stands_on_it(story: Story) -> None:
+    await story.asks(access="Analytics, viewer")
+    await asks_back(story, "Which <dashboard>?")
+    await answers(story, "Sales & churn")
+    await story.until(lambda: "Sales" in str(story.card()["blocks"]))
+    assert story.incidents() == []
+    now = story.sandbox.world.now()
+    await story.advance((next_morning(now, "09:00 UTC") - now).total_seconds() + 1)
+    incident = await story.until(lambda: story.incidents()[0])
+    assert "Bob Baker asked: Which <dashboard>?\nAnswer: Sales & churn" in incident["body"]
+
+
+async def test_a_second_page_tells_the_advice_as_well(story: Story) -> None:
+    await paged(story)
+    await story.until(lambda: "AI suggestion" in story.notes())
+    await story.settle()
+    await story.act("bob", "pagerduty.resolve", incident=story.incidents()[0]["id"])
+    await story.advance(6)
+    await story.until(lambda: "closed without a decision" in story.told("alice"))
+    await story.settle()
+    await story.advance(601)
+    await story.until(lambda: "AI suggestion" in str(story.incidents()[1]["notes"]))
 
 
 async def test_an_answer_that_looks_like_a_secret_is_refused_at_its_field(story: Story) -> None:

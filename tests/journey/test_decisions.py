@@ -95,6 +95,15 @@ async def test_a_denial_by_comment_carries_its_reason(story: Story) -> None:
     assert story.changes() == []
 
 
+async def test_a_denial_whose_reason_holds_half_a_character_counts(story: Story) -> None:
+    request = await story.asks(why="Look at \ud83d the logs")
+    assert "Look at \ufffd the logs" in str(story.card()["blocks"])
+    await story.until(story.incidents)
+    await story.comments("bob", f"deny {request} no \ud83d ticket")
+    await story.until(lambda: "Denied" in story.card()["text"])
+    await story.until(lambda: "Reason: no \ufffd ticket" in story.told("alice"))
+
+
 # --- by the card -----------------------------------------------------------------------------------------------------
 
 
