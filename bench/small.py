@@ -126,8 +126,9 @@ BARE = (
     ),
     ("UPDATE jobs SET wanted = wanted + 1 WHERE subject = ? AND kind = 'card'", "request"),
     (
-        "INSERT INTO jobs (subject, kind, role, lane, due, wanted, attempts, claim, leased_until, payload, trouble) "
-        "VALUES (?, 'card', 'front', 'slack', 0, 1, 0, 0, 0, '{}', '')",
+        "INSERT INTO jobs "
+        "(subject, kind, role, lane, due, not_before, wanted, attempts, claim, leased_until, payload, trouble) "
+        "VALUES (?, 'card', 'front', 'slack', 0, 0, 1, 0, 0, 0, '{}', '')",
         "request",
     ),
 )

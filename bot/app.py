@@ -147,7 +147,10 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
     if front is not None:
         front.lives = heartbeat.lives
     vital: list[Coroutine[Any, Any, None]] = [worker.run(), heartbeat.run()]
-    beside: list[Coroutine[Any, Any, None]] = [keep_time(base.ledger, base.clock, tuple(roles)), collect_now_and_then()]
+    beside: list[Coroutine[Any, Any, None]] = [
+        keep_time(base.ledger, base.clock, tuple(roles)),
+        collect_now_and_then(lambda: not worker.running),
+    ]
     if front is not None:
         vital.append(front.watch_slack())
         beside += [front.warm_up(), front.follow(), front.forget()]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable
 
-EVERY_SECONDS = 300.0
+EVERY_SECONDS, GLANCE_SECONDS = 300.0, 0.5
+GLANCES = 600
 YOUNG, MIDDLE = gc.get_threshold()[:2]
 SELDOM = 1000  # collections of the middle generation between two full ones that nobody asked for: millions of objects
 
@@ -21,8 +23,12 @@ def settle() -> None:
     gc.set_threshold(YOUNG, MIDDLE, SELDOM)
 
 
-async def collect_now_and_then() -> None:
-    """What refers to itself in circles goes after some minutes."""
+async def collect_now_and_then(is_idle: Callable[[], bool]) -> None:
+    """What refers to itself in circles goes after some minutes, when nothing is being done, or after as many again."""
     while True:
         await asyncio.sleep(EVERY_SECONDS)
+        for _ in range(GLANCES):
+            if is_idle():
+                break
+            await asyncio.sleep(GLANCE_SECONDS)
         gc.collect()

@@ -175,8 +175,8 @@ def _why(values: Mapping[str, Any]) -> str:
 def field_of(rule: str, *, may_ask: bool) -> str:
     """The field of the request form that a rule is about. If whoever asks `may_ask`, it is the other who may not."""
     place = rule.partition("#")[2]
-    about_them = {"who_may_ask": FOR} if may_ask else {}
-    return {"time": DURATION, "ticket": TICKET, "beneficiary-active": FOR, **about_them}.get(place, ACCESS)
+    fields = {"time": DURATION, "ticket": TICKET, "critical-needs-a-ticket": TICKET, "beneficiary-active": FOR}
+    return (fields | ({"who_may_ask": FOR} if may_ask else {})).get(place, ACCESS)
 
 
 def justification_of(view: Mapping[str, Any]) -> str:

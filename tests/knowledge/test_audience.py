@@ -14,7 +14,7 @@ from knowledge.catalogue import Catalogue
 from knowledge.chunks import chunks
 from knowledge.search import search
 from knowledge.sources import EVERYBODY, PUBLIC, RESPONDERS, Author, Document, Skipped
-from knowledge.vectors import Place, VectorIndex
+from knowledge.vectors import Place, Shelf
 from tests.knowledge.conftest import Open
 
 PLACES = (PUBLIC, RESPONDERS, "C0PAY", "C0HR")
@@ -86,7 +86,9 @@ async def test_a_channel_that_becomes_private_leaves_public_answers_and_the_publ
 def test_vectors_of_one_place_are_never_searched_for_another(tmp_path: Path) -> None:
     import numpy as np
 
-    index = VectorIndex(tmp_path, "f" * 16)
+    shelf = Shelf(tmp_path)
+    build = shelf.fresh("f" * 16)
+    index = shelf.open(build)
     places = [Place(name, f"in {name}") for name in (*PLACES, "any name, even this")]
     index.add(places, np.eye(5, 8, dtype=np.float32))
     asked = np.ones((1, 8), dtype=np.float32)
@@ -94,7 +96,7 @@ def test_vectors_of_one_place_are_never_searched_for_another(tmp_path: Path) -> 
         assert index.nearest(asked, 10, frozenset({place.visibility})) == [[place.id]]
     assert index.nearest(asked, 10, frozenset()) == [[]]
     index.close()
-    again = VectorIndex(tmp_path, "f" * 16)
+    again = shelf.open(build)
     assert again.places() == set(places)
     assert again.answers()
     again.remove(places[1:])
