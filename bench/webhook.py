@@ -6,6 +6,7 @@ import asyncio
 import json
 import multiprocessing
 import statistics
+import sys
 import tempfile
 import time
 from collections import deque
@@ -20,6 +21,7 @@ from aiohttp import web
 import policies
 from bench.figures import Figure
 from bench.waiting import used_ms
+from bot.app import TURN_SECONDS
 from bot.core.request import Draft, Person
 from bot.ledger import Ledger
 from bot.ports import Incident
@@ -106,6 +108,7 @@ def _server() -> Iterator[tuple[int, int, int]]:
 
 def serve(pipe: Connection) -> None:
     """The process: our front on a ledger that knows one incident, and an empty handler, until the pipe is closed."""
+    sys.setswitchinterval(TURN_SECONDS)  # as the program does
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(_serve(Path(directory), pipe))
 

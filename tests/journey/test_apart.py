@@ -34,6 +34,7 @@ async def ended(story: ApartStory) -> None:
 
 async def test_together_they_tell_one_story(apart: ApartStory) -> None:
     await apart.asks()
+    await apart.until(apart.incidents)  # what is decided sooner is never paged
     await apart.presses("bob", "approve")
     await granted(apart)
     await apart.advance(HOUR + 1)
