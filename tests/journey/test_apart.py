@@ -69,6 +69,7 @@ async def test_an_end_that_fell_due_while_the_executor_was_away_comes_at_its_sta
 
 async def test_access_begins_and_ends_on_time_while_the_front_is_away_and_is_told_afterwards(apart: ApartStory) -> None:
     await apart.asks()
+    await apart.until(apart.incidents)
     await apart.fault("okta", "PUT /groups/*", "slow", seconds=0.4)
     await apart.presses("bob", "approve")
     await apart.until(lambda: apart.calls("okta", "PUT /groups/"))
