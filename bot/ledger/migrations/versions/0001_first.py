@@ -15,7 +15,6 @@ def upgrade() -> None:
 
 
 # fmt: off
-
 SQLITE = (
     """CREATE TABLE requests (
     number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
