@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from bot.audience import members_see
 from bot.demo import start_demo
-from knowledge.sources import CHAT
-from tests.story import PATIENCE, Story
+from knowledge.memory import Knowledge
+from knowledge.sources import CHAT, EVERYBODY
+from tests.story import CHANNEL, PATIENCE, Story
 
 
 class Demo(Story):
@@ -41,16 +43,23 @@ async def demo(tmp_path: Path) -> AsyncIterator[Demo]:
 
 
 async def begun(data_dir: Path, stack: AsyncExitStack, *, embedder: str) -> Demo:
-    """A demo that has read what was said."""
+    """A demo that has read what was said to everybody and what was said among responders."""
     demo = Demo(data_dir, embedder)
     stack.push_async_callback(demo.close)
     await demo.open()
     assert demo.running is not None
     knowledge = demo.running.front.knowledge
+    audience = members_see(CHANNEL, CHANNEL)
     async with asyncio.timeout(PATIENCE):
-        while not [one for one in await knowledge.search(["reading production"]) if one.kind == CHAT]:  # noqa: ASYNC110
+        while await _heard_in(knowledge, audience) < {True, False}:  # noqa: ASYNC110 - the program is looked at from outside
             await asyncio.sleep(0.02)
     return demo
+
+
+async def _heard_in(knowledge: Knowledge, audience: frozenset[str]) -> set[bool]:
+    """Whether chat for everybody and chat for responders is found, as `{True, False}`."""
+    found = await knowledge.search(["reading production"], audience=audience)
+    return {one.visibility in EVERYBODY for one in found if one.kind == CHAT}
 
 
 ON_THE_CARD = (
