@@ -111,7 +111,8 @@ def search(
     like = _likeness(catalogue, seen.values(), meaning)
     scores = fuse((1.0, _ranked(seen.values(), found, like, query)) for query, found in enumerate(by_words))
     rows = _spread(fold(seen[name] for name in scores))[:k]
-    unknown = [_unknown(catalogue, query, audience) for query in queries] if rows and like else []
+    known_by = audience | EVERYBODY  # who is asked apart from everybody reads what everybody reads
+    unknown = [_unknown(catalogue, query, known_by) for query in queries] if rows and like else []
     return [_result(row, scores[row.id], like.get(row.text_hash), unknown) for row in rows]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowledge.closeness import PART_CHARACTERS, likeness, parts
+from knowledge.sources import EVERYBODY, Document
 from tests.knowledge.conftest import Open
 
 
@@ -51,3 +54,24 @@ async def test_a_question_of_words_that_stand_nowhere_has_less_support(opened: O
         assert known.support > unknown.support
         assert knowledge.likely([known]) == [known]
         assert await knowledge.passages(["zorbic frobnication of quuxes"]) == []
+
+
+class Said:
+    """One message of a channel that few read."""
+
+    name = "channel"
+
+    def read(self) -> Iterator[Document]:
+        words = "While the payment incident lasts, please answer requests for reading production within ten minutes."
+        yield Document("said", "#responders", words, "", "", None, "C0FEW")
+
+
+async def test_words_that_everybody_reads_are_known_to_the_few_who_are_asked_apart(opened: Open) -> None:
+    queries = ["Checkout fails and I need the payment service's logs", "prod-readonly Production, read only"]
+    async with opened(sources=[Said()]) as knowledge:
+        await knowledge.index()
+        (apart,) = await knowledge.search(queries, audience=frozenset({"C0FEW"}))
+        (among_all,) = [
+            one for one in await knowledge.search(queries, 40, audience=EVERYBODY | {"C0FEW"}) if one.id == apart.id
+        ]
+        assert apart.support == among_all.support
