@@ -53,7 +53,8 @@ from bot.web import Front as Http
 from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
 from connectors.slack_stream import SlackStreams
-from knowledge.memory import Knowledge, Summary
+from knowledge.memory import Knowledge
+from knowledge.runs import Summary
 from knowledge.sources import FollowedSource, Step
 from knowledge.sources.registry import Ports
 from knowledge.sources.slack import SlackThreads

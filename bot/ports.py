@@ -100,8 +100,8 @@ class Chat(Protocol):
 
     async def delete(self, sent: Sent) -> None: ...
 
-    async def whisper(self, channel: str, user: str, text: str) -> None:
-        """Show `text` to one person only: in the channel, if there is one and they are in it; else directly."""
+    async def whisper(self, channel: str, user: str, text: str, *, thread: str = "") -> None:
+        """Show `text` to one person only: in the channel or a thread of it, if they are in it; else directly."""
         ...
 
     async def dm_channel(self, user: str) -> str:

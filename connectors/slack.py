@@ -163,12 +163,13 @@ class Slack:
             await stop(self._client, sent)
             await write()
 
-    async def whisper(self, channel: str, user: str, text: str) -> None:
+    async def whisper(self, channel: str, user: str, text: str, *, thread: str = "") -> None:
         if not channel:  # they are at home, where nothing can be whispered
             await self._whisper_directly(user, text)
             return
+        there = {"channel": channel, "user": user, "thread_ts": thread or None}
         try:
-            await self._write(self._client.chat_postEphemeral, channel=channel, user=user, text=text, link_names=False)
+            await self._write(self._client.chat_postEphemeral, **there, text=text, link_names=False)
         except Fault as fault:
             if fault.what not in OUT_OF_SIGHT:
                 raise

@@ -316,6 +316,20 @@ async def test_a_failing_source_does_not_stop_the_others(opened: Open) -> None:
     assert summary.trouble == ("wiki: it is down",)
 
 
+async def test_a_source_that_breaks_off_is_told_of_with_what_was_read_until_then(opened: Open) -> None:
+    class Breaking:
+        name = "breaking"
+
+        def read(self) -> Iterator[Document | Skipped]:
+            yield Document("one", "One", "The first page.", "", "", None)
+            yield Skipped("two", "not UTF-8")
+            raise Fault("wiki", "it is down")
+
+    async with opened(None, kind="none", sources=[Breaking()]) as knowledge:
+        (report,) = (await knowledge.index()).reports
+    assert (report.documents.new, report.left_out, report.trouble) == (1, 1, "wiki: it is down")
+
+
 # --- not in the way --------------------------------------------------------------------------------------------------
 
 
