@@ -28,9 +28,9 @@ from bot.people import identify
 from bot.ports import Answerer, Asked, Heard, Sent, Streams
 from bot.slack import answer_message
 from bot.suggesting import Likeness, suggest
-from knowledge.answer import supported
 from knowledge.sources import CHAT as SAID
 from knowledge.sources import EVERYBODY
+from knowledge.support import supported
 
 if TYPE_CHECKING:
     from knowledge.search import Result
