@@ -94,7 +94,7 @@ class Engine:
         """Keep a part of a reading and the place to go on from, all or nothing."""
         with self.catalogue.as_one():
             for place, visibility in step.moved:
-                self.catalogue.move(place, visibility)
+                self.catalogue.move(source, place, visibility)
             change = sum((self._take_in(source, document) for document in step.documents), Change())
             if step.cursor is not None:
                 self.catalogue.keep_cursor(source, step.cursor)
