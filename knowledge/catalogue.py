@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from knowledge.chunks import Chunk
 from knowledge.reports import Reports, Tally
-from knowledge.sources import CHAT, Author, Document, Held
+from knowledge.sources import DOCUMENT, Author, Document, Held
 from knowledge.vectors import Place
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ class Catalogue:
         return {row[0] for spelling in sorted(spellings) for row in self._db.execute(sql, [f"@{spelling}"])}
 
     def _is_chat(self, doc_id: str) -> bool:
-        return bool(self._number("SELECT count(*) FROM documents WHERE doc_id = ? AND kind = ?", doc_id, CHAT))
+        return bool(self._number("SELECT count(*) FROM documents WHERE doc_id = ? AND kind != ?", doc_id, DOCUMENT))
 
     def note_leftovers(self) -> None:
         """What was deleted may still be read in files, until `forget_leftovers`."""
