@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from bot.claims import only_while
 from bot.core.lifecycle import Event, State
 from bot.core.request import Grant, Plan, Request, Ruling
 from bot.core.verdict import granted_minutes
@@ -97,7 +98,7 @@ class Acting:
             return await self._halted(request, actor, plan)
         adds = not (grant.held_before or covered)
         if adds:
-            await _write(actor, plan)
+            await self._give(actor, plan)
         if not (covered or await actor.verify(plan)):
             raise Fault("okta", "the access is not there after it was written")
         await self._verified(request, plan, grant, added=adds)
@@ -192,20 +193,20 @@ class Acting:
         if await self.ledger.frozen():
             return self.clock.now() + UNTIL_THAWED
         await self.ledger.note_event(Audit(BOT, "grant.writing", written(request.plan)), request=request.id)
-        await _write(actor, request.plan)
+        await self._give(actor, request.plan)
         if not await actor.verify(request.plan):
             raise Fault("okta", "the access is not there after it was put back")
         await self.ledger.note_event(Audit(BOT, "grant.restored", {"digest": request.plan.digest}), request=request.id)
         return None
 
-
-async def _write(actor: Actor, plan: Plan) -> None:
-    """A write whose answer was lost may have been done: reading back tells."""
-    try:
-        await actor.apply(plan)
-    except Fault as fault:
-        if not fault.unknown:
-            raise
+    async def _give(self, actor: Actor, plan: Plan) -> None:
+        """Write, unless it was stopped or frozen at the last moment. After a lost answer reading back tells."""
+        try:
+            with only_while(partial(self.ledger.may_be_given, plan.request_id)):
+                await actor.apply(plan)
+        except Fault as fault:
+            if not fault.unknown:
+                raise
 
 
 def _lasts(grant: Grant | None, now: datetime) -> bool:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bot import nameless
 from bot.audience import members_see
+from bot.core.passages import LOOKED_THROUGH, documents_first
 from bot.core.question import Answer, PolicyQuestion, Said, Sentence, Suggestion, Where
 from bot.core.request import CLOSED_SHOWN, Passage, Person, Quotes, Standing
 from bot.errors import Fault, Refused
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOKED_THROUGH, PASSAGES, CHAT, SHOWN_ALONE, NEAREST, EARLIER = 12, 6, 2, 3, 3, 3
+PASSAGES, CHAT, SHOWN_ALONE, NEAREST, EARLIER = 6, 2, 3, 3, 3
 COMPOSE_SECONDS = 40.0
 PATIENCE = timedelta(seconds=45)  # for a vendor that fails meanwhile; then the asker is told
 LATE_POST = timedelta(seconds=60)
@@ -210,10 +211,9 @@ class Answering:
         return members_see(channel, self.journey.limits.responder_channel)
 
     async def _open(self, queries: Sequence[str]) -> Sequence[Passage]:
-        """What everybody may see: documents first, and little of what people say, which anybody may write."""
+        """What everybody may see, with little of what people say."""
         found = await self.library.passages(queries, limit=LOOKED_THROUGH)
-        documents, chat = ([one for one in found if one.chat is said] for said in (False, True))
-        return [*documents[:PASSAGES], *chat[:CHAT]]
+        return documents_first(found, documents=PASSAGES, chat=CHAT)
 
     async def _closed(self, question: PolicyQuestion, queries: Sequence[str]) -> Sequence[Passage]:
         """What the people of its channel alone may see: shown there, and told to no model."""

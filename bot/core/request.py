@@ -297,7 +297,7 @@ class Evidence:
     """Everything gathered for one request, each source answering or saying that it is silent.
 
     `passages` are for everybody; `closed` are for the people of the channel where it is decided, and stand on its card
-    alone. `left_out` says what of both is not shown, and is never stored.
+    alone. `left_out` says what of both is not shown, and is never stored. `unsaid`: chat was looked through in vain.
     """
 
     facts: tuple[Fact, ...] = ()
@@ -307,6 +307,7 @@ class Evidence:
     silent: tuple[str, ...] = ()
     gathered_at: datetime | None = None
     left_out: str = ""
+    unsaid: bool = False
 
     @property
     def documents(self) -> tuple[Passage, ...]:

@@ -43,6 +43,8 @@ def on_card(request: Request, room: int) -> Iterator[Block]:
     yield rich(line(text("What the documents say", bold=True)), *_documents(evidence, now, room))
     if chat := evidence.chat[:CHAT_SHOWN]:
         yield rich(_said_title(), *_passages(chat, now, room))
+    elif evidence.unsaid:
+        yield rich(_said_title(), bullets([[text("Nothing about this, in the channels that are read.")]]))
     if closed := evidence.closed[:CLOSED_SHOWN]:
         yield rich(_closed_title(), *_passages(closed, now, room))
     yield rich(line(text("Earlier requests like this", bold=True)), bullets([*_precedents(evidence, now, room)]))
