@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bot import nameless
 from bot.audience import members_see
+from bot.core.passages import LOOKED_THROUGH, documents_first
 from bot.core.question import Answer, PolicyQuestion, Said, Sentence, Suggestion, Where
 from bot.core.request import CLOSED_SHOWN, Passage, Person, Quotes, Standing
 from bot.errors import Fault, Refused
@@ -28,15 +29,14 @@ from bot.ports import Answerer, Asked, Heard, Sent, Streams
 from bot.slack import answer_message
 from bot.suggesting import Likeness, suggest
 from knowledge.answer import supported
-from knowledge.sources import CHAT as SAID
-from knowledge.sources import EVERYBODY
+from knowledge.sources import DECIDED, DOCUMENT, EVERYBODY
 
 if TYPE_CHECKING:
     from knowledge.search import Result
 
 log = logging.getLogger(__name__)
 
-LOOKED_THROUGH, PASSAGES, CHAT, SHOWN_ALONE, NEAREST, EARLIER = 12, 6, 2, 3, 3, 3
+PASSAGES, CHAT, SHOWN_ALONE, NEAREST, EARLIER = 6, 2, 3, 3, 3
 COMPOSE_SECONDS = 40.0
 PATIENCE = timedelta(seconds=45)  # for a vendor that fails meanwhile; then the asker is told
 LATE_POST = timedelta(seconds=60)
@@ -211,10 +211,9 @@ class Answering:
         return members_see(channel, self.journey.limits.responder_channel)
 
     async def _open(self, queries: Sequence[str]) -> Sequence[Passage]:
-        """What everybody may see: documents first, and little of what people say, which anybody may write."""
+        """What everybody may see, with little of what people say."""
         found = await self.library.passages(queries, limit=LOOKED_THROUGH)
-        documents, chat = ([one for one in found if one.chat is said] for said in (False, True))
-        return [*documents[:PASSAGES], *chat[:CHAT]]
+        return documents_first(found, documents=PASSAGES, chat=CHAT)
 
     async def _closed(self, question: PolicyQuestion, queries: Sequence[str]) -> Sequence[Passage]:
         """What the people of its channel alone may see: shown there, and told to no model."""
@@ -341,8 +340,10 @@ def _only(answer: Answer, numbers: Sequence[int]) -> Answer:
 
 def _pointer(result: Result) -> Passage:
     """Where something stands, without its words."""
-    chat, authors = result.kind == SAID, tuple(one.name for one in result.authors)
-    return Passage(result.id, result.title, result.heading, "", result.url, result.updated_at, chat, authors)
+    chat, decided = result.kind != DOCUMENT, result.kind == DECIDED
+    authors = tuple(one.name for one in result.authors)
+    place = (result.id, result.title, result.heading, "", result.url)
+    return Passage(*place, result.updated_at, chat, authors, decided=decided)
 
 
 def _by_document(passages: Iterable[Passage]) -> list[Passage]:

@@ -46,7 +46,7 @@ from bot.showing import Showing
 from bot.slack.following import Following
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
-from bot.sources import open_sources, variables_of, vector_server
+from bot.sources import open_sources, reads_chat, variables_of, vector_server
 from bot.tending import Tending
 from bot.timing import Timing
 from bot.web import Front as Http
@@ -288,7 +288,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         sources=[
             OktaFacts(reader, base.clock),
             Peers(reader),
-            Documents(knowledge, reader, quoting.audiences),
+            Documents(knowledge, reader, quoting.audiences, chat_is_read=reads_chat(variables_of(base.settings))),
             Precedents(base.ledger, showing.link),
         ],
         rules=base.rules,

@@ -104,6 +104,15 @@ async def test_what_documents_say_comes_first_and_what_was_said_is_marked(story:
     assert "No policy was found" not in answer
 
 
+async def test_however_much_is_said_the_documents_answer(story: Story) -> None:
+    for number in range(12):
+        await story.act(
+            "carol", "slack.say", channel="general", text=f"May I read production? Who reads production, {number}?"
+        )
+    await said_in_general(story, f"{OPINION}.")
+    assert OPEN in words(await asked_in(story, ASK))
+
+
 async def test_without_a_model_the_documents_come_first_too(story: Story) -> None:
     await said_in_general(story, f"{OPINION}.")
     await story.act("alice", "openai.mode", mode="absent")
