@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from bot.claims import only_while
 from bot.core.lifecycle import Event, State
 from bot.core.request import Grant, Plan, Request, Ruling
 from bot.core.verdict import granted_minutes
@@ -95,7 +96,7 @@ class Acting:
         if grant is None:
             return await self._halted(request, actor, plan)
         adds = not (grant.held_before or covered)
-        receipt = await _write(actor, plan) if adds else ""
+        receipt = await self._give(actor, plan) if adds else ""
         if not (covered or await actor.verify(plan)):
             raise Fault("okta", "the access is not there after it was written")
         await self._verified(request, plan, grant, added=adds, receipt=receipt)
@@ -189,26 +190,29 @@ class Acting:
         if await self.ledger.frozen():
             return self.clock.now() + UNTIL_THAWED
         await self.ledger.note_event(Audit(BOT, "grant.writing", written(request.plan)), request=request.id)
-        receipt = await _write(actor, request.plan)
+        receipt = await self._give(actor, request.plan)
         if not await actor.verify(request.plan):
             raise Fault("okta", "the access is not there after it was put back")
         restored = {"digest": request.plan.digest, "receipt": receipt}
         await self.ledger.note_event(Audit(BOT, "grant.restored", restored), request=request.id)
         return None
 
+    async def _give(self, actor: Actor, plan: Plan) -> str:
+        """Write, unless it was stopped or frozen at the last moment; the vendor's own id of the call.
+
+        After a lost answer reading back tells.
+        """
+        try:
+            with only_while(partial(self.ledger.may_be_given, plan.request_id)):
+                return await actor.apply(plan)
+        except Fault as fault:
+            if not fault.unknown:
+                raise
+        return ""
+
 
 def _stays(why: str) -> tuple[str, Audit]:
     return why, Audit(BOT, "grant.ended", {"why": why})
-
-
-async def _write(actor: Actor, plan: Plan) -> str:
-    """The vendor's id of the write. One whose answer was lost may have been done: reading back tells."""
-    try:
-        return await actor.apply(plan)
-    except Fault as fault:
-        if not fault.unknown:
-            raise
-    return ""
 
 
 def _lasts(grant: Grant | None, now: datetime) -> bool:

@@ -159,6 +159,7 @@ class Slack:
         except Fault as fault:
             if fault.what not in LOCKED:
                 raise
+            await self._ask_first()
             await stop(self._client, sent)
             await write()
 
@@ -245,9 +246,12 @@ class Slack:
 
     async def _write(self, method: Callable[..., Awaitable[Any]], **what: Any) -> Any:
         """A call that leaves something behind which people see."""
+        await self._ask_first()
+        return await self._call(method(**what))
+
+    async def _ask_first(self) -> None:
         if self._before_write is not None:
             await self._before_write()
-        return await self._call(method(**what))
 
     async def _call(self, call: Awaitable[Any]) -> Any:
         return await answered(call, TIMEOUT_SECONDS)
