@@ -29,8 +29,7 @@ from bot.ports import Answerer, Asked, Heard, Sent, Streams
 from bot.slack import answer_message
 from bot.suggesting import Likeness, suggest
 from knowledge.answer import supported
-from knowledge.sources import CHAT as SAID
-from knowledge.sources import EVERYBODY
+from knowledge.sources import DECIDED, DOCUMENT, EVERYBODY
 
 if TYPE_CHECKING:
     from knowledge.search import Result
@@ -341,8 +340,10 @@ def _only(answer: Answer, numbers: Sequence[int]) -> Answer:
 
 def _pointer(result: Result) -> Passage:
     """Where something stands, without its words."""
-    chat, authors = result.kind == SAID, tuple(one.name for one in result.authors)
-    return Passage(result.id, result.title, result.heading, "", result.url, result.updated_at, chat, authors)
+    chat, decided = result.kind != DOCUMENT, result.kind == DECIDED
+    authors = tuple(one.name for one in result.authors)
+    place = (result.id, result.title, result.heading, "", result.url)
+    return Passage(*place, result.updated_at, chat, authors, decided=decided)
 
 
 def _by_document(passages: Iterable[Passage]) -> list[Passage]:

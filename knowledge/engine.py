@@ -21,7 +21,7 @@ from knowledge.embed import Embedder, Wanted, build, count_tokens, fingerprint
 from knowledge.forgotten import forget, read_forgotten
 from knowledge.reports import Tally
 from knowledge.search import Meaning, Result, search
-from knowledge.sources import CHAT, Document, Step
+from knowledge.sources import DOCUMENT, Document, Step
 from knowledge.vectors import Build, Place, Shelf, VectorIndex
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Engine:
         """Keep a part of a reading and the place to go on from, all or nothing."""
         with self.catalogue.as_one():
             for place, visibility in step.moved:
-                self.catalogue.move(place, visibility)
+                self.catalogue.move(source, place, visibility)
             change = sum((self._take_in(source, document) for document in step.documents), Change())
             if step.cursor is not None:
                 self.catalogue.keep_cursor(source, step.cursor)
@@ -103,7 +103,7 @@ class Engine:
     def _take_in(self, source: str, document: Document) -> Change:
         """Keep it, without those who are forgotten; chat of theirs that a source still tells is not kept at all."""
         others = tuple(author for author in document.authors if author.id not in self.forgotten)
-        if document.kind == CHAT and others != document.authors:
+        if document.kind != DOCUMENT and others != document.authors:
             return self.catalogue.forget([document.id])
         return self._keep(source, replace(document, authors=others))
 

@@ -14,7 +14,7 @@ from knowledge.indexing import Indexing
 from knowledge.prose import prose
 from knowledge.recheck import may_be_shown, moved, places_of, still_standing, who_may_see
 from knowledge.search import Result, tidy
-from knowledge.sources import CHAT, EVERYBODY, DocumentSource, FollowedSource, Step
+from knowledge.sources import DECIDED, DOCUMENT, EVERYBODY, DocumentSource, FollowedSource, Step
 from knowledge.sources.documents import Folder
 
 
@@ -131,8 +131,9 @@ def _passage(number: int, result: Result, people: frozenset[str]) -> Passage:
         text=prose(result.text),
         url=result.url,
         updated_at=result.updated_at,
-        chat=result.kind == CHAT,
+        chat=result.kind != DOCUMENT,
         authors=tuple(author.name for author in result.authors),
+        decided=result.kind == DECIDED,
         theirs=not written_by.isdisjoint(one.casefold() for one in people),
         row=result.id,
     )

@@ -6,7 +6,7 @@ Nothing that a document, a model or a person wrote is parsed as markup here, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from bot.core.excerpt import excerpt, words_asked
@@ -88,7 +88,8 @@ def _warned(answer: Answer) -> Iterator[Block]:
     if _differs(answer):
         yield section("*Our documents do not agree on this.* Each sentence is shown with the date of its source.")
     if answer.only_chat:
-        yield section("*No policy was found.* This is what people wrote in chat, and it decides nothing.")
+        told = _told((*answer.passages, *answer.closed))
+        yield section(f"*No policy was found.* This is what people wrote {told}, and it decides nothing.")
 
 
 def _differs(answer: Answer) -> bool:
@@ -103,7 +104,7 @@ def _sentence(sentence: Sentence, answer: Answer) -> Iterator[Block]:
         if _differs(answer):
             yield text(_dated(answer.passages[number - 1]))
     if answer.is_hearsay(sentence):
-        yield text(" · said in chat, not a policy")
+        yield text(f" · said {_told(answer.passages[number - 1] for number in sentence.cites)}, not a policy")
 
 
 def _source(number: int, passage: Passage, answer: Answer) -> list[Block]:
@@ -132,13 +133,18 @@ def _dated(passage: Passage) -> str:
 
 def _place(passage: Passage) -> list[Block]:
     name = f"{passage.title} › {passage.heading}" if passage.heading else passage.title
-    whose = f" · {_by(passage)} in chat, not a policy" if passage.chat else ""
+    whose = f" · {_by(passage)} {_told([passage])}, not a policy" if passage.chat else ""
     age = f" · updated {_day(passage.updated_at)}" if passage.updated_at else ""
     return [link(passage.url, name), text(f"{whose}{age}" or " ")]
 
 
 def _day(at: datetime) -> str:
     return f"{at:%-d %b %Y}"
+
+
+def _told(passages: Iterable[Passage]) -> str:
+    """Where people said it."""
+    return "in an earlier request" if all(one.decided for one in passages) else "in chat"
 
 
 def _by(passage: Passage) -> str:

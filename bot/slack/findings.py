@@ -102,7 +102,7 @@ def _passage(passage: Passage, now: datetime, room: int) -> list[Block]:
 def _about(passage: Passage, now: datetime) -> str:
     """Whose words, when, and how far to trust them."""
     names = ", ".join(one_line(name, 60) for name in passage.authors[:3])
-    by = f" · by {names}" if passage.chat and names else ""
+    by = f" · by {names}{' in an earlier request' if passage.decided else ''}" if passage.chat and names else ""
     return f"{by}{_theirs(passage)}{_dated(passage, now)}" or " "
 
 
