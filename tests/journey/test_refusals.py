@@ -38,6 +38,7 @@ async def paged_second(story: Story) -> str:
     """Another one, of bob's."""
     await story.submits("bob")
     await story.until(lambda: story.card(request="TA-2", button="approve") and story.incidents()[1])
+    await story.settle()
     return "TA-2"
 
 
