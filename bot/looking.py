@@ -54,10 +54,11 @@ class Looking:
     async def _take_away(self, request: Request, plan: Plan) -> None:
         actor = self.actors[request.entitlement.action]
         await self.ledger.note_event(Audit(BOT, "revoke.writing", written(plan)), request=request.id)
-        await actor.revoke(replace(plan, already=False))  # the grant says whether it is ours to remove
+        receipt = await actor.revoke(replace(plan, already=False))  # the grant says whether it is ours to remove
         if await actor.verify(plan):
             raise Fault("okta", "what a step had written late is still there after it was removed")
-        await self.ledger.note_event(Audit(BOT, "grant.put_right", written(plan)), request=request.id)
+        put_right = Audit(BOT, "grant.put_right", {**written(plan), "receipt": receipt})
+        await self.ledger.note_event(put_right, request=request.id)
 
     async def _tell_gone(self, job: Job, covered: str) -> None:
         """Nothing is given without somebody's decision: that it is gone is told."""

@@ -25,6 +25,7 @@ API = "/api/v1"
 PAGE = 200
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LONGEST_WAIT = 3600.0
+LONGEST_ID = 100
 
 
 class OktaApi:
@@ -87,8 +88,8 @@ class OktaApi:
             yield _objects(_parsed(text))
             target = self._next(response)
 
-    async def write(self, method: str, path: str) -> None:
-        """A write that Okta answers with 204; any other success is not an answer to rely on."""
+    async def write(self, method: str, path: str) -> str:
+        """A write that Okta answers with 204, and Okta's id of it; any other success is not an answer to rely on."""
         if self._executor is None:
             await self.connect()
         if self._before_write is not None:
@@ -96,6 +97,7 @@ class OktaApi:
         response, _ = await self._call(method, f"{API}{path}")
         if response.status != 204:
             raise Fault(VENDOR, f"unexpected answer ({response.status})", status=response.status, unknown=True)
+        return str(response.headers.get("X-Okta-Request-Id", ""))[:LONGEST_ID]
 
     def _next(self, response: Any) -> str | None:
         """The next page's address, which must be in our own org: it is asked with our token."""
