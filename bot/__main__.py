@@ -84,7 +84,7 @@ def revoke(
     why: Annotated[str, typer.Option(help="Told to everybody whom it concerns.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Take back everything that one person was given, and stop what was approved for them."""
+    """Take back everything that one person was given, and stop what is approved or waits for them."""
     from bot import urgent_commands
 
     urgent_commands.revoke(all_of, why, yes=yes)

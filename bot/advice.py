@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import replace
 
 from bot.core.request import Advice, Evidence, Leaning, Passage, Request
 from bot.errors import Fault
+from bot.nameless import without
 from bot.ports import Adviser, Brief
 
 NAMES = frozenset({"Manager"})
@@ -73,8 +73,7 @@ def _nameless(passage: Passage) -> Passage:
     for number, name in enumerate(passage.authors, 1):
         other = f"colleague-{number}"
         title, heading, text = (
-            re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", other, words, flags=re.IGNORECASE)
-            for words in (passage.title, passage.heading, passage.text)
+            without([name], words, other) for words in (passage.title, passage.heading, passage.text)
         )
         passage = replace(passage, title=title, heading=heading, text=text)
     return replace(passage, authors=())

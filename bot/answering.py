@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from bot import nameless
 from bot.audience import members_see
+from bot.core.passages import LOOKED_THROUGH, documents_first
 from bot.core.question import Answer, PolicyQuestion, Said, Sentence, Suggestion, Where
-from bot.core.request import Passage, Person, Quotes, Standing
+from bot.core.request import CLOSED_SHOWN, Passage, Person, Quotes, Standing
 from bot.errors import Fault, Refused
 from bot.growing import Growing
 from bot.journey import Journey
@@ -27,15 +28,15 @@ from bot.people import identify
 from bot.ports import Answerer, Asked, Heard, Sent, Streams
 from bot.slack import answer_message
 from bot.suggesting import Likeness, suggest
-from knowledge.answer import supported
-from knowledge.sources import EVERYBODY
+from knowledge.sources import DECIDED, DOCUMENT, EVERYBODY
+from knowledge.support import supported
 
 if TYPE_CHECKING:
     from knowledge.search import Result
 
 log = logging.getLogger(__name__)
 
-PASSAGES, SHOWN_ALONE, NEAREST, EARLIER = 6, 3, 3, 3
+PASSAGES, CHAT, SHOWN_ALONE, NEAREST, EARLIER = 6, 2, 3, 3, 3
 COMPOSE_SECONDS = 40.0
 PATIENCE = timedelta(seconds=45)  # for a vendor that fails meanwhile; then the asker is told
 LATE_POST = timedelta(seconds=60)
@@ -47,7 +48,7 @@ SORRY = "This could not be looked up just now, so there is no answer. Please ask
 NO_MODEL = "No model is configured, so these are the best passages of our documents themselves."
 MODEL_FAILED = "The model gave no usable answer, so these are the best passages of our documents themselves."
 NOTHING = "Our documents do not answer this, as far as I can tell."
-_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+NOTHING_OPEN = "What everybody may read does not answer this, as far as I can tell."
 
 
 class Library(Protocol):
@@ -168,7 +169,7 @@ class Answering:
         queries = [f"{earlier[-1]} {question.text}", question.text] if earlier else [question.text]
         seen = partial(self._seen_now, question)
         try:
-            passages = await self.library.passages(queries, limit=PASSAGES, audience=await self._audience(question))
+            passages, closed = await asyncio.gather(self._open(queries), self._closed(question, queries))
             asker = await who  # whoever may not ask costs no model's time
         finally:
             who.cancel()
@@ -176,7 +177,7 @@ class Answering:
             self._say(question, earlier, passages, _Telling(growing, passages, seen)),
             self._suggest(question, earlier, asker),
         )
-        found = _cited(Answer(note, said.sentences, passages, conflict=said.conflict))
+        found = _cited(Answer(note, said.sentences, passages, conflict=said.conflict, closed=closed))
         answer = await self._as_seen_now(question, queries, found)
         return replace(answer, suggestion=suggestion), asker[0].id if asker else ""
 
@@ -209,6 +210,16 @@ class Answering:
             return EVERYBODY
         return members_see(channel, self.journey.limits.responder_channel)
 
+    async def _open(self, queries: Sequence[str]) -> Sequence[Passage]:
+        """What everybody may see, with little of what people say."""
+        found = await self.library.passages(queries, limit=LOOKED_THROUGH)
+        return documents_first(found, documents=PASSAGES, chat=CHAT)
+
+    async def _closed(self, question: PolicyQuestion, queries: Sequence[str]) -> Sequence[Passage]:
+        """What the people of its channel alone may see: shown there, and told to no model."""
+        closed = await self._audience(question) - EVERYBODY
+        return await self.library.passages(queries, limit=CLOSED_SHOWN, audience=closed) if closed else ()
+
     async def _say(
         self, question: PolicyQuestion, earlier: Sequence[str], passages: Sequence[Passage], telling: _Telling
     ) -> tuple[Said, str]:
@@ -217,11 +228,12 @@ class Answering:
             return Said(()), NOTHING
         if self.answerer is None:
             return Said(()), NO_MODEL
-        known = await self.journey.ledger.people()
-        asked, *before = (_nameless(one, known) for one in (question.text, *earlier))
+        names = [one.name for one in await self.journey.ledger.people()]
+        asked, *before = (nameless.a_question(one, names) for one in (question.text, *earlier))
+        told = [nameless.what_was_said(one, names) for one in passages]
         try:
             heard = await telling.begin()
-            said = await self.answerer.answer(Asked(asked, before, passages), heard)
+            said = await self.answerer.answer(Asked(asked, before, told), heard)
         except Fault as fault:
             log.warning("no answer of the model: %s", fault, extra={"step": "answer", "vendor": fault.vendor})
             return Said(()), MODEL_FAILED
@@ -245,9 +257,12 @@ class Answering:
         """Only what this place may see at this moment; a channel or document may have been closed meanwhile."""
         now = await self._seen_now(question, answer.passages)
         as_now = [now.get(number, one) for number, one in enumerate(answer.passages, 1)]
-        answer = _only(replace(answer, passages=as_now), list(now))
+        closed = list((await self._seen_now(question, answer.closed)).values())
+        answer = _only(replace(answer, passages=as_now, closed=closed), list(now))
         if answer.passages and answer.note != NOTHING:
             return answer
+        if closed:
+            return replace(self._no_answer(NOTHING_OPEN), closed=closed)
         audience = await self._audience(question)
         nearest = [_pointer(one) for one in await self.library.search(queries, 2 * NEAREST, audience=audience)]
         return replace(self._no_answer(NOTHING), nearest=_by_document(nearest)[:NEAREST])
@@ -258,6 +273,8 @@ class Answering:
 
     async def _seen_now(self, question: PolicyQuestion, passages: Sequence[Passage]) -> Mapping[int, Passage]:
         """The passages that the place may see at this moment, by number, as they stand now."""
+        if not passages:
+            return {}
         audience = await self._audience(question)
         now = {one.row: one for one in (await self.library.still(passages, audience=audience)).passages}
         return {number: now[one.row] for number, one in enumerate(passages, 1) if one.row in now}
@@ -301,10 +318,15 @@ def _key(question: PolicyQuestion) -> str:
 
 
 def _cited(answer: Answer) -> Answer:
-    """Only the passages that a sentence rests on, in the order of the sentences; without sentences the best few."""
+    """Only the passages that a sentence rests on, in the order of the sentences; without sentences the best few.
+
+    What rests on nothing but chat is said last.
+    """
     if not answer.sentences:
         return replace(answer, passages=answer.passages[:SHOWN_ALONE])
-    return _only(answer, list(dict.fromkeys(n for one in answer.sentences for n in one.cites)))
+    sentences = sorted(answer.sentences, key=lambda one: answer.is_hearsay(one))
+    numbers = list(dict.fromkeys(n for one in sentences for n in one.cites))
+    return _only(replace(answer, sentences=sentences), numbers)
 
 
 def _only(answer: Answer, numbers: Sequence[int]) -> Answer:
@@ -318,19 +340,19 @@ def _only(answer: Answer, numbers: Sequence[int]) -> Answer:
 
 def _pointer(result: Result) -> Passage:
     """Where something stands, without its words."""
-    return Passage(result.id, result.title, result.heading, "", result.url, result.updated_at)
+    chat, decided = result.kind != DOCUMENT, result.kind == DECIDED
+    authors = tuple(one.name for one in result.authors)
+    place = (result.id, result.title, result.heading, "", result.url)
+    return Passage(*place, result.updated_at, chat, authors, decided=decided)
 
 
 def _by_document(passages: Iterable[Passage]) -> list[Passage]:
-    return list({one.title: one for one in reversed(list(passages))}.values())[::-1]
+    """Each once, documents before what people said."""
+    once: dict[str, Passage] = {}
+    for one in passages:
+        once.setdefault(one.title, one)
+    return sorted(once.values(), key=lambda one: one.chat)
 
 
 def _sources(answer: Answer) -> list[str]:
-    return [one.url or one.title for one in (*answer.passages, *answer.nearest)]
-
-
-def _nameless(text: str, known: Sequence[Person]) -> str:
-    """The words without anybody's address or full name, for the model."""
-    for person in known:
-        text = re.sub(rf"(?<!\w){re.escape(person.name)}(?!\w)", "somebody", text, flags=re.I) if person.name else text
-    return _ADDRESS.sub("(address)", text)
+    return [one.url or one.title for one in (*answer.passages, *answer.closed, *answer.nearest)]

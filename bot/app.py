@@ -90,7 +90,7 @@ class Running:
     async def stop(self) -> None:
         """Take nothing more, finish what runs, close everything."""
         if self._front is not None:
-            await self._front.socket.stop()
+            await self._front.stop_listening()
         await self.worker.stop()
         await self._vital[0]
         for task in (*self._vital[1:], *self._beside):
@@ -145,7 +145,7 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
         base.ledger, tuple(roles), _watches(base.settings, front, roles), base.settings.heartbeat_seconds
     )
     if front is not None:
-        front.lives = heartbeat.lives
+        front.lives, heartbeat.reached_by = heartbeat.lives, front.reached_by
     vital: list[Coroutine[Any, Any, None]] = [worker.run(), heartbeat.run()]
     beside: list[Coroutine[Any, Any, None]] = [
         keep_time(base.ledger, base.clock, tuple(roles)),

@@ -2,17 +2,20 @@
 
 A process that was frozen, or cut off from the database, for longer than its lease may have been overtaken without
 knowing it. Whoever writes outside asks here first. Writes of access ask the ledger each time, and the answer is also a
-new lease; messages and pages, which are many, ask it when the lease may be over by our own reckoning.
+new lease; messages and pages, which are many, ask it when the lease may be over by our own reckoning. What gives access
+asks as well whether it may still be given (`only_while`): it may have been stopped, or everything frozen, meanwhile.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 Hold = Callable[[], Awaitable[None]]
+Permission = Callable[[], Awaitable[bool]]
 _SLEEP_COUNTS = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -36,6 +39,7 @@ class _Claim:
 
 
 _claim: ContextVar[_Claim | None] = ContextVar("claim", default=None)
+_permission: ContextVar[Permission | None] = ContextVar("permission", default=None)
 
 
 def holding(ask: Hold, *, lasts: Callable[[], bool]) -> None:
@@ -43,10 +47,25 @@ def holding(ask: Hold, *, lasts: Callable[[], bool]) -> None:
     _claim.set(_Claim(ask, lasts))
 
 
+@contextmanager
+def only_while(permitted: Permission) -> Iterator[None]:
+    """What is written in here is written only while this is so; else the job is `Busy`, and begins anew."""
+    before = _permission.set(permitted)
+    try:
+        yield
+    finally:
+        _permission.reset(before)
+
+
 async def still_ours() -> None:
-    """Return only while nobody else has claimed the running job; `ClaimLost` otherwise. Outside of jobs: return."""
+    """Return only while nobody else has claimed the running job; `ClaimLost` otherwise. Outside of jobs: return.
+
+    Then what the write is `only_while` of is asked, last of all.
+    """
     if (claim := _claim.get()) is not None:
         await claim.ask()
+    if (permitted := _permission.get()) is not None and not await permitted():
+        raise Busy
 
 
 async def ours_by_lease() -> None:

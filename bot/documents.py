@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from bot.audience import Audiences
+from bot.core.passages import LOOKED_THROUGH, documents_first
 from bot.core.request import CLOSED_SHOWN, Evidence, Person, Quotes, Request, Standing
 from bot.core.words import one_line
 from bot.errors import Fault
@@ -15,7 +16,7 @@ from bot.ports import Directory, Memory
 from knowledge.sources import EVERYBODY
 from knowledge.sources.decisions import NAME as DECISIONS
 
-DOCUMENTS, LOOKED_THROUGH = 6, 12
+DOCUMENTS, DISCUSSIONS = 6, 4
 LOOKED_UP = timedelta(minutes=10)  # who reads along: the page should not wait for Slack
 ROLE_AGE = 3600.0  # a role changes seldom, and here it only helps to find something
 NAME, CHAT = "documents", "Slack's history"
@@ -28,6 +29,7 @@ class Documents:
     memory: Memory
     directory: Directory
     audiences: Audiences
+    chat_is_read: bool = False
     name: str = NAME
 
     async def gather(self, request: Request) -> Evidence:
@@ -38,12 +40,14 @@ class Documents:
         asked = queries(request, await self._standing(request.requester.id))
         people = _known_as(request.requester) | _known_as(request.beneficiary)
         public, closed = await asyncio.gather(
-            self.memory.quotes(asked, limit=DOCUMENTS, audience=EVERYBODY, people=people),
+            self.memory.quotes(asked, limit=LOOKED_THROUGH, audience=EVERYBODY, people=people),
             self._closed(request, asked, people),
         )
         named = tuple(replace(one, id=f"c{number}") for number, one in enumerate(closed.passages, 1))
         silent = (CHAT,) if public.unsure or closed.unsure else ()
-        return Evidence(passages=public.passages, closed=named, silent=silent)
+        passages = documents_first(public.passages, documents=DOCUMENTS, chat=DISCUSSIONS)
+        unsaid = self.chat_is_read and not (silent or any(one.chat for one in passages))
+        return Evidence(passages=passages, closed=named, silent=silent, unsaid=unsaid)
 
     async def _standing(self, person: str) -> Standing | None:
         try:

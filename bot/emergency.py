@@ -28,13 +28,24 @@ NEVER_GRANTED = (*CLOSED_JOBS, Due("announce:stopped"))
 WAS_GRANTED = (Due("card"), Due("dm"), Due("tell:stopped"), Due("announce:stopped"), Due("end_note"))
 
 
-async def stop(ledger: Ledger, request: Request, *, by: str, who: str, why: str = "", receipt: str = "") -> None:
-    """Never carry it out, or take it back now. `who` is how people are told of whoever stopped it, `by` their id."""
+async def stop(
+    ledger: Ledger,
+    request: Request,
+    *,
+    by: str,
+    who: str,
+    why: str = "",
+    receipt: str = "",
+    undecided: bool = False,
+) -> None:
+    """Never carry it out, or take it back now. `who` is how people are told of whoever stopped it, `by` their id.
+
+    Whoever decides denies what is `undecided`; only an admin stops that too.
+    """
     outcome = f"Stopped by {who}" + (f": {one_line(why, 500)}" if why else ".")
     audit = Audit(by, "request.stopped", {"receipt": receipt}, texts={"why": why} if why else {})
-    if not await ledger.stop(
-        request.id, outcome=outcome, audit=audit, never_granted=NEVER_GRANTED, was_granted=WAS_GRANTED
-    ):
+    jobs = {"never_granted": NEVER_GRANTED, "was_granted": WAS_GRANTED}
+    if not await ledger.stop(request.id, outcome=outcome, audit=audit, undecided=undecided, **jobs):
         raise Refused(_nothing_to_stop(await ledger.request(request.id)), rule="stop#nothing")
 
 

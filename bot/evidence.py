@@ -36,4 +36,5 @@ def _merged(answers: Sequence[Evidence]) -> Evidence:
         closed=tuple(passage for answer in answers for passage in answer.closed),
         precedents=tuple(precedent for answer in answers for precedent in answer.precedents),
         silent=tuple(name for answer in answers for name in answer.silent),
+        unsaid=any(answer.unsaid for answer in answers),
     )

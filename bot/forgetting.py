@@ -13,6 +13,7 @@ from typing import Protocol
 
 from bot.audit import AuditEvent
 from bot.errors import Fault
+from knowledge.runs import Progress, say_nothing
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +31,7 @@ class Index(Protocol):
 
     @property
     def erased_up_to(self) -> int: ...
-    async def forget_people(
-        self, ids: Collection[str], *, up_to: int = 0, progress: Callable[[str, int, int], None] | None = None
-    ) -> list[str]: ...
+    async def forget_people(self, ids: Collection[str], *, up_to: int, progress: Progress) -> list[str]: ...
     async def recover(self) -> None: ...
     async def forget_leftovers_in_time(self, now: datetime) -> bool: ...
     def read_again(self, document_ids: Iterable[str]) -> Awaitable[None]: ...
@@ -45,7 +44,7 @@ class Forgetting:
         self._ledger = ledger
         self._index = index
 
-    async def look(self, progress: Callable[[str, int, int], None] | None = None) -> list[str]:
+    async def look(self, progress: Progress = say_nothing) -> list[str]:
         """Forget whoever was erased since the last look; returns the documents that may be read again without them."""
         erased = await self._ledger.erasures(self._index.erased_up_to)
         if not erased:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,6 +18,7 @@ from bot.asides import Asides
 from bot.audience import Audiences
 from bot.authority import Attempt, Authority, Press
 from bot.base import Base
+from bot.claims import ours_by_lease
 from bot.collecting import settle
 from bot.comments import Comments
 from bot.config import Settings
@@ -39,20 +40,21 @@ from bot.peers import Peers
 from bot.precedents import Precedents
 from bot.presses import Presses
 from bot.quoting import Quoting, changed_by, redraw
-from bot.reconcile import Reconcile
+from bot.reconcile import SLACK, Reconcile
 from bot.screen import warm as warm_screen
 from bot.showing import Showing
 from bot.slack.following import Following
 from bot.slack.intake import Intake
 from bot.slack.socket import Socket, new_app
-from bot.sources import open_sources, variables_of, vector_server
+from bot.sources import open_sources, reads_chat, variables_of, vector_server
 from bot.tending import Tending
 from bot.timing import Timing
 from bot.web import Front as Http
 from bot.webhooks import Watch
 from connectors.okta_facts import OktaFacts
 from connectors.slack_stream import SlackStreams
-from knowledge.memory import Knowledge, Summary
+from knowledge.memory import Knowledge
+from knowledge.runs import Summary
 from knowledge.sources import FollowedSource, Step
 from knowledge.sources.registry import Ports
 from knowledge.sources.slack import SlackThreads
@@ -98,7 +100,8 @@ class Front:
         )
         self.url = await http.start(settings.http_host, settings.http_port)
         stack.push_async_callback(http.stop)
-        await self.socket.start()
+        reached = (await ledger.presence()).get(SLACK)
+        await self.socket.start(reached_at=reached.timestamp() if reached else None)
         await ledger.know_policy(rules.digest, rules.files, actor=BOT)
         if self.webhooks is not None:
             await ledger.schedule("pagerduty", [Due("subscription")])
@@ -106,6 +109,17 @@ class Front:
     def is_connected(self) -> bool:
         """Whether Slack reaches us."""
         return self._connected
+
+    def reached_by(self) -> Sequence[str]:
+        """Who reaches us now, for whoever starts after us: what was pressed in between is lost."""
+        return (SLACK,) if self._connected else ()
+
+    async def stop_listening(self) -> None:
+        """Take nothing more from Slack, which reached us until now."""
+        reached_by = self.reached_by()
+        await self.socket.stop()
+        with suppress(Fault):
+            await self.journey.ledger.at_work(reached_by)
 
     async def watch_slack(self) -> None:
         """Keep readiness true to the connection, which is replaced when it stays unwell, and to the ledger."""
@@ -249,7 +263,7 @@ def _answering(base: Base, journey: Journey, knowledge: Knowledge) -> Answering:
         knowledge.likeness,
         domains=settings.email_domains,
         contact=settings.ask_contact,
-        streams=SlackStreams(base.vendors.front.client, base.clock),
+        streams=SlackStreams(base.vendors.front.client, base.clock, before_write=ours_by_lease),
     )
 
 
@@ -274,7 +288,7 @@ def _journey(base: Base, knowledge: Knowledge) -> Journey:
         sources=[
             OktaFacts(reader, base.clock),
             Peers(reader),
-            Documents(knowledge, reader, quoting.audiences),
+            Documents(knowledge, reader, quoting.audiences, chat_is_read=reads_chat(variables_of(base.settings))),
             Precedents(base.ledger, showing.link),
         ],
         rules=base.rules,

@@ -14,8 +14,8 @@ from bot.slack import answer_message
 
 HANDED_ON = "question.handed_on"
 MOST, WITHIN = 3, timedelta(hours=1)
-IN_THREAD = "Passed on to the people who decide about access. They answer in this thread."
-IN_PERSON = "Passed on to the people who decide about access. They write to you directly."
+PASSED, BEFORE = "Passed on to the people who decide about access.", "This was passed on already."
+IN_THREAD, IN_PERSON = "They answer in this thread.", "They write to you directly."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,15 @@ class HandingOn:
         if question.user != user:
             raise Refused("Only whoever asked can pass this on. Ask your own question first.", rule="question#asker")
         ledger, since, once = self.journey.ledger, self.journey.clock.now() - WITHIN, f"{user}/{question.id}"
-        if not await ledger.accepted(HANDED_ON, [once]):
-            if await ledger.accepted_since(HANDED_ON, f"{user}/", since) >= MOST:
-                sentence = f"You passed {MOST} questions on within the hour. Please wait for their answers."
-                raise Refused(sentence, rule="question#often")
-            audit = Audit(user, HANDED_ON, {"question": question.id})
-            await ledger.accept(HANDED_ON, once, audit=audit, jobs=[Due("hand_on", subject=question.id)])
-        return IN_THREAD if question.where is Where.MENTION else IN_PERSON
+        answers = IN_THREAD if question.where is Where.MENTION else IN_PERSON
+        if await ledger.accepted(HANDED_ON, [once]):
+            return f"{BEFORE} {answers}"
+        if await ledger.accepted_since(HANDED_ON, f"{user}/", since) >= MOST:
+            sentence = f"You passed {MOST} questions on within the hour. Please wait for their answers."
+            raise Refused(sentence, rule="question#often")
+        audit = Audit(user, HANDED_ON, {"question": question.id})
+        await ledger.accept(HANDED_ON, once, audit=audit, jobs=[Due("hand_on", subject=question.id)])
+        return f"{PASSED} {answers}"
 
     async def hand_on(self, job: Job) -> datetime | None:
         """Post a question (the job's subject) in the responder channel, once."""

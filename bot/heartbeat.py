@@ -40,13 +40,14 @@ class Watch:
 
 @dataclass(slots=True)
 class Heartbeat:
-    """The signs of life of the roles that live in this process; `seen` is what is known of all."""
+    """Signs of life: of the roles in this process, and of who reaches it. `seen` is what is known of all."""
 
     ledger: Ledger
     roles: Sequence[str]
     watches: Sequence[Watch]
     every: float
     seen: Mapping[str, datetime] = field(default_factory=dict)
+    reached_by: Callable[[], Sequence[str]] = tuple
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -58,7 +59,7 @@ class Heartbeat:
     async def beat(self, http: aiohttp.ClientSession) -> None:
         """A ledger that cannot be used is no sign of life: nothing is noted and nobody is called."""
         try:
-            await self.ledger.at_work(self.roles)
+            await self.ledger.at_work([*self.roles, *self.reached_by()])
             self.seen = await self.ledger.presence()
             await asyncio.gather(*(self._call(http, watch) for watch in self.watches))
         except Exception as problem:  # the outermost edge: the next beat may do better

@@ -13,8 +13,9 @@ from bot.errors import SettingsError
 from bot.source_variables import environment
 from bot.sources import DOCUMENTS, names, open_sources, vector_server
 from knowledge.embed import Wanted
-from knowledge.memory import Knowledge, Progress, Summary
+from knowledge.memory import Knowledge
 from knowledge.reports import Consent, Loss, Report
+from knowledge.runs import Progress, Summary
 from knowledge.search import Result
 from knowledge.sources import EVERYBODY, RESPONDERS
 from knowledge.sources.registry import Ports

@@ -25,8 +25,8 @@ from bot.library_wire import (
     outcome_of,
 )
 from bot.unix_socket import is_listening, name_of
-from knowledge.memory import Progress
 from knowledge.reports import Consent
+from knowledge.runs import Progress
 
 GONE = "the bot stopped before it answered; what it read is kept: run this again"
 PATIENT = aiohttp.ClientTimeout(total=None)

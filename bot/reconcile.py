@@ -20,7 +20,7 @@ from bot.slack.blocks import section, when
 SLACK = "slack"
 MOST_CHANNELS, MOST_MESSAGES = 100, 2000
 APART = timedelta(seconds=1.3)  # Slack lets a history be read some fifty times a minute
-NOTICED_AWAY = 10.0
+NOTICED_AWAY = 15.0  # more than pings, signs of life and an ordinary restart lie apart
 LOOK_BACK = timedelta(hours=1)
 GONE_ALREADY = frozenset(["message_not_found", "channel_not_found", "is_archived", "cant_delete_message"])
 
@@ -78,6 +78,8 @@ class Reconcile:
             key, since = f"{job.kind}/{channel}", self.journey.clock.now() - LOOK_BACK
             if job.attempts == 1 or await chat.find(channel, key=key, since=since) is None:
                 await chat.post(channel, message, key=key)
+                if job.attempts > 1:
+                    await self.journey.showing.look_later(channel)
         return None
 
 

@@ -11,6 +11,7 @@ from knowledge.sources import DocumentSource, FollowedSource, registry
 from knowledge.sources.registry import Ports, SourceKind
 
 DOCUMENTS = "documents"
+CHAT = frozenset({"slack-history", "slack-export"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ def names(variables: Mapping[str, str]) -> tuple[str, ...]:
     words = [word.strip() for word in variables.get("TINYAPPROVER_SOURCES", "").split(",")]
     chosen = tuple(dict.fromkeys(word for word in words if word))
     return chosen or ((DOCUMENTS,) if variables.get("TINYAPPROVER_DOCUMENTS") else ())
+
+
+def reads_chat(variables: Mapping[str, str]) -> bool:
+    """Whether what people said in channels is among what is read."""
+    return not CHAT.isdisjoint(names(variables))
 
 
 def choose(variables: Mapping[str, str]) -> list[Chosen]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bot.app import PRODUCTION
 from bot.clock import SystemClock
 from bot.config import EXECUTOR, Settings
-from bot.core.lifecycle import State
+from bot.core.lifecycle import OPEN, State
 from bot.core.request import Person, Request
 from bot.emergency import FROZEN, THAWED, stop
 from bot.errors import Refused, SettingsError
@@ -81,7 +81,7 @@ async def thaw(settings: Settings) -> bool:
 
 
 async def given_to(settings: Settings, email: str) -> Sequence[Request]:
-    """Everything that this program gave, or may still give, to whoever has this login or had it when they asked."""
+    """What this program gave, or may still give, to whoever has this login or had it when they asked; undecided too."""
     async with _ledger(settings) as ledger:
         unsettled, people = await ledger.unsettled(), await ledger.people()
     named = [person for person in people if _is(person, email)]
@@ -95,7 +95,7 @@ def _is(person: Person, email: str) -> bool:
 
 def is_settled(request: Request) -> bool:
     """Nothing of it is left and nothing of it will come."""
-    if request.state in (State.APPROVED, State.FAILED):
+    if request.state in OPEN | {State.APPROVED, State.FAILED}:
         return False
     return request.grant is None or request.grant.revoked_at is not None
 
@@ -105,7 +105,7 @@ async def revoke(settings: Settings, requests: Sequence[Request], why: str) -> N
     async with _ledger(settings) as ledger:
         for request in requests:
             try:
-                await stop(ledger, request, by=_admin(), who=_admin(), why=why)
+                await stop(ledger, request, by=_admin(), who=_admin(), why=why, undecided=True)
             except Refused:
                 continue
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from bot.core.words import whole
 from bot.errors import Fault
 from bot.ports import Clock, Mark, Member, Message, Sent
 from connectors.slack_call import answered
@@ -159,15 +160,17 @@ class Slack:
         except Fault as fault:
             if fault.what not in LOCKED:
                 raise
+            await self._ask_first()
             await stop(self._client, sent)
             await write()
 
-    async def whisper(self, channel: str, user: str, text: str) -> None:
+    async def whisper(self, channel: str, user: str, text: str, *, thread: str = "") -> None:
         if not channel:  # they are at home, where nothing can be whispered
             await self._whisper_directly(user, text)
             return
+        there = {"channel": channel, "user": user, "thread_ts": thread or None}
         try:
-            await self._write(self._client.chat_postEphemeral, channel=channel, user=user, text=text, link_names=False)
+            await self._write(self._client.chat_postEphemeral, **there, text=text, link_names=False)
         except Fault as fault:
             if fault.what not in OUT_OF_SIGHT:
                 raise
@@ -195,8 +198,14 @@ class Slack:
         answer = await self._call(self._client.views_open(trigger_id=trigger_id, view=view))
         return str(answer["view"]["id"])
 
-    async def update_modal(self, view_id: str, view: dict[str, Any]) -> None:
-        await self._call(self._client.views_update(view_id=view_id, view=view))
+    async def update_modal(self, view_id: str, view: dict[str, Any]) -> bool:
+        try:
+            await self._call(self._client.views_update(view_id=view_id, view=view))
+        except Fault as fault:
+            if fault.what != "not_found":
+                raise
+            return False
+        return True
 
     async def publish_home(self, user: str, view: dict[str, Any]) -> None:
         await self._write(self._client.views_publish, user_id=user, view=view)
@@ -244,9 +253,12 @@ class Slack:
 
     async def _write(self, method: Callable[..., Awaitable[Any]], **what: Any) -> Any:
         """A call that leaves something behind which people see."""
+        await self._ask_first()
+        return await self._call(method(**what))
+
+    async def _ask_first(self) -> None:
         if self._before_write is not None:
             await self._before_write()
-        return await self._call(method(**what))
 
     async def _call(self, call: Awaitable[Any]) -> Any:
         return await answered(call, TIMEOUT_SECONDS)
@@ -276,7 +288,7 @@ def _member(user: Mapping[str, Any]) -> Member:
         user=str(user["id"]),
         email=str(profile.get("email", "")),
         email_confirmed=bool(user.get("is_email_confirmed")),
-        name=str(user.get("real_name") or profile.get("real_name") or user.get("name", "")),
+        name=whole(str(user.get("real_name") or profile.get("real_name") or user.get("name", ""))),
         full_member=not outside,
         bot=bool(user.get("is_bot")) or user.get("id") == "USLACKBOT",
         deleted=bool(user.get("deleted")),

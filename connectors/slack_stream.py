@@ -9,7 +9,7 @@ blocks, in which nothing is parsed as markup.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +31,17 @@ LONGEST = 250
 
 
 class SlackStreams:
-    """Implements `bot.ports.Streams`. Where Slack refuses a stream, it is not asked for one again for a while."""
+    """Implements `bot.ports.Streams`. Where Slack refuses a stream, it is not asked for one again for a while.
 
-    def __init__(self, client: AsyncWebClient, clock: Clock) -> None:
+    `before_write` is asked right before each call, and stops it by raising.
+    """
+
+    def __init__(
+        self, client: AsyncWebClient, clock: Clock, *, before_write: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._client = client
         self._clock = clock
+        self._before_write = before_write
         self._pauses: dict[str, datetime] = {}
 
     async def start(self, channel: str, thread: str, task: str, *, key: str, reader: tuple[str, str]) -> Sent | None:
@@ -44,6 +50,7 @@ class SlackStreams:
         team, user = reader
         to = {} if channel.startswith("D") else {"recipient_team_id": team, "recipient_user_id": user}
         chunks = [_task(key, task)]
+        await self._ask_first()
         call = self._client.chat_startStream(channel=channel, thread_ts=thread, chunks=chunks, **to)
         try:
             answer = await answered(call, START_SECONDS)
@@ -67,11 +74,17 @@ class SlackStreams:
 
     async def append(self, sent: Sent, task: str, blocks: Sequence[dict[str, Any]] = (), *, key: str) -> None:
         chunks = [_task(key, task), *([{"type": "blocks", "blocks": list(blocks)}] if blocks else [])]
+        await self._ask_first()
         call = self._client.chat_appendStream(channel=sent.channel, ts=sent.ts, chunks=chunks)
         await answered(call, APPEND_SECONDS)
 
     async def stop(self, sent: Sent) -> None:
+        await self._ask_first()
         await stop(self._client, sent)
+
+    async def _ask_first(self) -> None:
+        if self._before_write is not None:
+            await self._before_write()
 
 
 async def stop(client: AsyncWebClient, sent: Sent) -> None:

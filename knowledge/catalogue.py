@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from knowledge.chunks import Chunk
 from knowledge.reports import Reports, Tally
-from knowledge.sources import CHAT, Author, Document, Held
+from knowledge.sources import DOCUMENT, Author, Document, Held
 from knowledge.vectors import Place
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ PARTS = ("", "-wal", "-shm")  # the files of a database
 _MARKS = re.compile(r"([\\*_\[\]`])")  # what Markdown would take for its own
 _WEIGHED, _AHEAD = 15_000, 4  # passages that are ranked by words; times the wanted ones that are looked at
 _MANY = 500  # ids in one statement
-_SCHEMA = 4  # raise it when the tables change: an older file is made anew from the sources
+_SCHEMA = 5  # raise it when the tables change: an older file is made anew from the sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +211,13 @@ class Catalogue:
     def keep_cursor(self, source: str, cursor: str) -> None:
         self._db.table("cursors").upsert({"source": source, "cursor": cursor}, pk="source")
 
-    def move(self, place: str, visibility: str) -> None:
+    def move(self, source: str, place: str, visibility: str) -> None:
         """All that is kept of a place is for others from now on; when it is read again it is stored anew."""
         sql = """
             UPDATE documents SET visibility = ?, content_hash = ''
-            WHERE substr(doc_id, 1, ?) = ? AND visibility != ?"""
+            WHERE source = ? AND substr(doc_id, 1, ?) = ? AND visibility != ?"""
         with self._db.atomic():
-            self._db.execute(sql, [visibility, len(place), place, visibility])
+            self._db.execute(sql, [visibility, source, len(place), place, visibility])
 
     def document_ids(self, source: str) -> set[str]:
         return {row[0] for row in self._db.execute("SELECT doc_id FROM documents WHERE source = ?", [source])}
@@ -278,7 +278,7 @@ class Catalogue:
         return {row[0] for spelling in sorted(spellings) for row in self._db.execute(sql, [f"@{spelling}"])}
 
     def _is_chat(self, doc_id: str) -> bool:
-        return bool(self._number("SELECT count(*) FROM documents WHERE doc_id = ? AND kind = ?", doc_id, CHAT))
+        return bool(self._number("SELECT count(*) FROM documents WHERE doc_id = ? AND kind != ?", doc_id, DOCUMENT))
 
     def note_leftovers(self) -> None:
         """What was deleted may still be read in files, until `forget_leftovers`."""
@@ -324,8 +324,9 @@ class Catalogue:
             SELECT c.chunk_id, -best.score FROM (
                 SELECT rowid AS n, rank AS score FROM chunks_fts WHERE chunks_fts MATCH ? ORDER BY rank LIMIT ?
             ) AS best JOIN chunks c ON c.n = best.n JOIN documents d ON d.doc_id = c.doc_id
-            WHERE d.visibility IN ({_marks(audience)}) ORDER BY best.score, c.chunk_id LIMIT ?"""  # noqa: S608 - question marks only
-        return dict(self._db.execute(sql, [match, ahead, *audience, limit]))
+            WHERE d.visibility IN ({_marks(audience)}) AND d.source IN ({_marks(self.sources)})
+            ORDER BY best.score, c.chunk_id LIMIT ?"""  # noqa: S608 - question marks only
+        return dict(self._db.execute(sql, [match, ahead, *audience, *self.sources, limit]))
 
     def _rarest(self, match: str) -> tuple[str, int]:
         """The words that tell most, rarest first, as long as they are in no more passages than can be weighed in time.

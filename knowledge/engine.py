@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,9 +19,9 @@ from knowledge.chunks import chunks
 from knowledge.closeness import parts
 from knowledge.embed import Embedder, Wanted, build, count_tokens, fingerprint
 from knowledge.forgotten import forget, read_forgotten
-from knowledge.reports import Consent, Loss, Tally
+from knowledge.reports import Tally
 from knowledge.search import Meaning, Result, search
-from knowledge.sources import CHAT, Document, DocumentSource, Skipped, Step
+from knowledge.sources import DOCUMENT, Document, Step
 from knowledge.vectors import Build, Place, Shelf, VectorIndex
 
 if TYPE_CHECKING:
@@ -32,18 +32,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _ADD = 200  # vectors a step
-
-
-@dataclass(slots=True)
-class Reading:
-    """One source being read: what was known of it, what it holds, and what is still to come."""
-
-    source: DocumentSource
-    rest: Iterator[Document | Skipped]
-    known: set[str]
-    seen: set[str] = field(default_factory=set)
-    change: Change = field(default_factory=Change)
-    skipped: list[Skipped] = field(default_factory=list)
 
 
 class Engine:
@@ -102,22 +90,11 @@ class Engine:
 
     # --- indexing ----------------------------------------------------------------------------------------------------
 
-    def start_reading(self, source: DocumentSource) -> Reading:
-        return Reading(source, source.read(), self.catalogue.document_ids(source.name))
-
-    def take_one(self, reading: Reading, item: Document | Skipped) -> None:
-        """Take what was read in."""
-        if isinstance(item, Skipped):
-            reading.skipped.append(item)
-        else:
-            reading.seen.add(item.id)
-            reading.change += self._take_in(reading.source.name, item)
-
     def take_step(self, source: str, step: Step) -> Change:
         """Keep a part of a reading and the place to go on from, all or nothing."""
         with self.catalogue.as_one():
             for place, visibility in step.moved:
-                self.catalogue.move(place, visibility)
+                self.catalogue.move(source, place, visibility)
             change = sum((self._take_in(source, document) for document in step.documents), Change())
             if step.cursor is not None:
                 self.catalogue.keep_cursor(source, step.cursor)
@@ -126,7 +103,7 @@ class Engine:
     def _take_in(self, source: str, document: Document) -> Change:
         """Keep it, without those who are forgotten; chat of theirs that a source still tells is not kept at all."""
         others = tuple(author for author in document.authors if author.id not in self.forgotten)
-        if document.kind == CHAT and others != document.authors:
+        if document.kind != DOCUMENT and others != document.authors:
             return self.catalogue.forget([document.id])
         return self._keep(source, replace(document, authors=others))
 
@@ -137,15 +114,6 @@ class Engine:
         if self.catalogue.holds(document, cut_by):
             return Change(unchanged=self.catalogue.count(document.id), documents=Tally(unchanged=1))
         return self.catalogue.store(source, document, chunks(document, self._count), cut_by)
-
-    def finish_reading(self, reading: Reading, consent: Consent) -> Loss | None:
-        """Forget what the source no longer holds, unless that is so much that nobody agreed to it."""
-        gone = reading.known - reading.seen
-        loss = self.catalogue.reports.loss(reading.source.name, gone, reading.known)
-        if loss and not consent.covers(loss):
-            return loss
-        reading.change += self.catalogue.forget(gone)
-        return None
 
     def missing(self) -> list[tuple[str, str]]:
         return self.catalogue.missing(self.embedder.fingerprint) if self.embedder else []

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from knowledge.catalogue import Row
-from knowledge.sources import CHAT
+from knowledge.sources import DOCUMENT
 
 _ALIKE = 0.5  # of all runs of three words that either has, how many both have
 _RUN = 3
@@ -44,7 +44,7 @@ def _name(row: Row) -> tuple[str, str]:
 
 def _is_same(one: Row, other: Row) -> bool:
     """Whether two passages of one name are versions of one."""
-    if one.doc_id == other.doc_id or CHAT in (one.kind, other.kind):
+    if one.doc_id == other.doc_id or {one.kind, other.kind} != {DOCUMENT}:
         return False
     ours, theirs = _runs(one.text), _runs(other.text)
     return len(ours & theirs) >= _ALIKE * len(ours | theirs)

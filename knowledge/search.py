@@ -105,15 +105,25 @@ def search(
 ) -> list[Result]:
     """The `k` best passages for any of the (tidy) queries, as an audience may see them; by words alone, or by both."""
     by_words = [catalogue.bm25(match_expression(query), _DEPTH, audience) for query in queries]
-    by_meaning = meaning.index.nearest(meaning.vectors, _DEPTH, audience) if meaning else []
-    named = dict.fromkeys(name for found in (*by_words, *by_meaning) for name in found)
-    seen = catalogue.rows(list(named), audience)  # the one place that says who may see what, whichever index found it
+    seen = catalogue.rows(list(dict.fromkeys(name for found in by_words for name in found)), audience)
+    seen |= _nearest(catalogue, meaning, audience) if meaning else {}
     like = _likeness(catalogue, seen.values(), meaning)
     scores = fuse((1.0, _ranked(seen.values(), found, like, query)) for query, found in enumerate(by_words))
     rows = _spread(fold(seen[name] for name in scores))[:k]
     known_by = audience | EVERYBODY  # who is asked apart from everybody reads what everybody reads
     unknown = [_unknown(catalogue, query, known_by) for query in queries] if rows and like else []
     return [_result(row, scores[row.id], like.get(row.text_hash), unknown) for row in rows]
+
+
+def _nearest(catalogue: Catalogue, meaning: Meaning, audience: frozenset[str]) -> dict[str, Row]:
+    """The passages nearest to each query; further down where most of them are of sources that are not chosen."""
+    depth = _DEPTH
+    while True:
+        found = meaning.index.nearest(meaning.vectors, depth, audience)
+        rows = catalogue.rows(list(dict.fromkeys(name for one in found for name in one)), audience)
+        if all(len(one) < depth or 2 * len(rows.keys() & set(one)) >= _DEPTH for one in found):
+            return rows
+        depth *= 4
 
 
 def _likeness(catalogue: Catalogue, rows: Iterable[Row], meaning: Meaning | None) -> dict[str, Likeness]:

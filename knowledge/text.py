@@ -19,5 +19,6 @@ def clean(text: str) -> str:
 
 
 def one_line(text: str, *, limit: int) -> str:
-    """`text` cleaned, on one line, no longer than `limit` characters."""
-    return " ".join(clean(text).split())[:limit].rstrip()
+    """`text` cleaned, on one line, no longer than `limit` characters; an ellipsis says that it went on."""
+    line = " ".join(clean(text).split())
+    return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"

@@ -153,7 +153,7 @@ class Story:
         await self.until(lambda: says in self.card(request=request)["text"])
 
     async def settle(self, *, seconds: float = PATIENCE) -> None:
-        """Wait until no job is due or running, so that "nothing more happens" can be asserted."""
+        """Wait until no job is due, claimed or running, so that "nothing more happens" can be asserted."""
         deadline = time.monotonic() + seconds
         while await self._busy():
             assert time.monotonic() < deadline, "jobs are still due"
@@ -161,9 +161,8 @@ class Story:
 
     async def _busy(self) -> bool:
         assert self.running is not None
-        ledger, now = self.running.ledger, self.running.journey.clock.now()
-        due = await ledger.next_due(("front", "executor"))
-        return bool(self.running.worker.running) or (due is not None and due <= now)
+        now, jobs = self.running.journey.clock.now(), await self.running.ledger.waiting()
+        return bool(self.running.worker.running) or any(job.runs or job.due <= now for job in jobs)
 
     # --- what people do ---------------------------------------------------------------------------------------------
 

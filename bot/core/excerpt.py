@@ -11,6 +11,7 @@ from bot.core.request import Entitlement, Evidence, Request
 _WORD = re.compile(r"\w[\w-]*")
 _CELLS = " | "  # between the cells of a table's row
 _NAMED, _MENTIONED = 3, 1
+_SMALL = 3
 
 
 def cut(request: Request, limit: int) -> Evidence | None:
@@ -29,6 +30,11 @@ def words_of(entitlement: Entitlement) -> dict[str, int]:
     """What tells that a line is about an entitlement, and how surely: its own names more than its title's words."""
     names = {entitlement.id.casefold(), *(value.casefold() for value in entitlement.params.values())}
     return dict.fromkeys(_words(entitlement.title), _MENTIONED) | dict.fromkeys(names, _NAMED)
+
+
+def words_asked(question: str) -> dict[str, int]:
+    """What tells that a line is about a question: its words, but for the small ones that every line has."""
+    return {word: _MENTIONED for word in _words(question) if len(word) > _SMALL}
 
 
 def excerpt(text: str, about: Mapping[str, int], limit: int) -> str:

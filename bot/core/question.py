@@ -70,7 +70,8 @@ class Answer:
 
     With passages and no sentences they are shown as they are. `note` says how the answer came about, or why there is
     none; `contact` is whom to ask instead, or `may_hand_on` that the asker can have it passed on to the responders.
-    `conflict` says that its passages contradict each other.
+    `conflict` says that its passages contradict each other. `closed` are passages for the people of that channel alone,
+    which no model was told.
     """
 
     note: str
@@ -81,13 +82,18 @@ class Answer:
     contact: str = ""
     may_hand_on: bool = False
     conflict: bool = False
+    closed: Sequence[Passage] = ()
 
     @property
     def supported(self) -> bool:
         """Whether the documents say something about it."""
-        return bool(self.passages)
+        return bool(self.passages or self.closed)
+
+    def is_hearsay(self, sentence: Sentence) -> bool:
+        """Whether one of its sentences rests on nothing but what people wrote in chat."""
+        return all(self.passages[number - 1].chat for number in sentence.cites)
 
     @property
     def only_chat(self) -> bool:
         """Whether nothing supports it but what people wrote in chat."""
-        return self.supported and all(one.chat for one in self.passages)
+        return self.supported and all(one.chat for one in (*self.passages, *self.closed))

@@ -241,8 +241,9 @@ class Fact:
 class Passage:
     """A quoted piece of a company document or of chat. `id` is what advice cites; `updated_at` dates the document.
 
-    `chat` is somebody's words, `authors` are their names; `theirs` when requester or beneficiary wrote in it. `row`
-    names the passage of the index that it was quoted from, so that it can be looked at once more when it is shown.
+    `chat` is somebody's words, `authors` are their names; so is what was `decided` in an earlier request. `theirs` when
+    requester or beneficiary wrote in it. `row` names the passage of the index that it was quoted from, so that it can
+    be looked at once more when it is shown.
     """
 
     id: str
@@ -255,6 +256,7 @@ class Passage:
     authors: tuple[str, ...] = ()
     theirs: bool = False
     row: str = ""
+    decided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +297,7 @@ class Evidence:
     """Everything gathered for one request, each source answering or saying that it is silent.
 
     `passages` are for everybody; `closed` are for the people of the channel where it is decided, and stand on its card
-    alone. `left_out` says what of both is not shown, and is never stored.
+    alone. `left_out` says what of both is not shown, and is never stored. `unsaid`: chat was looked through in vain.
     """
 
     facts: tuple[Fact, ...] = ()
@@ -305,6 +307,7 @@ class Evidence:
     silent: tuple[str, ...] = ()
     gathered_at: datetime | None = None
     left_out: str = ""
+    unsaid: bool = False
 
     @property
     def documents(self) -> tuple[Passage, ...]:

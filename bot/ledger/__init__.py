@@ -26,7 +26,7 @@ from bot.ledger.kept import Keeping, Kept
 from bot.ledger.links import Links
 from bot.ledger.pages import Pages
 from bot.ledger.places import Paged, Places, Shown
-from bot.ledger.policy_questions import PolicyQuestions
+from bot.ledger.policy_questions import PolicyQuestions, Rated
 from bot.ledger.precedents import Precedents
 from bot.ledger.presence import Presence
 from bot.ledger.queue import Figures, Job
@@ -140,4 +140,17 @@ class Ledger(
         await self.claim(("nobody",), most=1, lease=0.0)
 
 
-__all__ = ["Audit", "Due", "Erasure", "Figures", "Freeze", "Job", "Kept", "Ledger", "Paged", "Shown", "written"]
+__all__ = [
+    "Audit",
+    "Due",
+    "Erasure",
+    "Figures",
+    "Freeze",
+    "Job",
+    "Kept",
+    "Ledger",
+    "Paged",
+    "Rated",
+    "Shown",
+    "written",
+]

@@ -33,15 +33,12 @@ _GRANT = select(t.grants).where(t.grants.c.request_id == bindparam("r"))
 _EXTENDED_BY = select(t.requests.c.number).where(
     t.requests.c.extends_id == bindparam("r"), or_(*(t.requests.c.state == one.value for one in COVERING))
 )
-_MAY_BEGIN = (
-    select(t.requests.c.number)
-    .where(
-        t.requests.c.number == bindparam("n"),
-        t.requests.c.state == State.APPROVED.value,
-        ~exists().where(t.freezes.c.thawed_at.is_(None)),
-    )
-    .with_for_update()
-)  # a stop at the same moment comes wholly before it, or wholly after
+_THAWED = select(t.requests.c.number).where(
+    t.requests.c.number == bindparam("n"), ~exists().where(t.freezes.c.thawed_at.is_(None))
+)
+_APPROVED = t.requests.c.state == State.APPROVED.value
+_MAY_BEGIN = _THAWED.where(_APPROVED).with_for_update()  # a stop at the same moment comes wholly before it, or after
+_MAY_BE_GIVEN = _THAWED.where(or_(_APPROVED, t.requests.c.state == State.ACTIVE.value))
 _NO_FREEZE_BEGINS = text("LOCK TABLE freezes IN SHARE MODE")  # SQLite has one writer in any case
 _COVERS = exists().where(
     t.requests.c.number == numbered(t.grants.c.request_id), or_(*(t.requests.c.state == one.value for one in COVERING))
@@ -90,6 +87,11 @@ class Grants(Requests):
             return grant_of(row)
 
         return await self._run(work)
+
+    async def may_be_given(self, request: str) -> bool:
+        """Whether what has begun may still be written: neither stopped nor frozen meanwhile."""
+        asked = {"n": number_of(request)}
+        return await self._run(lambda c: c.execute(_MAY_BE_GIVEN, asked).one_or_none() is not None)
 
     def _insert_grant(self, c: Connection, plan: Plan, minutes: int, actor: str) -> None:
         values = {

@@ -50,9 +50,18 @@ class Halting(Requests):
     """What stands above every grant."""
 
     async def stop(
-        self, request: str, *, outcome: str, audit: Audit, never_granted: Sequence[Due], was_granted: Sequence[Due]
+        self,
+        request: str,
+        *,
+        outcome: str,
+        audit: Audit,
+        never_granted: Sequence[Due],
+        was_granted: Sequence[Due],
+        undecided: bool = False,
     ) -> bool:
         """What was not granted yet never is, and what was ends now; false when there is nothing to stop any more.
+
+        With `undecided` nobody can decide it any more either.
 
         A write that has begun is taken back, whatever comes of it. What extends it is stopped with it: else the access
         would only have another name.
@@ -60,6 +69,9 @@ class Halting(Requests):
 
         def work(c: Connection) -> bool:
             stopped = self._stop(c, request, outcome, audit, never_granted, was_granted)
+            if undecided and not stopped:
+                closing = {"outcome": outcome, "closed_at": self._now()}
+                stopped = self._move(c, request, Event.WITHDRAWN, audit, closing, never_granted)
             waiting = [request] if stopped else []
             while waiting:
                 for number in c.execute(_EXTENSIONS, {"r": waiting.pop()}).scalars().all():

@@ -6,6 +6,7 @@ They are personal words: they go after thirty days, and at once when their write
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select, update
@@ -19,6 +20,14 @@ KEPT = timedelta(days=30)
 _Q = t.policy_questions.c
 _NAMES = tuple(column.name for column in t.policy_questions.columns)
 _ANSWER = "answer"
+
+
+class Rated(Enum):
+    """What became of an opinion on an answer."""
+
+    ANEW = "anew"
+    AS_BEFORE = "as before"
+    FORGOTTEN = "forgotten"
 
 
 class PolicyQuestions(Database):
@@ -77,23 +86,24 @@ class PolicyQuestions(Database):
 
         await self._run(work)
 
-    async def rate(self, question: str, user: str, *, helpful: bool, audit: Audit) -> bool:
-        """What somebody thinks of an answer; false when the question is forgotten. Saying the same again is nothing."""
+    async def rate(self, question: str, user: str, *, helpful: bool, audit: Audit) -> Rated:
+        """What somebody thinks of an answer. Saying the same again is nothing."""
         return await self._run(lambda c: self._rate(c, question, user, helpful, audit))
 
-    def _rate(self, c: Connection, question: str, user: str, helpful: bool, audit: Audit) -> bool:
+    def _rate(self, c: Connection, question: str, user: str, helpful: bool, audit: Audit) -> Rated:
         if c.execute(select(_Q.id).where(_Q.id == question)).scalar() is None:
-            return False
+            return Rated.FORGOTTEN
         mine = (t.ratings.c.question_id == question) & (t.ratings.c.user == user)
         before = c.execute(select(t.ratings.c.helpful).where(mine)).scalar()
         if before is None:
             row = {"question_id": question, "user": user, "helpful": helpful, "at": self._now()}
             c.execute(insert(t.ratings), row)
-        elif before != helpful:
+        elif before == helpful:
+            return Rated.AS_BEFORE
+        else:
             c.execute(update(t.ratings).where(mine).values(helpful=helpful, at=self._now()))
-        if before != helpful:
-            self._append(c, "", audit)
-        return True
+        self._append(c, "", audit)
+        return Rated.ANEW
 
     async def ratings(self, question: str) -> dict[str, bool]:
         """Who found an answer helpful and who did not."""

@@ -69,7 +69,7 @@ _ROWS = select(  # with a row comes what else there is about it, so that only th
 )
 _REQUEST = _ROWS.where(t.requests.c.number == bindparam("n"))
 _UNSETTLED = _ROWS.where(
-    t.requests.c.state.in_([State.APPROVED.value, State.FAILED.value])
+    t.requests.c.state.in_([state.value for state in sorted(OPEN | {State.APPROVED, State.FAILED})])
     | exists().where(t.requests.c.number == numbered(t.grants.c.request_id), t.grants.c.revoked_at.is_(None))
 ).order_by(t.requests.c.number)
 _DECISIONS = select(t.decisions).where(t.decisions.c.request_id == bindparam("r")).order_by(t.decisions.c.at)
@@ -201,8 +201,13 @@ class Requests(Asked):
         query = _EVIDENCE.where(*older).limit(limit)
         return await self._run(lambda c: {request_id(row.number): row.evidence for row in c.execute(query)})
 
+    async def every_request(self) -> list[str]:
+        """The ids of all there are."""
+        query = select(t.requests.c.number).order_by(t.requests.c.number)
+        return await self._run(lambda c: [request_id(number) for number in c.execute(query).scalars()])
+
     async def unsettled(self) -> list[Request]:
-        """Everything of which access is there, or may still come, oldest first."""
+        """Everything of which access is there or may still come, decided or not, oldest first."""
         return await self._run(lambda c: [self._assemble(c, row) for row in c.execute(_UNSETTLED).all()])
 
     async def move(

@@ -6,9 +6,10 @@ Nothing that a document, a model or a person wrote is parsed as markup here, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
+from bot.core.excerpt import excerpt, words_asked
 from bot.core.question import Answer, PolicyQuestion, Sentence, Suggestion, Where
 from bot.core.request import Passage
 from bot.core.words import one_line, span
@@ -44,7 +45,9 @@ def looking(question: PolicyQuestion) -> Message:
 
 def draw(question: PolicyQuestion, answer: Answer) -> Message:
     """The whole answer."""
-    blocks = [*_asked(question), *_body(answer), *_suggested(answer.suggestion, question), *_last(question, answer)]
+    about = words_asked(question.text)
+    found = [*_body(answer, about), *_closed(answer, about)]
+    blocks = [*_asked(question), *found, *_suggested(answer.suggestion, question), *_last(question, answer)]
     return Message(_spoken(answer), blocks)
 
 
@@ -66,14 +69,14 @@ def _asked(question: PolicyQuestion) -> Iterator[Block]:
         yield rich(line(text("You asked:", bold=True)), quote(question.text, limit=500))
 
 
-def _body(answer: Answer) -> Iterator[Block]:
+def _body(answer: Answer, about: Mapping[str, int]) -> Iterator[Block]:
     if answer.sentences:
         yield from _warned(answer)
         yield rich(*(line(*_sentence(one, answer)) for one in answer.sentences))
         yield rich(*(bullets([_source(n, one, answer)]) for n, one in enumerate(answer.passages, 1)))
     elif answer.passages:
         yield from _warned(answer)
-        yield rich(*(block for n, one in enumerate(answer.passages, 1) for block in _passage(n, one)))
+        yield rich(*(block for n, one in enumerate(answer.passages, 1) for block in _passage(one, about, f"[{n}] ")))
     else:
         yield from _refusal(answer)
         return
@@ -85,7 +88,8 @@ def _warned(answer: Answer) -> Iterator[Block]:
     if _differs(answer):
         yield section("*Our documents do not agree on this.* Each sentence is shown with the date of its source.")
     if answer.only_chat:
-        yield section("*No policy was found.* This is what people wrote in chat, and it decides nothing.")
+        told = _told((*answer.passages, *answer.closed))
+        yield section(f"*No policy was found.* This is what people wrote {told}, and it decides nothing.")
 
 
 def _differs(answer: Answer) -> bool:
@@ -99,6 +103,8 @@ def _sentence(sentence: Sentence, answer: Answer) -> Iterator[Block]:
         yield link(answer.passages[number - 1].url, f"[{number}]")
         if _differs(answer):
             yield text(_dated(answer.passages[number - 1]))
+    if answer.is_hearsay(sentence):
+        yield text(f" · said {_told(answer.passages[number - 1] for number in sentence.cites)}, not a policy")
 
 
 def _source(number: int, passage: Passage, answer: Answer) -> list[Block]:
@@ -109,8 +115,16 @@ def _source(number: int, passage: Passage, answer: Answer) -> list[Block]:
     return [text(f"[{number}] "), *_place(passage), *quoted]
 
 
-def _passage(number: int, passage: Passage) -> list[Block]:
-    return [bullets([[text(f"[{number}] "), *_place(passage)]]), quote(passage.text, limit=PASSAGE)]
+def _passage(passage: Passage, about: Mapping[str, int], mark: str) -> list[Block]:
+    """With its words from where they speak of what was asked."""
+    place = bullets([[*([text(mark)] if mark else []), *_place(passage)]])
+    return [place, quote(excerpt(passage.text, about, PASSAGE), limit=PASSAGE)]
+
+
+def _closed(answer: Answer, about: Mapping[str, int]) -> Iterator[Block]:
+    if answer.closed:
+        title = line(text("For this channel alone", bold=True), text(" · the model does not see it"))
+        yield rich(title, *(block for one in answer.closed for block in _passage(one, about, "")))
 
 
 def _dated(passage: Passage) -> str:
@@ -119,13 +133,18 @@ def _dated(passage: Passage) -> str:
 
 def _place(passage: Passage) -> list[Block]:
     name = f"{passage.title} › {passage.heading}" if passage.heading else passage.title
-    whose = f" · {_by(passage)} in chat, not a policy" if passage.chat else ""
+    whose = f" · {_by(passage)} {_told([passage])}, not a policy" if passage.chat else ""
     age = f" · updated {_day(passage.updated_at)}" if passage.updated_at else ""
     return [link(passage.url, name), text(f"{whose}{age}" or " ")]
 
 
 def _day(at: datetime) -> str:
     return f"{at:%-d %b %Y}"
+
+
+def _told(passages: Iterable[Passage]) -> str:
+    """Where people said it."""
+    return "in an earlier request" if all(one.decided for one in passages) else "in chat"
 
 
 def _by(passage: Passage) -> str:
@@ -160,7 +179,7 @@ def _last(question: PolicyQuestion, answer: Answer) -> Iterator[Block]:
         yield actions(
             "answer_rating", button("Helpful", HELPFUL, question.id), button("Not right", NOT_RIGHT, question.id)
         )
-    elif answer.may_hand_on:
+    if answer.may_hand_on:
         yield actions("answer_hand_on", button("Ask the responders", HAND_ON, question.id))
 
 

@@ -16,12 +16,12 @@ from bot.core.words import one_line
 from bot.errors import Fault, Refused
 from bot.handing_on import HandingOn
 from bot.journey import Journey
-from bot.ledger import Audit
+from bot.ledger import Audit, Rated
 from bot.screen import looks_secret
 from bot.slack.answer_message import HAND_ON, HELPFUL
 from bot.slack.beside import Beside
 from bot.slack.blocks import unescape
-from bot.slack.payload import Body, user_of
+from bot.slack.payload import Body, thread_of, user_of
 
 COMMAND = "/ask"
 LONGEST = 500
@@ -29,11 +29,16 @@ NOT_NOW = "Your question cannot be taken just now. Please ask again in a minute.
 WHAT = "Write your question after the command, such as `/ask who can approve production access?`"
 ON_ITS_WAY = "Looking. The answer comes as a direct message from me."
 EMPTY = "Ask me a question about access, such as “who can approve production access?”"
-THANKS = "Thank you. That is recorded; press the other button if you change your mind."
-FORGOTTEN = "This answer is too old to be rated."
+RATED = {
+    Rated.ANEW: "Thank you. That is recorded; press the other button if you change your mind.",
+    Rated.AS_BEFORE: "That is on record already; press the other button if you change your mind.",
+    Rated.FORGOTTEN: "This answer is too old to be rated.",
+}
+SPOKEN = frozenset({"", "file_share", "me_message", "thread_broadcast"})  # subtypes that somebody's own words come as
 _USER = re.compile(r"<@[A-Z0-9]+(?:\|[^>]*)?>")
 _CHANNEL = re.compile(r"<#[A-Z0-9]+(?:\|([^>]*))?>")
 _LINK = re.compile(r"<(?:[^>|]*\|)?([^>]*)>")
+_EMOJI = re.compile(r":[\w+'-]+:")
 
 
 class Answers:
@@ -61,8 +66,9 @@ class Answers:
         if event["channel"] in self._channels:
             await self._take(event, Where.MENTION)
         elif await self._journey.ledger.accept("slack.mention", f"{event['channel']}/{event['ts']}"):
-            words = where_to_ask(self._channels)
-            self._beside.tell(self._journey.chat.whisper(str(event["channel"]), str(event["user"]), words))
+            words, thread = where_to_ask(self._channels), str(event.get("thread_ts") or "")
+            whisper = self._journey.chat.whisper(str(event["channel"]), str(event["user"]), words, thread=thread)
+            self._beside.tell(whisper)
 
     async def on_message(self, event: Body, body: Body) -> None:
         """Whatever somebody writes to the bot directly is a question."""
@@ -72,8 +78,8 @@ class Answers:
     def _is_a_persons(self, event: Body, body: Body) -> bool:
         """Not a bot's, not our own, not an edit or a notice, and of this workspace."""
         foreign = str(body.get("team_id") or "") != self._journey.home_team
-        user = event.get("user")
-        return not (foreign or event.get("bot_id") or event.get("subtype") or not user or user == self._bot_user)
+        user, kind = event.get("user"), event.get("subtype") or ""
+        return not (foreign or event.get("bot_id") or kind not in SPOKEN or not user or user == self._bot_user)
 
     async def _take(self, event: Body, where: Where) -> None:
         ts, channel = str(event["ts"]), str(event["channel"])
@@ -92,7 +98,7 @@ class Answers:
     async def _store(self, question: PolicyQuestion) -> None:
         """One commit; words that look like a secret go no further."""
         found = looks_secret(question.text)
-        refusal = EMPTY if not question.text else ""
+        refusal = "" if has_words(question.text) else EMPTY
         if found:
             question, refusal = (
                 replace(question, text=""),
@@ -103,7 +109,7 @@ class Answers:
     async def on_command(self, ack: Any, body: Body) -> None:
         """`/ask` is answered by a direct message, so that it survives whatever happens meanwhile."""
         text = asked(str(body.get("text") or ""))
-        if not text:
+        if not has_words(text):
             await ack(WHAT)
             return
         question = PolicyQuestion(
@@ -130,10 +136,9 @@ class Answers:
         action, user = body["actions"][0], user_of(body)
         helpful, question = action["action_id"] == HELPFUL, str(action.get("value") or "")
         audit = Audit(user, "answer.rated", {"question": question, "helpful": helpful})
-        taken = await self._journey.ledger.rate(question, user, helpful=helpful, audit=audit)
+        rated = await self._journey.ledger.rate(question, user, helpful=helpful, audit=audit)
         await ack()
-        channel = str((body.get("channel") or {}).get("id") or "")
-        self._beside.tell(self._journey.chat.whisper(channel, user, THANKS if taken else FORGOTTEN))
+        self._tell(body, RATED[rated])
 
     async def on_hand_on(self, ack: Any, body: Body) -> None:
         """*Ask the responders* passes the question on, once."""
@@ -145,15 +150,19 @@ class Answers:
             detail = {"rule": refused.rule, "press": HAND_ON, "question": name}
             await self._journey.ledger.note_event(Audit(user, "press.refused", detail))
         await ack()
+        self._tell(body, words)
+
+    def _tell(self, body: Body, words: str) -> None:
+        """Tell whoever pressed, below the answer on which they did."""
         channel = str((body.get("channel") or {}).get("id") or "")
-        self._beside.tell(self._journey.chat.whisper(channel, user, words))
+        self._beside.tell(self._journey.chat.whisper(channel, user_of(body), words, thread=thread_of(body)))
 
     async def on_request(self, ack: Any, body: Body) -> None:
-        """*Request access* opens the form with what was suggested; the asker's own words are their reason."""
+        """*Request access* opens the form with what was suggested; a need in the asker's own words is their reason."""
         await ack()
         access, _, name = str(body["actions"][0].get("value") or "").partition("|")
         question = await self._journey.ledger.policy_question(name)
-        own = question is not None and question.user == user_of(body)
+        own = question is not None and question.user == user_of(body) and not question.text.endswith("?")
         await self._open_form(body, access, question.text if own and question else "")
 
 
@@ -166,6 +175,11 @@ def where_to_ask(channels: Collection[str]) -> str:
     """For whoever mentions the bot elsewhere."""
     places = [f"<#{channel}>" for channel in channels]
     return f"Ask me in {' or '.join([*places, 'a direct message to me'])}, or with `{COMMAND}` anywhere."
+
+
+def has_words(text: str) -> bool:
+    """Whether there is anything to look up, which signs and emoji are not."""
+    return any(map(str.isalnum, _EMOJI.sub("", text)))
 
 
 def asked(text: str) -> str:

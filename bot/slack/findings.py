@@ -43,6 +43,8 @@ def on_card(request: Request, room: int) -> Iterator[Block]:
     yield rich(line(text("What the documents say", bold=True)), *_documents(evidence, now, room))
     if chat := evidence.chat[:CHAT_SHOWN]:
         yield rich(_said_title(), *_passages(chat, now, room))
+    elif evidence.unsaid:
+        yield rich(_said_title(), bullets([[text("Nothing about this, in the channels that are read.")]]))
     if closed := evidence.closed[:CLOSED_SHOWN]:
         yield rich(_closed_title(), *_passages(closed, now, room))
     yield rich(line(text("Earlier requests like this", bold=True)), bullets([*_precedents(evidence, now, room)]))
@@ -100,7 +102,7 @@ def _passage(passage: Passage, now: datetime, room: int) -> list[Block]:
 def _about(passage: Passage, now: datetime) -> str:
     """Whose words, when, and how far to trust them."""
     names = ", ".join(one_line(name, 60) for name in passage.authors[:3])
-    by = f" · by {names}" if passage.chat and names else ""
+    by = f" · by {names}{' in an earlier request' if passage.decided else ''}" if passage.chat and names else ""
     return f"{by}{_theirs(passage)}{_dated(passage, now)}" or " "
 
 

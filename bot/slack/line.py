@@ -79,6 +79,11 @@ class Line(AsyncSocketModeHandler):
         hears = pong is None or now - pong < DEAF_SECONDS
         return greeted and hears and not client.aiohttp_client_session.closed and await client.is_connected()
 
+    def heard_at(self, now: float) -> float:
+        """When Slack last answered a ping; `now` on a connection so new that none was sent."""
+        pong = self.client.last_ping_pong_time
+        return now if pong is None else float(pong)
+
     async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
         """One envelope; known as long as it is worked on, so that a stop can wait for its acknowledgement."""
         if self._finishing:

@@ -20,6 +20,11 @@ def team_of(body: Body) -> str:
     return str((user if isinstance(user, Mapping) else body).get("team_id") or "")
 
 
+def thread_of(body: Body) -> str:
+    """The thread in which a button was pressed; empty elsewhere."""
+    return str((body.get("container") or {}).get("thread_ts") or "")
+
+
 def place_of(body: Body) -> tuple[str, str]:
     """Channel and timestamp of the message on which a button was pressed; empty elsewhere."""
     container = body.get("container") or {}

@@ -55,7 +55,7 @@ def new_app(client: AsyncWebClient, *, token: str, team: str, user: str, bot_id:
 class Socket:
     """The connection that stands, its replacement when it stays unwell, and its orderly end.
 
-    `on_back` is told after every hello for how many seconds Slack could not reach us before it (0: not noticed).
+    `on_back` is told after every hello for how many seconds nothing of Slack's had arrived (0: nobody ever connected).
     """
 
     def __init__(
@@ -73,15 +73,19 @@ class Socket:
         self._on_back = on_back
         self.now = now
         self._line: Line | None = None
-        self._unwell_since: float | None = None
-        self._tried_at = 0.0
+        self._reached_at: float | None = None
+        self._tried_at: float | None = None  # None while it is well
         self._failures = 0
         self.connections = 0
         """How many connections Slack counts for this app, as it last told."""
         self.replaced = 0
 
-    async def start(self) -> None:
-        """Connect; a wrong app token is a `SettingsError` here, and a Slack that cannot be reached as well."""
+    async def start(self, *, reached_at: float | None = None) -> None:
+        """Connect; a wrong app token is a `SettingsError` here, and a Slack that cannot be reached as well.
+
+        `reached_at` is when Slack last reached a process like this one.
+        """
+        self._reached_at = reached_at
         self._intake.register(self._app)
         try:
             self._line = await self._open()
@@ -102,8 +106,9 @@ class Socket:
         self.connections = connections
         if connections > MANY_CONNECTIONS:
             log.warning("Slack counts %d connections of this app; stop all its processes for a minute", connections)
-        away = self.now() - self._unwell_since if self._unwell_since is not None else 0.0
-        self._unwell_since = None
+        now = self.now()
+        away = now - self._reached_at if self._reached_at is not None else 0.0
+        self._reached_at, self._tried_at = now, None
         self._on_back(away)
 
     def gauges(self) -> dict[str, float]:
@@ -118,10 +123,10 @@ class Socket:
         """
         now = self.now()
         if self._line is not None and await self._line.is_well(now):
-            self._unwell_since, self._failures = None, 0
+            self._reached_at, self._tried_at, self._failures = self._line.heard_at(now), None, 0
             return True
-        if self._unwell_since is None:
-            self._unwell_since = self._tried_at = now
+        if self._tried_at is None:
+            self._tried_at = now
         if now - self._tried_at >= UNWELL_SECONDS:
             self._tried_at = now
             await self._replace()

@@ -12,22 +12,27 @@ SMALL = frozenset(["acce", "and", "are", "can", "does", "for", "from", "how", "m
 WORD = re.compile(r"[^\W_]{3,}")
 FIGURE = re.compile(r"\d+")
 END = re.compile(r"(?<=[.!?])\s+|\n")
+SAID = re.compile(r"^\s*\(\d{4}-[\d :-]+\):\s*")  # when somebody wrote it
 
 
 def answered(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The best sentence of each passage, word for word, if it shares at least two words with what was asked."""
+    """The best sentence of each passage, word for word, if it and its title share two words with what was asked."""
     asked = " ".join([*(data.get("earlier") or []), str(data.get("question") or "")])
     found = sorted(_candidates(data.get("passages") or [], _stems(asked)), key=_first)[:MOST]
     sentences = [
         {"text": text, "cites": [number], "quote": quote} for shared, text, quote, number in found if shared > 1
     ]
-    return {"answerable": bool(sentences), "sentences": sentences, "conflict": _contradict(sentences)}
+    titles = {one["number"]: one.get("title") for one in data.get("passages") or []}
+    told = [(titles[number], text) for shared, text, _, number in found if shared > 1]
+    return {"answerable": bool(sentences), "sentences": sentences, "conflict": _contradict(told)}
 
 
-def _contradict(sentences: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether two sentences are nearly the same but for their figures."""
-    pairs = itertools.combinations([str(one["text"]) for one in sentences], 2)
-    return any(_alike(one, other) and FIGURE.findall(one) != FIGURE.findall(other) for one, other in pairs)
+def _contradict(told: Sequence[tuple[Any, str]]) -> bool:
+    """Whether two pages say nearly the same but for the figures."""
+    return any(
+        page != other and _alike(one, two) and FIGURE.findall(one) != FIGURE.findall(two)
+        for (page, one), (other, two) in itertools.combinations(told, 2)
+    )
 
 
 def _alike(one: str, other: str) -> bool:
@@ -41,10 +46,19 @@ Candidate = tuple[int, str, str, int]
 
 def _candidates(passages: Sequence[Mapping[str, Any]], asked: set[str]) -> Iterator[Candidate]:
     for passage in passages:
-        said = _sentences(passage["text"])
-        told = [(len(_stems(text) & asked), text, quote, passage["number"]) for text, quote in said]
+        said, title = _sentences(passage["text"]), _stems(f"{passage.get('title')} {passage.get('heading')}")
+        told = [
+            (len((_stems(text) | title) & asked), _named(text, passage), quote, passage["number"])
+            for text, quote in said
+        ]
         if told:
             yield max(told, key=lambda one: one[0])
+
+
+def _named(text: str, passage: Mapping[str, Any]) -> str:
+    """A sentence that says nothing of what it speaks of, below the name of its section."""
+    name = str(passage.get("heading") or passage.get("title")).rpartition("> ")[2]
+    return f"{name}: {text}" if text.startswith("It ") else text
 
 
 def _first(one: Candidate) -> tuple[int, int]:
@@ -55,7 +69,7 @@ def _first(one: Candidate) -> tuple[int, int]:
 def _sentences(text: str) -> Iterator[tuple[str, str]]:
     """What could be said, with the words that say it: sentences, and rows of a table with the names of its columns."""
     columns: list[str] = []
-    for piece in END.split(text):
+    for piece in (SAID.sub("", one) for one in END.split(text)):
         cells = piece.split(" | ")
         if len(cells) == 1 or len(cells) != len(columns):
             columns = cells

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 PUBLIC, RESPONDERS = "public", "responders"  # else the id of the one Slack channel whose members may see it
 EVERYBODY = frozenset({PUBLIC})
 """An audience is the set of visibilities that everybody in a place may see; this one is of any public place."""
-DOCUMENT, CHAT = "document", "chat"
+DOCUMENT, CHAT, DECIDED = "document", "chat", "decided"
 LATELY = timedelta(days=90)
 """Whoever changed a document within so long before its last change is one of its authors."""
 
@@ -28,7 +28,7 @@ class Document:
     """One document (a page, a Slack thread) as Markdown, already cleaned of what cannot be seen.
 
     `id` is stable and unique over all sources. Only `visibility` PUBLIC ever answers in a public channel; RESPONDERS
-    is for the responders' own. A `kind` of CHAT is somebody's words, whatever they say.
+    is for the responders' own. A `kind` of CHAT or DECIDED (an earlier request) is somebody's words, whatever they say.
     """
 
     id: str

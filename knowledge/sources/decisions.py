@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from bot.errors import Fault
-from knowledge.sources import CHAT, Document, Held, Skipped, Step
+from knowledge.sources import DECIDED, Document, Held, Skipped, Step
 from knowledge.sources.escaping import literal
 from knowledge.sources.registry import DecidedRequest, Ports, Settings, SourceKind
 from knowledge.text import one_line
@@ -74,7 +74,7 @@ def document_of(one: DecidedRequest) -> Document:
         file=f"{NAME}/{one.id}",
         updated_at=one.at,
         visibility=one.visibility,
-        kind=CHAT,
+        kind=DECIDED,
         authors=one.people,
     )
 

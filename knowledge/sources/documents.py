@@ -83,7 +83,7 @@ class Folder:
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
             return Skipped(one_line(relative, limit=200), one_line(str(error), limit=200))
         return Document(
-            id=clean(relative),
+            id=f"{self.name}/{clean(relative)}",
             title=title,
             text=body,
             url=_http(front.get("url")) or (f"{self._base_url}/{quote(relative)}" if self._base_url else relative),

@@ -231,7 +231,7 @@ class _Writer:
         words = one_line("".join(self._words), limit=300)
         self._words = []
         if words:
-            self.first_heading = self.first_heading or words[:150]
+            self.first_heading = self.first_heading or one_line(words, limit=150)
             link = f" {{#{anchor}}}" if _ANCHOR.fullmatch(anchor) else ""
             self.blocks.append(f"{'#' * level} {literal(words)}{link}")
 

@@ -13,7 +13,7 @@ from bot.decided import PORTION, DecidedRequests
 from bot.ledger import Ledger
 from knowledge import Knowledge, Wanted
 from knowledge.search import Result
-from knowledge.sources import CHAT, EVERYBODY, RESPONDERS
+from knowledge.sources import DECIDED, EVERYBODY, RESPONDERS
 from knowledge.sources.decisions import Decisions
 from tests.bot.test_precedents import asked, decided, link, settle
 from tests.builders import NOW, a_draft, a_person, an_entitlement
@@ -52,9 +52,9 @@ async def test_a_decision_is_found_with_what_was_asked_for_by_whom_and_why(
 async def test_a_decision_is_somebodys_word_and_no_policy(ledger: Ledger, knowledge: Knowledge) -> None:
     await decided(ledger, "1", Answer.APPROVE, reason="zanzibar is always allowed")
     await knowledge.follow()
-    assert [one.kind for one in await found(knowledge, "zanzibar")] == [CHAT]
+    assert [one.kind for one in await found(knowledge, "zanzibar")] == [DECIDED]
     theirs = await knowledge.passages(["zanzibar"], audience=DECIDERS, people=frozenset([a_person("alice").id]))
-    assert [(one.chat, one.theirs) for one in theirs] == [(True, True)]
+    assert [(one.chat, one.decided, one.theirs) for one in theirs] == [(True, True, True)]
 
 
 async def test_a_decision_is_for_the_channel_of_whoever_decides_alone(ledger: Ledger, knowledge: Knowledge) -> None:

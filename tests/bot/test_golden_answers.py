@@ -48,6 +48,15 @@ def test_chat_alone_is_never_called_a_policy() -> None:
     assert "No policy was found" not in DRAWN["no-model"]
 
 
+def test_a_sentence_that_rests_on_chat_says_so_where_it_stands() -> None:
+    assert DRAWN["chat-beside-policy"].count("said in chat, not a policy") == 1
+    assert "said in chat, not a policy" not in DRAWN["written"]
+
+
+def test_a_long_passage_is_shown_from_where_it_speaks_of_what_was_asked() -> None:
+    assert "… Members of iam-approvers decide." in DRAWN["a-long-passage"]
+
+
 @settings(deadline=None)
 @given(
     sentences=st.lists(st.tuples(LONG, LONG), max_size=8),
@@ -71,11 +80,12 @@ def test_whatever_is_said_slack_takes_it_and_nothing_of_it_is_markup(
     source = Passage("p1", title, heading, text, url, NOW, chat=chat, authors=(title,))
     said = [Sentence(text or "x", (1, 2, 3, 4, 5, 6), quote) for text, quote in sentences]
     suggestion = Suggestion(an_entitlement(title=title or "x"), note)
-    answer = Answer(note, said, [source] * 6, [source], suggestion, contact, conflict=conflict)
+    answer = Answer(note, said, [source] * 8, [source], suggestion, contact, conflict=conflict, closed=[source] * 2)
     for message in (
         draw(ASKED, answer),
         draw(ASKED, Answer(note, nearest=[source] * 3, contact=contact)),
-        draw(ASKED, Answer(note, passages=[source] * 3)),
+        draw(ASKED, Answer(note, passages=[source] * 3, closed=[source] * 2)),
+        draw(ASKED, Answer(note, closed=[source] * 2, may_hand_on=True)),
         handed_on(ASKED, ""),
     ):
         assert message_problems(message.blocks) == []

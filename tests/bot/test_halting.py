@@ -129,6 +129,17 @@ async def test_an_extension_whose_write_has_begun_is_not_granted_any_more(end: E
     assert revoked == {request.id, extension.id}
 
 
+@pytest.mark.parametrize("decided", [True, False])
+async def test_an_admin_stops_what_is_undecided_too(*, decided: bool, ledger: Ledger) -> None:
+    request = await (approved(ledger) if decided else pending(ledger))
+    await emergency.stop(ledger, request, by="admin", who="admin", why="left", undecided=True)
+    found = await ledger.request(request.id)
+    assert (found.state, found.outcome) == (State.WITHDRAWN, "Stopped by admin: left")
+    assert await decide(ledger, an_answer(request)) is None
+    with pytest.raises(Refused, match="nothing of TA-1 to stop"):
+        await emergency.stop(ledger, request, by="admin", who="admin", undecided=True)
+
+
 async def test_there_is_nothing_to_stop_twice_or_before_it_is_decided(ledger: Ledger) -> None:
     request = await pending(ledger)
     with pytest.raises(Refused, match="deny it instead"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot.claims import ClaimLost
 from bot.errors import Fault
 from bot.ports import Message, Sent
 from bot.slack.blocks import line, rich, text
@@ -152,3 +153,22 @@ async def test_slack_closes_no_stream_early(streams: SlackStreams, wire: Wire) -
     wire.world.advance(timedelta(minutes=4))
     await streams.append(sent, "Reading", key=KEY)
     assert message(wire, sent)["streaming"]
+
+
+async def test_nothing_is_streamed_for_a_job_that_somebody_else_has_now(
+    slack: Slack, streams: SlackStreams, wire: Wire
+) -> None:
+    async def lost() -> None:
+        raise ClaimLost
+
+    sent = await open_stream(streams, wire)
+    overtaken = SlackStreams(slack._client, wire.world, before_write=lost)
+    before = len(wire.calls("slack", "POST /api/chat."))
+    for write in (
+        overtaken.start(ASK, await question(wire), "Looking", key=KEY, reader=READER),
+        overtaken.append(sent, "Reading", key=KEY),
+        overtaken.stop(sent),
+    ):
+        with pytest.raises(ClaimLost):
+            await write
+    assert len(wire.calls("slack", "POST /api/chat.")) == before

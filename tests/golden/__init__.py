@@ -54,7 +54,7 @@ def requests() -> dict[str, Request]:
         "silent-sources": replace(
             asked, evidence=Evidence(silent=("okta", "documents", "precedents"), gathered_at=NOW)
         ),
-        "nothing-found": replace(asked, evidence=Evidence(gathered_at=NOW)),
+        "nothing-found": replace(asked, evidence=Evidence(gathered_at=NOW, unsaid=True)),
         "everything-found": replace(asked, evidence=_everything()),
         "for-the-channel-alone": replace(
             asked, evidence=some_evidence(passages=(), closed=(some_chat(), some_chat()), left_out=TAKEN_BACK)

@@ -16,6 +16,7 @@ from tests.builders import NOW, an_entitlement, some_chat
 HERE = Path(__file__).parent / "answers"
 WRITTEN = "Written by a-model from the passages above."
 NOTHING = "Our documents do not answer this, as far as I can tell."
+NOTHING_OPEN = "What everybody may read does not answer this, as far as I can tell."
 ASKED = PolicyQuestion(
     "C0ASK/1.0", Where.MENTION, "T0EXAMPLE", "U0ALICE", "C0ASK", "1.0", "Who can approve production access?", NOW
 )
@@ -36,6 +37,8 @@ OLDER = replace(
     url="https://handbook.example.com/on-call",
     updated_at=NOW - timedelta(days=400),
 )
+CLOSED = replace(OLDER, id="p3", title="Exceptions", text="During an audit nobody outside Security gets it.")
+LONG = replace(POLICY, text="\n".join(["Every level has its own page.", *["What else there is."] * 60, POLICY.text]))
 DECIDE = Sentence("Whoever is in iam-approvers can approve it.", (1,), "Members of iam-approvers decide.")
 AN_HOUR = Sentence("An hour is usually enough.", (1,), "an hour of reading is usually enough")
 ON_CALL = Sentence("The person on call decides.", (2,), "The person on call decides about production.")
@@ -51,6 +54,10 @@ def answers() -> dict[str, Answer]:
         "suggested": replace(whole, suggestion=suggestion),
         "conflict": replace(whole, sentences=[DECIDE, ON_CALL], conflict=True),
         "only-chat": Answer(WRITTEN, [AN_HOUR], [some_chat()]),
+        "chat-beside-policy": Answer(WRITTEN, [DECIDE, replace(AN_HOUR, cites=(2,))], [POLICY, some_chat()]),
+        "for-the-channel-alone": replace(whole, closed=[CLOSED]),
+        "nothing-but-for-the-channel-alone": Answer(NOTHING_OPEN, closed=[CLOSED], may_hand_on=True),
+        "a-long-passage": Answer("No model is configured, so these are the best passages.", passages=[LONG]),
         "no-model": Answer("No model is configured, so these are the best passages.", passages=[POLICY, some_chat()]),
         "refused-with-a-contact": replace(refusal, contact="C0HELPDESK"),
         "refused-to-be-passed-on": replace(refusal, may_hand_on=True),

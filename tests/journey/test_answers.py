@@ -160,6 +160,29 @@ async def test_a_mention_without_a_question_is_answered_with_an_example(story: S
     )
 
 
+@pytest.mark.parametrize("text", [":tada: :+1::skin-tone-2:", "\N{PARTY POPPER}", "?!", "\u200b"])
+async def test_signs_and_emoji_are_no_question(story: Story, text: str) -> None:
+    answer = await only_answer(story, await ask(story, text=f"@TinyApprover {text}"))
+    assert "Ask me a question" in answer["text"]
+    assert "Nearest" not in words(answer)
+
+
+async def test_a_mention_in_a_thread_elsewhere_is_told_in_that_thread(story: Story) -> None:
+    root = await ask(story, text="hello", channel="C0GENERAL")
+    await ask(story, channel="C0GENERAL", thread_ts=root["ts"])
+    (whisper,) = await story.until(lambda: story.state["slack"]["ephemerals"]["alice"])
+    assert whisper["thread_ts"] == root["ts"]
+
+
+async def test_a_question_that_is_deleted_meanwhile_ends_all_the_same(story: Story) -> None:
+    await story.fault("openai", "POST /v1/chat/completions", "held", times=None)
+    asked = await ask(story)
+    await story.until(lambda: story.calls("openai", "POST /v1/chat"))
+    await story.act("alice", "slack.unsay", **asked)
+    await story.mend()
+    assert "[1]" in words(await only_answer(story, asked))
+
+
 async def test_forty_mentions_at_once_are_each_answered_once(story: Story) -> None:
     asked = await asyncio.gather(*(ask(story, who) for who in ("alice", "bob", "carol", "mallory") for _ in range(10)))
     for one in asked:
@@ -198,10 +221,19 @@ async def test_an_edit_that_comes_before_its_message_is_answered_once(story: Sto
     assert "answer.shown" not in await story.trail()
 
 
+@pytest.mark.parametrize("subtype", ["file_share", "me_message", "thread_broadcast"])
+async def test_words_that_come_with_a_file_or_to_the_channel_too_are_a_question(story: Story, subtype: str) -> None:
+    root = await ask(story, text="see the screenshot")
+    await deliver(story, mention(root["ts"], subtype=subtype, files=[{"id": "F0SHOT"}]))
+    assert "[1]" in words(await only_answer(story, root))
+
+
 NOT_A_PERSONS = [
     ({"bot_id": "B0OTHER"}, {}),
     ({"user": "U0TINYAPP"}, {}),
     ({"subtype": "bot_message"}, {}),
+    ({"subtype": "channel_join"}, {}),
+    ({"subtype": "pinned_item"}, {}),
     ({}, {"team_id": "T0EVIL"}),
 ]
 

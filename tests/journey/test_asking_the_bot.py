@@ -165,6 +165,18 @@ async def test_an_opinion_is_recorded_once_a_person_and_can_be_changed(story: St
     await story.until(lambda: "Thank you" in "".join(story.whispers("bob")))
 
 
+async def test_the_same_opinion_again_is_told_that_it_is_on_record_below_the_answer(story: Story) -> None:
+    asked = await ask(story)
+    answer = await only_answer(story, asked)
+    await pressed(story, "alice", answer, "answer_helpful")
+    await story.until(lambda: "Thank you" in story.told("alice"))
+    await pressed(story, "alice", answer, "answer_helpful")
+    await story.until(lambda: "on record already" in story.told("alice"))
+    whispers = story.state["slack"]["ephemerals"]["alice"]
+    assert {one["thread_ts"] for one in whispers} == {asked["ts"]}
+    assert len({one["text"] for one in whispers}) == 2
+
+
 async def test_an_opinion_on_an_answer_that_there_never_was_is_not_recorded(story: Story) -> None:
     answer = await only_answer(story, await ask(story))
     raw = {"actions": [{"action_id": "answer_helpful", "block_id": "answer_rating", "type": "button", "value": "C9/1"}]}
@@ -185,6 +197,14 @@ async def test_a_need_in_plain_words_gets_the_narrowest_access_and_its_form(stor
     assert "prod logs for the incident" in form
     values = {"Justification": "Yesterday's logs"}
     assert (await story.act("alice", "slack.submit", view_id=opened["view"]["id"], values=values)).get("closed")
+
+
+async def test_a_question_is_no_reason(story: Story) -> None:
+    answer = await only_answer(story, await ask(story))
+    opened = await pressed(story, "alice", answer, "request_this", await_view=True)
+    form = json.dumps(opened["view"])
+    assert '"value": "prod-readonly"' in form
+    assert "who can approve" not in form
 
 
 async def test_somebody_elses_words_are_not_their_reason(story: Story) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
@@ -199,6 +201,53 @@ async def test_after_a_silence_people_are_told_that_presses_may_be_lost(story: S
     await story.until(lambda: any("press again" in one["text"] for one in story.messages()))
     await story.settle()
     assert sum("press again" in one["text"] for one in story.messages()) == 1
+
+
+async def test_the_silence_counts_from_the_last_pong_when_slack_sdk_reconnects_by_itself(story: Story) -> None:
+    """A half open connection is deaf for a while before anybody notices."""
+    await story.asks()
+    line = socket_of(story)._line
+    assert line is not None
+    await story.until(lambda: line.client.last_ping_pong_time)
+    await later(story, 15)
+    await story.act("bob", "slack.disconnect")
+    await story.until(lambda: told_to_press_again(story))
+
+
+async def absent_for_an_hour(story: Story) -> None:
+    """No front runs, and nobody presses anything that would arrive."""
+    await story.stop()
+    with closing(sqlite3.connect(story.data_dir / "tinyapprover.db")) as disk, disk:
+        disk.execute("UPDATE presence SET seen_at = datetime(seen_at, '-1 hour')")
+    await story.start()
+
+
+def told_to_press_again(story: Story) -> int:
+    return sum("press again" in one["text"] for one in story.messages())
+
+
+async def test_after_an_absence_people_are_told_that_presses_may_be_lost(story: Story) -> None:
+    await story.asks()
+    await story.settle()
+    await absent_for_an_hour(story)
+    await story.until(lambda: told_to_press_again(story))
+    await story.settle()
+    assert told_to_press_again(story) == 1
+
+
+async def test_an_ordinary_restart_is_not_told(story: Story) -> None:
+    await story.asks()
+    await story.settle()
+    await story.stop()
+    await story.start()
+    await story.settle()
+    assert told_to_press_again(story) == 0
+
+
+async def test_an_absence_in_which_nothing_waited_is_not_told(story: Story) -> None:
+    await absent_for_an_hour(story)
+    await story.settle()
+    assert story.messages() == []
 
 
 async def test_of_two_messages_with_one_key_the_younger_goes(story: Story) -> None:

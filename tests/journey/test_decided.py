@@ -37,7 +37,8 @@ async def test_whoever_decides_is_told_in_their_channel_and_others_are_not(story
     answer = words(await only_answer(story, asked))
     assert request in answer
     assert "zanzibar is being moved" in answer
-    assert "not a policy" in answer
+    assert "in an earlier request, not a policy" in answer
+    assert "in chat" not in answer
     assert story.running is not None
     knowledge = story.running.front.knowledge
     assert not await knowledge.search(["zanzibar"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from bot import claims
 from bot.emergency import FROZEN, THAWED
 from bot.ledger import Due
 from bot.metrics import exposition
@@ -31,6 +34,17 @@ async def approved_while_frozen(story: Story) -> None:
     await story.presses("bob", "approve")
     await story.until(lambda: "everything is frozen" in story.card()["text"])
     await story.settle()
+
+
+def frozen_at_the_last_moment(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the next start on: after everything was looked at, and right before the question that precedes a write."""
+
+    async def asked_too_late() -> None:
+        assert story.running is not None
+        await story.running.ledger.freeze(WHY, "admin root", told=FROZEN)
+        await claims.still_ours()
+
+    monkeypatch.setattr("bot.vendors.still_ours", asked_too_late)
 
 
 async def test_the_channel_is_told_once_that_it_is_frozen_and_once_that_it_goes_on(story: Story) -> None:
@@ -86,6 +100,41 @@ async def test_access_that_a_removal_took_along_is_put_back_at_the_thaw(story: S
     assert story.members(READONLY) == []
     await thaw(story)
     await story.until(lambda: story.members(READONLY) == [ALICE])
+
+
+async def test_a_grant_that_has_begun_is_not_written_once_it_is_frozen(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen_at_the_last_moment(story, monkeypatch)
+    await story.stop()
+    await story.start()
+    await story.asks()
+    await story.presses("bob", "approve")
+    await story.until(lambda: "everything is frozen" in story.card()["text"])
+    await story.settle()
+    assert story.calls("okta", "PUT /groups/") == 0
+    monkeypatch.undo()
+    await story.stop()
+    await story.start()
+    await thaw(story)
+    await story.until(lambda: "Granted and read back" in story.card()["text"])
+    assert story.changes() == [ADDED]
+
+
+async def test_access_is_not_put_back_once_it_is_frozen(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = await story.asks()
+    await story.presses("bob", "approve")
+    await story.until(lambda: "Granted and read back" in story.card()["text"])
+    await story.stop()
+    frozen_at_the_last_moment(story, monkeypatch)
+    await story.start()
+    await story.act("carol", "okta.remove_member", who="alice", group=READONLY)
+    assert story.running is not None
+    await story.running.ledger.schedule(request, [Due("restore")])
+    await story.until(lambda: any(WHY in message["text"] for message in story.messages()))
+    await story.settle()
+    assert story.members(READONLY) == []
+    assert story.calls("okta", "PUT /groups/") == 1
 
 
 async def test_access_ends_on_time_while_it_is_frozen(story: Story) -> None:

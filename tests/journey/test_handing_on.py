@@ -23,8 +23,10 @@ def passed_on(story: Story) -> list[Json]:
 
 async def test_the_responders_get_the_question_once_with_where_to_answer(story: Story) -> None:
     asked, answer = await unanswered(story)
-    for _ in range(2):
-        await hands_on(story, "alice", answer)
+    await hands_on(story, "alice", answer)
+    await story.until(lambda: "Passed on to the people who decide" in story.told("alice"))
+    await hands_on(story, "alice", answer)
+    await story.until(lambda: "passed on already" in story.told("alice"))
     (told,) = await story.until(lambda: passed_on(story))
     await story.settle()
     assert len(passed_on(story)) == 1
@@ -32,6 +34,7 @@ async def test_the_responders_get_the_question_once_with_where_to_answer(story: 
     assert answer["ts"].replace(".", "") in words(told)
     assert "cafeteria menu" in words(told)
     assert "answer in this thread" in story.told("alice")
+    assert {one["thread_ts"] for one in story.state["slack"]["ephemerals"]["alice"]} == {asked["ts"]}
     assert len(replies(story, asked)) == 1
 
 

@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from bot.quoting import redraw
-from tests.story import CHANNEL, PATIENCE, Story
+from tests.story import CHANNEL, PATIENCE, Story, opened
 
 SECRET = "the zircon list names who may read production without asking"
+TALK = (
+    "Who may have production access to look at production logs, the policy rule or limit for Production, read only, an "
+    "exception for prod-readonly, and who approves production access, read only"
+)
 TAKEN_BACK = "taken back since"
 UNSURE = "could not be checked just now"
 
@@ -105,6 +109,29 @@ async def test_while_slack_does_not_say_who_reads_along_it_is_left_out_and_comes
     await story.mend()
     await story.advance(21)
     await shown(story, SECRET)
+
+
+async def test_that_nothing_was_said_is_told(story: Story) -> None:
+    await story.asks()
+    await shown(story, "Nothing about this, in the channels that are read")
+
+
+async def test_however_much_is_said_no_document_is_crowded_out(story: Story) -> None:
+    for number in range(12):
+        await story.act("bob", "slack.say", channel="general", text=f"{TALK}, {number}?")
+    assert story.running is not None
+    await story.running.front.knowledge.follow()
+    await story.asks()
+    await shown(story, "Reading production needs a ticket")
+    await shown(story, "Said in Slack")
+    assert "No document says anything" not in str(story.card()["blocks"])
+
+
+async def test_where_chat_is_not_read_nothing_is_told_of_it(tmp_path: Path) -> None:
+    async with opened(Story(tmp_path / "data")) as story:
+        await story.asks()
+        await shown(story, "Earlier requests like this")
+        assert "Said in Slack" not in str(story.card()["blocks"])
 
 
 async def test_chat_that_is_taken_back_goes_from_the_card(story: Story) -> None:

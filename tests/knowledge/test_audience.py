@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from knowledge.catalogue import Catalogue
 from knowledge.chunks import chunks
 from knowledge.search import search
-from knowledge.sources import EVERYBODY, PUBLIC, RESPONDERS, Author, Document, Skipped
+from knowledge.sources import EVERYBODY, PUBLIC, RESPONDERS, Author, Document, Held, Skipped, Step
 from knowledge.vectors import Place, Shelf
 from tests.knowledge.conftest import Open
 
@@ -125,3 +125,38 @@ async def test_what_somebody_wrote_is_marked_as_theirs_by_id_address_or_name(ope
         by_bob = await knowledge.passages(["merger keys"], people=frozenset({"bob"}))
     assert {one.theirs for one in by_alice} == {True}
     assert {one.theirs for one in by_bob} == {False}
+
+
+class Room:
+    """A followed source with one place, which is open to somebody at a time."""
+
+    name = "room"
+
+    def __init__(self) -> None:
+        self.open_to = "C0PAY"
+
+    async def changes(self, held: Held) -> AsyncGenerator[Step, None]:
+        yield Step((replace(_thread(1, self.open_to, "alice"), id="room/1/t1"),))
+
+    async def again(self, document_id: str) -> Step:
+        return Step()
+
+    def place_of(self, document_id: str) -> str:
+        return "room/1/" if document_id.startswith("room/1/") else ""
+
+    async def visibility_now(self, place: str) -> str:
+        return self.open_to
+
+
+async def test_a_document_does_not_take_a_channels_visibility_by_its_path(opened: Open, folder: Path) -> None:
+    room = Room()
+    (folder / "room" / "1").mkdir(parents=True)
+    (folder / "room" / "1" / "open.md").write_text("# Open\n\nThe merger keys are in the safe.")
+    (folder / "room" / "1" / "shut.md").write_text("---\nvisibility: responders\n---\n# Shut\n\nThe merger keys: 4711.")
+    async with opened(folder, kind="none", sources=[room]) as knowledge:
+        await knowledge.index()
+        await knowledge.follow()
+        while_closed = {one.title for one in await knowledge.search(["merger keys"])}
+        room.open_to = PUBLIC
+        once_open = {one.title for one in await knowledge.search(["merger keys"], audience=EVERYBODY | {"C0PAY"})}
+    assert (while_closed, once_open) == ({"Open"}, {"Open", "Thread 1"})

@@ -36,7 +36,7 @@ def test_without_front_matter_heading_time_and_path_serve(folder: Path) -> None:
     page.write_text("Intro\n\n## The heading ##\n\nText")
     os.utime(page, (1_700_000_000, 1_700_000_000))
     (document,), _ = _read(folder)
-    assert (document.id, document.title, document.url) == ("sub/b c.md", "The heading", "sub/b c.md")
+    assert (document.id, document.title, document.url) == ("documents/sub/b c.md", "The heading", "sub/b c.md")
     assert document.updated_at == datetime.fromtimestamp(1_700_000_000, UTC)
     (based,), _ = _read(folder, base_url="https://wiki.example.com/")
     assert based.url == "https://wiki.example.com/sub/b%20c.md"
@@ -49,7 +49,7 @@ def repository(folder: Path) -> Repository:
 
 def _authors(folder: Path, file: str = "page.md") -> list[str]:
     """The addresses of a document's authors."""
-    (one,) = [document for document in _read(folder)[0] if document.id == file]
+    (one,) = [document for document in _read(folder)[0] if document.file == file]
     return sorted(author.id for author in one.authors)
 
 
@@ -153,7 +153,7 @@ def test_links_within_the_folder_are_followed_once(folder: Path) -> None:
     (folder / "..data").symlink_to("..2026")
     (folder / "a.md").symlink_to("..data/a.md")
     documents, skipped = _read(folder)
-    assert [d.id for d in documents] == ["a.md"]
+    assert [d.file for d in documents] == ["a.md"]
     assert not skipped
 
 
@@ -197,8 +197,8 @@ def test_what_lies_below_a_restricted_folder_is_for_responders_whatever_it_says(
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("---\nvisibility: public\n---\n# Page")
     documents = [one for one in Folder(folder, restricted=["secret", "c.md"]).read() if isinstance(one, Document)]
-    assert {one.id for one in documents if one.visibility == RESPONDERS} == {"secret/deep/a.md", "c.md"}
-    assert {one.id for one in documents if one.visibility == PUBLIC} == {"secretly/b.md", "d.md"}
+    assert {one.file for one in documents if one.visibility == RESPONDERS} == {"secret/deep/a.md", "c.md"}
+    assert {one.file for one in documents if one.visibility == PUBLIC} == {"secretly/b.md", "d.md"}
 
 
 def test_ignored_and_hidden_files_are_not_read(folder: Path, repository: Repository) -> None:
@@ -208,7 +208,7 @@ def test_ignored_and_hidden_files_are_not_read(folder: Path, repository: Reposit
     (folder / "kept" / ".gitignore").write_text("own.md\n")
     (folder / "kept" / "own.md").write_text("# Mine")
     (folder / ".gitignore").write_text("drafts/\n*.tmp.md\n")
-    assert [one.id for one in _read(folder)[0]] == ["kept/note.md"]
+    assert [one.file for one in _read(folder)[0]] == ["kept/note.md"]
 
 
 def test_a_repository_cannot_run_anything_while_it_is_looked_at(folder: Path, repository: Repository) -> None:

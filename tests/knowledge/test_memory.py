@@ -179,6 +179,29 @@ async def test_what_is_not_public_is_found_by_its_own_audience_alone(opened: Ope
     assert (passages[0].chat, passages[0].authors) == (True, ("Alice Archer",))
 
 
+class Crowd:
+    """A source with more pages about one thing than are looked at."""
+
+    name = "crowd"
+
+    def read(self) -> Iterator[Document | Skipped]:
+        for number in range(60):
+            yield Document(f"crowd/{number}", f"Badge {number}", f"Badge {number} opens door {number}.", "", "", None)
+
+
+@pytest.mark.parametrize("kind", ["none", "local"])
+async def test_what_is_kept_of_sources_that_are_not_chosen_is_not_in_the_way(
+    opened: Open, folder: Path, kind: str
+) -> None:
+    (folder / "a.md").write_text("# Badges\n\nWhoever lost the badge that opens their door asks the reception for one.")
+    async with opened(folder, kind=kind, sources=[Crowd()]) as knowledge:
+        await knowledge.index()
+    async with opened(folder, kind=kind) as knowledge:
+        await knowledge.warm()
+        (found,) = await knowledge.search(["badge opens door"])
+    assert (found.title, found.cosine is None) == ("Badges", kind == "none")
+
+
 async def test_a_document_that_stops_being_public_leaves_at_once(opened: Open, folder: Path, tmp_path: Path) -> None:
     (folder / "a.md").write_text("# Birds\n\nHerons are large birds.")
     async with opened(folder) as knowledge:
@@ -314,6 +337,20 @@ async def test_a_failing_source_does_not_stop_the_others(opened: Open) -> None:
         summary = await knowledge.index()
     assert summary.documents == 12
     assert summary.trouble == ("wiki: it is down",)
+
+
+async def test_a_source_that_breaks_off_is_told_of_with_what_was_read_until_then(opened: Open) -> None:
+    class Breaking:
+        name = "breaking"
+
+        def read(self) -> Iterator[Document | Skipped]:
+            yield Document("one", "One", "The first page.", "", "", None)
+            yield Skipped("two", "not UTF-8")
+            raise Fault("wiki", "it is down")
+
+    async with opened(None, kind="none", sources=[Breaking()]) as knowledge:
+        (report,) = (await knowledge.index()).reports
+    assert (report.documents.new, report.left_out, report.trouble) == (1, 1, "wiki: it is down")
 
 
 # --- not in the way --------------------------------------------------------------------------------------------------

@@ -37,6 +37,11 @@ def reply(user: str, text: str, at: int, **more: Any) -> dict[str, Any]:
     return said(user, text, at, thread_ts=f"{NOON}.000100", **more)
 
 
+def test_a_title_that_is_cut_says_so() -> None:
+    title = document_of(said("UALICE", "word " * 40)).title
+    assert title == f"Alice in #access: {'word ' * 11}word…"
+
+
 def test_a_thread_is_one_document_with_everybodys_words_under_their_name() -> None:
     document = document_of(said("UALICE", "May I see the logs?"), reply("UBOB", "Ask <@UALICE> in <#C1>", 60))
     assert document.text == "**Alice** (2025-11-25 12:03): May I see the logs?\n\n" + (

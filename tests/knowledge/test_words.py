@@ -18,6 +18,7 @@ EVERYBODY = frozenset({PUBLIC})
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
     held = Catalogue(tmp_path / "catalogue.db")
+    held.sources = ("a source",)
     yield held
     held.close()
 
