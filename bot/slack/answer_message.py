@@ -103,8 +103,14 @@ def _sentence(sentence: Sentence, answer: Answer) -> Iterator[Block]:
         yield link(answer.passages[number - 1].url, f"[{number}]")
         if _differs(answer):
             yield text(_dated(answer.passages[number - 1]))
-    if answer.is_hearsay(sentence):
-        yield text(f" · said {_told(answer.passages[number - 1] for number in sentence.cites)}, not a policy")
+    if doubt := _doubt(sentence, answer):
+        yield text(f" · {doubt}")
+
+
+def _doubt(sentence: Sentence, answer: Answer) -> str:
+    """What has to be said beside a sentence that no document bears."""
+    told = _told(answer.passages[number - 1] for number in sentence.cites)
+    return f"said {told}, not a policy" if answer.is_hearsay(sentence) else ""
 
 
 def _source(number: int, passage: Passage, answer: Answer) -> list[Block]:
@@ -183,10 +189,15 @@ def _last(question: PolicyQuestion, answer: Answer) -> Iterator[Block]:
         yield actions("answer_hand_on", button("Ask the responders", HAND_ON, question.id))
 
 
+def _aloud(sentence: Sentence, answer: Answer) -> str:
+    doubt = _doubt(sentence, answer)
+    return f"{one_line(sentence.text, 400)} ({doubt})" if doubt else sentence.text
+
+
 def _spoken(answer: Answer) -> str:
     """For notifications and screen readers, which see no blocks."""
     if answer.sentences:
-        return escape(one_line(" ".join(one.text for one in answer.sentences), 1000))
+        return escape(one_line(" ".join(_aloud(one, answer) for one in answer.sentences), 1000))
     if answer.passages:
         return escape(one_line(f"{answer.note} {answer.passages[0].title}: {answer.passages[0].text}", 600))
     return escape(one_line(answer.note, 600))

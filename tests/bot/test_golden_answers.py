@@ -49,7 +49,9 @@ def test_chat_alone_is_never_called_a_policy() -> None:
 
 
 def test_a_sentence_that_rests_on_chat_says_so_where_it_stands() -> None:
-    assert DRAWN["chat-beside-policy"].count("said in chat, not a policy") == 1
+    shown = json.loads(DRAWN["chat-beside-policy"])
+    assert json.dumps(shown["blocks"]).count("said in chat, not a policy") == 1
+    assert shown["text"].endswith("An hour is usually enough. (said in chat, not a policy)")
     assert "said in chat, not a policy" not in DRAWN["written"]
 
 
