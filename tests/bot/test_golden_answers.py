@@ -55,6 +55,12 @@ def test_a_sentence_that_rests_on_chat_says_so_where_it_stands() -> None:
     assert "said in chat, not a policy" not in DRAWN["written"]
 
 
+def test_what_is_older_than_a_year_says_so() -> None:
+    for name in ("written", "refused-with-a-contact", "for-the-channel-alone"):
+        assert "updated 26 Jan 2025 · ⚠ old" in DRAWN[name], name
+        assert DRAWN[name].count("⚠ old") < DRAWN[name].count("updated ")
+
+
 def test_a_long_passage_is_shown_from_where_it_speaks_of_what_was_asked() -> None:
     assert "… Members of iam-approvers decide." in DRAWN["a-long-passage"]
 
