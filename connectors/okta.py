@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from bot.core.request import Plan, Request, Standing
-from bot.core.words import span
+from bot.core.words import span, whole
 from bot.errors import Fault, Refused
 from bot.ports import Clock, Headcount
 from connectors.okta_api import VENDOR, OktaApi, equals, identifier
@@ -308,7 +308,7 @@ def _group(data: Any) -> Group:
 def _standing(user: Any, groups: Sequence[Group], read_at: datetime) -> Standing:
     profile = user.get("profile") or {}
     login = _text(user, "profile", "login")
-    name = f"{profile.get('firstName') or ''} {profile.get('lastName') or ''}".strip()
+    name = whole(f"{profile.get('firstName') or ''} {profile.get('lastName') or ''}".strip())
     return Standing(
         person_id=_text(user, "id"),
         email=login,
@@ -316,9 +316,9 @@ def _standing(user: Any, groups: Sequence[Group], read_at: datetime) -> Standing
         status=_text(user, "status"),
         groups=frozenset(group.name for group in groups if group.type in OWN_GROUPS),
         read_at=read_at,
-        title=str(profile.get("title") or ""),
-        department=str(profile.get("department") or ""),
-        manager=str(profile.get("manager") or ""),
+        title=whole(str(profile.get("title") or "")),
+        department=whole(str(profile.get("department") or "")),
+        manager=whole(str(profile.get("manager") or "")),
     )
 
 

@@ -186,16 +186,19 @@ def _refused(response: Any, error: Any, *, writes: bool) -> Fault:
         VENDOR,
         f"{status} {words}".strip()[:300],
         status=status,
-        retry_after=_retry_after(response.headers) if status == 429 else None,
+        retry_after=_retry_after(response.headers, status),
         unknown=writes and not 400 <= status < 500,
         permanent=400 <= status < 500 and status not in (408, 429),
     )
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Okta says when the limit resets as an epoch second of its own clock, which `Date` shows."""
+def _retry_after(headers: Mapping[str, str], status: int) -> float | None:
+    """Okta says when the limit resets as an epoch second of its own clock, which `Date` shows.
+
+    That stands on every answer, and means a wait only where the limit was reached.
+    """
     reset, date = headers.get("X-Rate-Limit-Reset", ""), headers.get("Date")
-    if reset.isdigit() and date:
+    if status == 429 and reset.isdigit() and date:
         wait = float(reset) - parsedate_to_datetime(date).timestamp()
         return min(max(wait, 1.0), LONGEST_WAIT)
     retry_after = headers.get("Retry-After", "")

@@ -278,7 +278,7 @@ def _note(data: Any) -> Note:
 
 
 def _user(data: Any) -> PagerUser:
-    return PagerUser(str(field(data, "id")), str(field(data, "email")), str(data.get("name") or ""))
+    return PagerUser(str(field(data, "id")), str(field(data, "email")), whole(str(data.get("name") or "")))
 
 
 def _time(text: Any) -> datetime:

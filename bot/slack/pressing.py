@@ -168,7 +168,8 @@ class Pressing:
             await self._responder(look)
         except Refused as refused:
             await self._audit_look(look, refused)
-            await self._journey.chat.update_modal(view_id, forms.refusal_form(refused.sentence))
+            if not await self._journey.chat.update_modal(view_id, forms.refusal_form(refused.sentence)):
+                await look.tell(self._journey, refused.sentence)
 
     async def _show_advice(self, look: Look) -> None:
         person = await self._responder(look)
