@@ -28,8 +28,8 @@ from bot.people import identify
 from bot.ports import Answerer, Asked, Heard, Sent, Streams
 from bot.slack import answer_message
 from bot.suggesting import Likeness, suggest
-from knowledge.answer import supported
 from knowledge.sources import DECIDED, DOCUMENT, EVERYBODY
+from knowledge.support import supported
 
 if TYPE_CHECKING:
     from knowledge.search import Result

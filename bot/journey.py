@@ -108,7 +108,7 @@ class Journey:
         if not ruling.allowed:
             await self.planning.refuse(request, ruling)
             return None
-        audit = Audit(BOT, "request.planned", {"digest": plan.digest, "rule": ruling.rule, "policy": self.rules.digest})
+        audit = Audit(BOT, "request.planned", self.planning.told(plan, ruling))
         values = {"plan": plan, "ruling": ruling, "planned_at": self.clock.now()}
         jobs = (Due("card"), Due("page"), Due("plan_note"), Due("dm", at=self.clock.now() + AFTER_THE_CARD))
         await self.ledger.move(request.id, Event.PLANNED, audit=audit, values=values, jobs=jobs)

@@ -302,8 +302,10 @@ class Actor(Protocol):
         """
         ...
 
-    async def apply(self, plan: Plan) -> None:
-        """Carry the plan out. Idempotent; a `Fault` with `unknown` may have done it.
+    async def apply(self, plan: Plan) -> str:
+        """Carry the plan out; the vendor's own id of the call, for the audit trail ("" where it has none).
+
+        Idempotent; a `Fault` with `unknown` may have done it.
 
         Where the vendor can end the access by itself, that is set too, `plan.minutes` and a margin from now: it ends
         even if nobody takes it back. Okta's group membership has no such field.
@@ -314,8 +316,8 @@ class Actor(Protocol):
         """Read back: is the access there now?"""
         ...
 
-    async def revoke(self, plan: Plan) -> None:
-        """Take away what `apply` added. Idempotent."""
+    async def revoke(self, plan: Plan) -> str:
+        """Take away what `apply` added; the vendor's own id of the call. Idempotent."""
         ...
 
 

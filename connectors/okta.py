@@ -199,8 +199,8 @@ class OktaGroupActor:
             already=already,
         )
 
-    async def apply(self, plan: Plan) -> None:
-        await self._write("PUT", plan)
+    async def apply(self, plan: Plan) -> str:
+        return await self._write("PUT", plan)
 
     async def verify(self, plan: Plan) -> bool:
         """Read fresh, with the reader. Somebody who is gone from Okta holds nothing."""
@@ -212,21 +212,22 @@ class OktaGroupActor:
             raise
         return any(group.id == plan.changes["group"] for group in groups)
 
-    async def revoke(self, plan: Plan) -> None:
+    async def revoke(self, plan: Plan) -> str:
         """Removes the membership, unless it stood before us. What is gone with its person or group is removed."""
         if plan.already:
-            return
+            return ""
         try:
-            await self._write("DELETE", plan)
+            return await self._write("DELETE", plan)
         except Fault as fault:
             if fault.status != 404 or await self.verify(plan):
                 raise
+        return ""
 
-    async def _write(self, method: str, plan: Plan) -> None:
+    async def _write(self, method: str, plan: Plan) -> str:
         if self._writer is None:
             raise Fault(VENDOR, "this process holds no writer token", permanent=True)
         group, user = identifier(plan.changes["group"]), identifier(plan.changes["user"])
-        await self._writer.write(method, f"/groups/{group}/users/{user}")
+        return await self._writer.write(method, f"/groups/{group}/users/{user}")
 
 
 class Readings(Generic[T]):
