@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -19,7 +18,6 @@ from connectors.pagerduty_webhook import WebhookEvent, parse_event, verify_signa
 log = logging.getLogger(__name__)
 
 BODY_LIMIT = 512 * 1024  # PagerDuty sends up to 256 KB
-STORE_SECONDS = 3.0  # of the five that PagerDuty waits
 REFUSED_EVERY = 5.0
 Metrics = Callable[[], Awaitable[str]]
 
@@ -103,8 +101,7 @@ class Front:
     async def _take(self, event: WebhookEvent) -> web.Response:
         """One commit, then the answer; what cannot be stored in time is asked for again, and taken once."""
         try:
-            async with asyncio.timeout(STORE_SECONDS):
-                await self._hints.take(event.id, event.incident_id)
+            await self._hints.take(event.id, event.incident_id)
         except Exception as problem:  # noqa: BLE001 - whatever holds the database up, PagerDuty keeps the event
             log.warning("an event could not be stored: %s", problem, extra={"step": "webhook", "vendor": "pagerduty"})
             return web.Response(status=503, text="try again")

@@ -123,7 +123,7 @@ async def test_during_a_rotation_either_secret_is_right(story: Story, relay: Rel
 async def test_a_store_that_is_held_up_has_the_event_sent_again(
     story: Story, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.web.STORE_SECONDS", 0.05)
+    monkeypatch.setattr("bot.hints.STORE_SECONDS", 0.05)
     incident = await paged(story)
     assert story.running is not None
     busy = asyncio.ensure_future(story.running.ledger._run(lambda _: time.sleep(0.4)))
