@@ -217,7 +217,7 @@ class Settings(BaseSettings):
     )
     pages_an_hour: int = _setting(
         "TINYAPPROVER_PAGES_AN_HOUR",
-        "Pages an hour on one escalation policy; what comes beyond is listed on one quiet page and paged later.",
+        "Pages an hour for one responder; what comes beyond is listed on one quiet page and paged later.",
         30,
         ge=1,
         le=10_000,
