@@ -249,6 +249,19 @@ async def test_a_denial_by_somebody_who_may_not_decide_is_refused_too(story: Sto
     await refused_once(story, request, "invariant#linked-to-decide")
 
 
+@pytest.mark.parametrize("button", ["approve", "not_me", "show_advice"])
+async def test_whoever_clicks_twice_is_told_once_and_later_again(story: Story, button: str) -> None:
+    request = await paged(story)
+    await story.until(lambda: button in story.buttons(story.card()))
+    for _ in range(2):
+        await story.presses("mallory", button)
+    await told_once(story, "mallory", request if button != "approve" else "not linked")
+    assert len(await story.refusals(request)) == 2
+    await story.advance(31)
+    await story.presses("mallory", button)
+    await story.until(lambda: len(story.whispers("mallory")) == 2)
+
+
 @pytest.mark.parametrize("button", ["not_me", "show_advice"])
 async def test_the_other_buttons_are_for_those_who_decide(story: Story, button: str) -> None:
     request = await paged(story)
