@@ -45,6 +45,22 @@ async def test_what_keeps_failing_is_told_in_the_channel_once_and_still_tried(st
     await story.until(story.incidents)
 
 
+async def test_what_fails_again_after_it_went_well_is_told_again(story: Story) -> None:
+    """The same job for as long as a request lives: somebody may have forgotten the first time."""
+    await story.asks()
+    await story.until(story.incidents)
+    await story.settle()
+    for times in (1, 2):
+        await story.fault("pagerduty", "GET /incidents/*", "error", times=None, status=503)
+        for _ in range(STUCK_TRIES + 2):
+            await story.advance(61)
+            await story.settle()
+        await story.until(lambda times=times: len(announced(story, "reads the comments")) == times)
+        await story.mend()
+        await story.advance(61)
+        await story.settle()
+
+
 async def test_what_was_mended_before_it_could_be_told_is_not_told(story: Story) -> None:
     await story.fault("slack", "* /api/chat.*", "cut", times=None)
     await story.submits()
