@@ -118,7 +118,7 @@ async def test_access_by_two_rules_of_two_requesters_lasts_until_the_later_end(
     second = await decidable(story, who="bob", access="Log viewer", For="alice", Duration=second_lasts)
     for request in (first, second):
         await story.presses("carol", "approve", card=story.card(request=request))
-        await story.until(lambda request=request: "Granted" in story.card(request=request)["text"])
+        await story.until_card(request, "Granted")
     await story.advance(3601)
     await ended(story, first if first_lasts == "1 hour" else second)
     await story.settle()

@@ -16,6 +16,10 @@ def announced(story: Story, words: str) -> list[str]:
     return [message["text"] for message in story.messages() if words in message["text"]]
 
 
+async def until_told(story: Story, words: str, times: int) -> None:
+    await story.until(lambda: len(announced(story, words)) == times)
+
+
 async def look(story: Story, request: str) -> None:
     """As a claim that was overtaken leaves it."""
     assert story.running is not None
@@ -55,7 +59,7 @@ async def test_what_fails_again_after_it_went_well_is_told_again(story: Story) -
         for _ in range(STUCK_TRIES + 2):
             await story.advance(61)
             await story.settle()
-        await story.until(lambda times=times: len(announced(story, "reads the comments")) == times)
+        await until_told(story, "reads the comments", times)
         await story.mend()
         await story.advance(61)
         await story.settle()
