@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PASSAGES, CHAT, SHOWN_ALONE, NEAREST, EARLIER = 6, 2, 3, 3, 3
+PASSAGES, CHAT, SHOWN_ALONE, NEAREST, EARLIER = 10, 2, 3, 3, 3
 COMPOSE_SECONDS = 40.0
 PATIENCE = timedelta(seconds=45)  # for a vendor that fails meanwhile; then the asker is told
 LATE_POST = timedelta(seconds=60)

@@ -231,7 +231,9 @@ class Pager(Protocol):
 
     async def user_by_email(self, email: str) -> PagerUser | None: ...
 
-    async def on_call(self, escalation_policy: str) -> Sequence[OnCall]: ...
+    async def on_call(self, escalation_policy: str) -> Sequence[OnCall]:
+        """Who is on call for a policy now; without one, for that of the service on which pages are opened."""
+        ...
 
     @property
     def own_user(self) -> str:
