@@ -100,14 +100,13 @@ async def measure_paths(stage: Stage, people: People, requests: int) -> AsyncIte
     await stage.slow(on=True)
     submitted = await stage.act("bench.submit", cases=cases, every=EVERY)
     _check(submitted)
-    for path in SUBMITTED:
-        seen = await stage.until(path.milestone, list(submitted))
+    seen = await stage.until([path.milestone for path in SUBMITTED], submitted)
     notes = await _overhead(stage)
     for path in SUBMITTED:
         yield _figure(path, submitted, seen, notes=notes if path is SUBMITTED[0] else ())
     clicked = await stage.act("bench.click", cases=cases, every=EVERY)
     _check(clicked)
-    yield _figure(CLICKED, clicked, await stage.until("granted", list(clicked)))
+    yield _figure(CLICKED, clicked, await stage.until(["granted"], clicked))
     await stage.slow(on=False)
 
 
@@ -136,7 +135,7 @@ async def measure_burst(stage: Stage, people: People, rounds: int) -> Figure:
         await stage.slow(on=True)
         submitted = await stage.act("bench.submit", cases=cases, every=0)
         _check(submitted)
-        seen = await stage.until("full", list(submitted))
+        seen = await stage.until(["full"], submitted)
         samples += [(seen[case]["card"] - sent) * 1000 for case, (sent, _, _) in submitted.items()]
         await stage.slow(on=False)
     made_of = f"one Slack post {SLACK:.0f}; {BURST} submissions at once, each entitlement in its own channel"
@@ -151,7 +150,7 @@ async def measure_one_channel(stage: Stage, people: People) -> Figure:
     await stage.slow(on=True)
     submitted = await stage.act("bench.submit", cases=cases, every=0)
     _check(submitted)
-    seen = await stage.until("card", list(submitted))
+    seen = await stage.until(["card"], submitted)
     await stage.act("slack.pace", on=False)
     await stage.slow(on=False)
     last = max(seen[case]["card"] - sent for case, (sent, _, _) in submitted.items())

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot import page
 from bot.core.request import Entitlement, Request
 from bot.core.traffic import HOUR, Allowance, Traffic, rule_traffic
-from bot.errors import Refused
+from bot.errors import Fault, Refused
 from bot.ledger import Due, Ledger
 from bot.ports import Chat, Clock, Pager
 from bot.slack import forms
+
+log = logging.getLogger(__name__)
 
 BUSY = "Too many requests arrive just now, so nothing was sent. Please try again in a minute."
 OWN_MESSAGE, LISTING = "dm", "listing"
@@ -50,7 +56,10 @@ class Doorkeeper:
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """Holds pages back when there are too many: one quiet page lists them, and each is still decided by itself."""
+    """Holds pages back when there are too many: one quiet page lists them, and each is still decided by itself.
+
+    The ceiling is for each responder: pages of every policy count that wakes somebody whom this one would wake.
+    """
 
     ledger: Ledger
     clock: Clock
@@ -59,11 +68,19 @@ class Flood:
     async def holds_back(self, request: Request, pager: Pager, *, card: str | None) -> datetime | None:
         """None when it may have a page of its own; else it is listed, and this is when to look again."""
         now, policy = self.clock.now(), request.entitlement.approvers.escalation_policy or ""
-        if await self.ledger.reserve_page(request.id, policy, since=now - HOUR, most=self.most_an_hour):
+        reserve = partial(self.ledger.reserve_page, request.id, policy, since=now - HOUR, most=self.most_an_hour)
+        if await reserve() or await reserve(among=await self._same_people(policy, now, pager)):
             return None
         if not await self.ledger.listed_on(request.id):
             await self._list(request, policy, pager, card)
         return now + LOOK_AGAIN
+
+    async def _same_people(self, policy: str, now: datetime, pager: Pager) -> Collection[str]:
+        """This policy, and those of the pages of the last hour that wake one of the same people first."""
+        lately = await self.ledger.paged_lately(now - HOUR)
+        mine, *theirs = await asyncio.gather(*(_woken_first(pager, one) for one in (policy, *lately)))
+        same = {one for one, people in zip(lately, theirs, strict=True) if not (mine and people) or mine & people}
+        return {policy, *same}
 
     async def _list(self, request: Request, policy: str, pager: Pager, card: str | None) -> None:
         """It stays on the page on which it was listed first, until it has its own or needs none."""
@@ -81,3 +98,12 @@ class Flood:
             return self.clock.now() + LOOK_AGAIN
         await pager.resolve(incident)
         return None
+
+
+async def _woken_first(pager: Pager, policy: str) -> frozenset[str]:
+    """Nobody when that cannot be read: then it may be anybody."""
+    try:
+        return frozenset(one.user for one in await pager.on_call(policy) if one.level == 1)
+    except Fault as fault:
+        log.warning("who is on call cannot be read: %s", fault, extra={"step": "page", "vendor": fault.vendor})
+        return frozenset()

@@ -27,6 +27,7 @@ GRANT_TRIES = 6
 OVERDUE_AFTER = 3
 MAY_BE_LEFT = (State.ACTIVE, State.FAILED, State.WITHDRAWN)
 UNTIL_THAWED = timedelta(hours=1)
+LATE_WRITE = timedelta(minutes=1)  # longer than a vendor may still work on what nobody waits for any more
 FROZEN_JOBS = (Due("card"), Due("dm"), Due("tell:frozen"), Due("end_note"))
 
 
@@ -82,8 +83,7 @@ class Acting:
 
     async def _ask_again(self, request: Request, plan: Plan, ruling: Ruling) -> None:
         """As at the beginning: with a page if there was none yet, and until the same deadline."""
-        policy = self.planning.rules.digest
-        audit = Audit(BOT, "plan.changed", {"digest": plan.digest, "rule": ruling.rule, "policy": policy})
+        audit = Audit(BOT, "plan.changed", self.planning.told(plan, ruling))
         silence = self.limits.on_silence(request, request.entitlement, self.clock.now())
         jobs = (*CHANGED_JOBS, Due("expire", at=request.deadline), *on_silence(silence))
         await self.ledger.reopen(request.id, plan, ruling, audit=audit, jobs=jobs)
@@ -96,17 +96,18 @@ class Acting:
         grant = await self.ledger.start_grant(plan, minutes, actor=BOT, writes=not covered)
         if grant is None:
             return await self._halted(request, actor, plan)
+        if request.grant is not None:
+            await self._look_later(request.id)
         adds = not (grant.held_before or covered)
-        if adds:
-            await self._give(actor, plan)
+        receipt = await self._give(actor, plan) if adds else ""
         if not (covered or await actor.verify(plan)):
             raise Fault("okta", "the access is not there after it was written")
-        await self._verified(request, plan, grant, added=adds)
+        await self._verified(request, plan, grant, added=adds, receipt=receipt)
         return None
 
-    async def _verified(self, request: Request, plan: Plan, grant: Grant, *, added: bool) -> None:
+    async def _verified(self, request: Request, plan: Plan, grant: Grant, *, added: bool, receipt: str = "") -> None:
         minutes = granted_minutes(request.decisions, minutes=request.minutes)
-        detail = {**written(plan), "held_before": grant.held_before, "added": added}
+        detail = {**written(plan), "held_before": grant.held_before, "added": added, "receipt": receipt}
         audit = Audit(BOT, "grant.verified", detail)
         await self.ledger.granted(request, audit=audit, jobs=partial(self._granted_jobs, minutes))
 
@@ -147,7 +148,7 @@ class Acting:
         if request.grant.revoked_at is not None:
             return None  # done before a crash: what is there since then is not ours
         try:
-            outcome = await self._take_back(request, request.plan, request.grant)
+            outcome, ended = await self._take_back(request, request.plan, request.grant)
         except Fault as fault:
             if job.attempts >= OVERDUE_AFTER:
                 await self._overdue(request, fault)
@@ -155,8 +156,6 @@ class Acting:
         jobs = [Due("card"), Due("dm"), Due("tell:ended"), Due("end_note")]
         if request.revoke_overdue:
             jobs.append(Due("overdue_page"))
-        removed = Audit(BOT, "grant.revoked", written(request.plan))
-        ended = removed if outcome == REMOVED else Audit(BOT, "grant.ended", {"why": outcome})
         if request.state is State.FAILED:
             outcome = f"The access could not be granted, and nothing is left behind. {outcome} It can be tried again."
         elif request.outcome:  # who stopped it, and what came of that
@@ -168,19 +167,25 @@ class Acting:
         audit = Audit(BOT, "revoke.overdue", {"trouble": fault.what})
         await self.ledger.mark_overdue(request.id, audit=audit, jobs=(Due("card"), Due("dm"), Due("overdue_page")))
 
-    async def _take_back(self, request: Request, plan: Plan, grant: Grant) -> str:
+    async def _take_back(self, request: Request, plan: Plan, grant: Grant) -> tuple[str, Audit]:
+        """How it ended, in words and for the trail."""
         if grant.held_before:
-            return "It was held before the request, so nothing was removed."
+            return _stays("It was held before the request, so nothing was removed.")
         if other := await self.ledger.hand_over(request.id, actor=BOT):
-            return f"{other} still covers the same access, so it stays until that ends."
+            return _stays(f"{other} still covers the same access, so it stays until that ends.")
         actor = self.actors[request.entitlement.action]
         await self.ledger.note_event(Audit(BOT, "revoke.writing", written(plan)), request=request.id)
-        await actor.revoke(replace(plan, already=False))  # the grant says whether it is ours to remove
+        try:
+            receipt = await actor.revoke(replace(plan, already=False))  # the grant says whether it is ours to remove
+        except Fault as fault:
+            if fault.unknown:
+                await self._look_later(request.id)
+            raise
         if await actor.verify(plan):
             raise Fault("okta", "the access is still there after it was removed")
         if other := await self.ledger.covered_by(grant.target, besides=request.id):
             await self.ledger.schedule(other, [Due("restore")])  # granted meanwhile, although we held the target
-        return REMOVED
+        return REMOVED, Audit(BOT, "grant.revoked", {**written(plan), "receipt": receipt})
 
     async def restore(self, job: Job) -> datetime | None:
         """What a removal for another request may have taken along is read, and put back while it is still granted."""
@@ -193,20 +198,34 @@ class Acting:
         if await self.ledger.frozen():
             return self.clock.now() + UNTIL_THAWED
         await self.ledger.note_event(Audit(BOT, "grant.writing", written(request.plan)), request=request.id)
-        await self._give(actor, request.plan)
+        receipt = await self._give(actor, request.plan)
         if not await actor.verify(request.plan):
             raise Fault("okta", "the access is not there after it was put back")
-        await self.ledger.note_event(Audit(BOT, "grant.restored", {"digest": request.plan.digest}), request=request.id)
+        restored = {"digest": request.plan.digest, "receipt": receipt}
+        await self.ledger.note_event(Audit(BOT, "grant.restored", restored), request=request.id)
         return None
 
-    async def _give(self, actor: Actor, plan: Plan) -> None:
-        """Write, unless it was stopped or frozen at the last moment. After a lost answer reading back tells."""
+    async def _give(self, actor: Actor, plan: Plan) -> str:
+        """Write, unless it was stopped or frozen at the last moment; the vendor's own id of the call.
+
+        After a lost answer reading back tells.
+        """
         try:
             with only_while(partial(self.ledger.may_be_given, plan.request_id)):
-                await actor.apply(plan)
+                return await actor.apply(plan)
         except Fault as fault:
             if not fault.unknown:
                 raise
+            await self._look_later(plan.request_id)
+        return ""
+
+    async def _look_later(self, request: str) -> None:
+        """What nobody heard the end of may come into force after all that follows: that is read, and put right."""
+        await self.ledger.schedule(request, [Due("look", at=self.clock.now() + LATE_WRITE)])
+
+
+def _stays(why: str) -> tuple[str, Audit]:
+    return why, Audit(BOT, "grant.ended", {"why": why})
 
 
 def _lasts(grant: Grant | None, now: datetime) -> bool:

@@ -28,15 +28,15 @@ from bot.people import identify
 from bot.ports import Answerer, Asked, Heard, Sent, Streams
 from bot.slack import answer_message
 from bot.suggesting import Likeness, suggest
-from knowledge.answer import supported
 from knowledge.sources import DECIDED, DOCUMENT, EVERYBODY
+from knowledge.support import supported
 
 if TYPE_CHECKING:
     from knowledge.search import Result
 
 log = logging.getLogger(__name__)
 
-PASSAGES, CHAT, SHOWN_ALONE, NEAREST, EARLIER = 6, 2, 3, 3, 3
+PASSAGES, CHAT, SHOWN_ALONE, NEAREST, EARLIER = 10, 2, 3, 3, 3
 COMPOSE_SECONDS = 40.0
 PATIENCE = timedelta(seconds=45)  # for a vendor that fails meanwhile; then the asker is told
 LATE_POST = timedelta(seconds=60)

@@ -10,8 +10,8 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Collection, Coroutine
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Collection, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from bot.base import Base
 from bot.clock import SandboxClock, SystemClock
 from bot.collecting import collect_now_and_then, settle
 from bot.config import EXECUTOR, FRONT, ROLES, Settings, check_addresses
-from bot.errors import Fault, SettingsError
+from bot.errors import Fault, SettingsError, Unreachable
 from bot.heartbeat import Heartbeat, Watch
 from bot.jobs import STUCK_TRIES, Handler, Worker
 from bot.ledger import Job, Ledger
@@ -129,7 +129,8 @@ async def _base(settings: Settings, kind: str, roles: Collection[str], stack: As
     clock = await _clock(settings)
     ledger = await Ledger.open(settings.ledger_url, kind=kind, now=clock.now, roles=tuple(roles))
     stack.push_async_callback(ledger.close)
-    vendors = await connect(settings, clock, stack, roles=roles, patient=True)
+    async with _away_for_now(ledger):
+        vendors = await connect(settings, clock, stack, roles=roles, patient=True)
     actor = OktaGroupActor(vendors.reader, vendors.writer, protected=rules.protected)
     return Base(settings, rules, clock, ledger, vendors, actor)
 
@@ -140,7 +141,8 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
     worker = _worker(base, front, roles)
     base.ledger.on_commit = worker.wake
     if front is not None:
-        await front.start(base.settings, stack)
+        async with _away_for_now(base.ledger):
+            await front.start(base.settings, stack)
     heartbeat = Heartbeat(
         base.ledger, tuple(roles), _watches(base.settings, front, roles), base.settings.heartbeat_seconds
     )
@@ -161,6 +163,17 @@ async def _begin(base: Base, roles: Collection[str], stack: AsyncExitStack) -> R
         base.clock.on_move = worker.wake
         beside.append(base.clock.follow())
     return Running(base.settings, base.clock, base.ledger, worker, front, _begun(vital), _begun(beside))
+
+
+@asynccontextmanager
+async def _away_for_now(ledger: Ledger) -> AsyncIterator[None]:
+    """Whom an earlier run of the front reached is not at a wrong address: a fault, which passes."""
+    try:
+        yield
+    except Unreachable as away:
+        if FRONT not in await ledger.presence():
+            raise
+        raise Fault("start", str(away)) from away
 
 
 def _begun(work: list[Coroutine[Any, Any, None]]) -> list[asyncio.Task[None]]:

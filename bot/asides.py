@@ -14,7 +14,7 @@ from bot.core.request import Entitlement, Person, Request, Sensitivity, Standing
 from bot.core.words import one_line
 from bot.errors import Fault, Refused
 from bot.follows import BOT, CLOSED_JOBS
-from bot.journey import Journey, plan_paged
+from bot.journey import Journey, asked_on_page, plan_paged
 from bot.ledger import Audit, Due, Job
 from bot.slack import home, notices
 from policies.rules import may_ask
@@ -194,7 +194,8 @@ class Asides:
         again = page.about(request, card=journey.showing.link(shown), key=f"{request.id}/again")
         incident = await journey.pager.open_incident(again, look_first=job.attempts > 1)
         jobs = (Due("card"), Due("poll"), Due("plan_note"), Due("advice_note"), Due("resolve"))
-        await journey.ledger.replace_incident(request.id, incident, digest=plan_paged(job, request), jobs=jobs)
+        digest, asked = plan_paged(job, request), asked_on_page(job, request)
+        await journey.ledger.replace_incident(request.id, incident, digest=digest, jobs=jobs, asked=asked)
         return None
 
     # --- App Home ---------------------------------------------------------------------------------------------------

@@ -100,7 +100,8 @@ def show(request: str) -> None:
         raise Refused(f"Nothing is known of {request}; a request's name looks like TA-12.")
     for event in events:
         words = [text for text in texts if text.seq == event.seq]
-        out.print(f"{event.seq:>6}  {event.at}  {event.actor}  {event.what}  {_told(event, words)}", markup=False)
+        at, actor, what = (one_line(str(one), 120) for one in (event.at, event.actor, event.what))
+        out.print(f"{event.seq:>6}  {at}  {actor}  {what}  {_told(event, words)}", markup=False)
 
 
 async def _story(request: str) -> tuple[Sequence[AuditEvent], Sequence[AuditText]]:
@@ -113,10 +114,11 @@ async def _story(request: str) -> tuple[Sequence[AuditEvent], Sequence[AuditText
 def _told(event: AuditEvent, texts: Sequence[AuditText]) -> str:
     """The details, with words in the place of their digests; what was erased is said so."""
     standing = {text.name: text.text for text in texts}
-    erased = dict.fromkeys(event.detail.get("texts", {}), "(erased)")
+    digests = event.detail.get("texts")
+    erased = dict.fromkeys(digests if isinstance(digests, dict) else (), "(erased)")
     details = {**event.detail, **erased, **standing}
     details.pop("texts", None)
-    return ", ".join(f"{key}={one_line(str(value), 120)}" for key, value in details.items())
+    return ", ".join(f"{one_line(key, 120)}={one_line(str(value), 120)}" for key, value in details.items())
 
 
 def export(form: str) -> None:
@@ -124,7 +126,7 @@ def export(form: str) -> None:
     if form not in FORMATS:
         raise SettingsError(f"--format is one of {', '.join(FORMATS)}")
     for line in lines(asyncio.run(_whole()), form):
-        sys.stdout.write(f"{line}\n")
+        sys.stdout.buffer.write(f"{line}\n".encode(errors="backslashreplace"))  # of spoiled text, too: JSON's own form
 
 
 async def _whole() -> Sequence[AuditEvent]:
@@ -223,7 +225,16 @@ def evidence(file: Path, since: datetime, until: datetime, *, with_text: bool) -
 
 
 async def _evidence(file: Path, period: Period, *, with_text: bool) -> Sequence[Finding]:
-    async with open_ledger(read_settings()) as ledger:
+    async with _trail() as anchors:
+        verified, silent = await anchors.verify()
         with bar() as (_, advance):
-            told = partial(advance, "requests")
-            return await build(ledger, file, period, now=SystemClock().now(), with_text=with_text, advance=told)
+            return await build(
+                anchors.ledger,
+                file,
+                period,
+                verified=verified,
+                silent=silent,
+                now=SystemClock().now(),
+                with_text=with_text,
+                advance=partial(advance, "requests"),
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
@@ -20,6 +21,7 @@ from bot.errors import Fault, Refused, SettingsError
 from bot.finding import Finding
 from bot.ledger import Ledger
 from bot.library import Variables, wanted_embedder
+from bot.running import runs_here
 from bot.source_checks import source_findings, way
 from bot.sources import choose, variables_of, vector_server
 from bot.vendors import Vendors, connect
@@ -44,7 +46,7 @@ async def check_all() -> list[Finding]:
 
 async def _check(settings: Settings) -> AsyncIterator[Finding]:
     yield _tried("addresses and data directory", lambda: check_settings(settings, PRODUCTION), "in order")
-    yield _port(settings)
+    yield await _tried_async("port", _port(settings))
     yield await _tried_async("database", _database(settings))
     yield await _tried_async("freeze", _freeze(settings))
     policies = None
@@ -107,15 +109,19 @@ async def _tried_async(name: str, work: Coroutine[Any, Any, str]) -> Finding:
         return Finding(name, good=False, words=refused.sentence)
 
 
-def _port(settings: Settings) -> Finding:
+async def _port(settings: Settings) -> str:
+    """Free, or used by the bot that keeps this data directory."""
+    host, port = settings.http_host, settings.http_port
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.http_host, settings.http_port))
+            probe.bind((host, port))
         except OSError as problem:
-            words = f"TINYAPPROVER_HTTP_PORT: {settings.http_port} cannot be used ({problem.strerror}); choose another"
-            return Finding("port", good=False, words=words)
-    return Finding("port", good=True, words=f"{settings.http_host}:{settings.http_port} is free")
+            if problem.errno == errno.EADDRINUSE and await runs_here(settings):
+                return f"{host}:{port} is used by this bot, which is running"
+            words = f"TINYAPPROVER_HTTP_PORT: {port} cannot be used ({problem.strerror}); choose another"
+            raise SettingsError(words) from None
+    return f"{host}:{port} is free"
 
 
 async def _database(settings: Settings) -> str:

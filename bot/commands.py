@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bot.config import ROLES, Settings, path_named_in, read_settings
 from bot.console import out
-from bot.errors import Refused, SettingsError
+from bot.errors import Fault, Refused, SettingsError
 from bot.logs import set_up
 
 T = TypeVar("T")
@@ -66,6 +66,9 @@ def _run_for_supervisor(role: str) -> None:
     except SettingsError as problem:
         tell_supervisor(trouble=str(problem))
         sys.exit(2)
+    except Fault as fault:
+        tell_supervisor(away=str(fault))
+        raise
 
 
 def _say_it_runs(url: str) -> None:

@@ -14,6 +14,7 @@ from bot.authority import Attempt
 from bot.core.lifecycle import OPEN
 from bot.core.notes import Approve, Chatter, Comment, Deny, Stop, Unclear, read_comment
 from bot.core.request import Answer, Place, Request
+from bot.core.words import is_blank
 from bot.ledger import Audit, Due, Job, Ledger, Paged
 from bot.ports import Clock, Note, Pager
 from bot.screen import looks_secret
@@ -133,9 +134,21 @@ class Comments:
         if isinstance(comment, Chatter) or (ours and isinstance(comment, Unclear)):
             await self.ledger.accept(SOURCE, _receipt(note))
             return
-        why = "it was written as TinyApprover itself" if ours else why
+        why = "it was written as TinyApprover itself" if ours else why or await self._elsewhere(request, comment)
         follow = _refused(note, why, incident_id) if why else _follow(note, comment, incident_id)
         await self.ledger.accept(SOURCE, _receipt(note), request=request.id, jobs=[follow])
+
+    async def _elsewhere(self, request: Request, comment: Comment) -> str:
+        """Where to answer the other case that a comment names; nothing when it names none."""
+        if not isinstance(comment, Unclear) or not comment.another:
+            return ""
+        names = f"it names {comment.another}, and this page is for {request.id} alone"
+        other, paged = await asyncio.gather(self.ledger.find(comment.another), self.ledger.paged(comment.another))
+        if other is None:
+            return f"{names}; there is no {comment.another}"
+        if other.state not in OPEN and not other.stoppable:
+            return f"{names}; {other.id} waits for no answer any more"
+        return f"{names}; answer {other.id} on {f'its own page, {paged.url} , or ' if paged else ''}its card in Slack"
 
     async def unclear(self, job: Job) -> datetime | None:
         """A comment that decided nothing is audited, and answered with the line to write."""
@@ -184,7 +197,9 @@ def _follow(note: Note, comment: Comment, incident_id: str) -> Due:
 
 
 def _fit_to_keep(reason: str) -> str:
-    """A denial counts whatever its reason holds; a secret in it goes no further."""
+    """A denial counts whatever its reason holds; a secret in it goes no further, and what shows nothing is none."""
+    if is_blank(reason):
+        return ""
     found = looks_secret(reason)
     return f"(reason withheld: looks like {found})" if found else reason
 

@@ -217,7 +217,7 @@ class Settings(BaseSettings):
     )
     pages_an_hour: int = _setting(
         "TINYAPPROVER_PAGES_AN_HOUR",
-        "Pages an hour on one escalation policy; what comes beyond is listed on one quiet page and paged later.",
+        "Pages an hour for one responder; what comes beyond is listed on one quiet page and paged later.",
         30,
         ge=1,
         le=10_000,
@@ -231,8 +231,8 @@ class Settings(BaseSettings):
     )
     heartbeat_url: str = _setting(
         "TINYAPPROVER_HEARTBEAT_URL",
-        "Called by the front while Slack reaches it and no job of either role is late; whoever expects the call should "
-        "page when it stays away.",
+        "Called by the front while Slack reaches it, no job of either role is late, and no page or removal keeps "
+        "failing; whoever expects the call should page when it stays away.",
         "",
     )
     executor_heartbeat_url: str = _setting(

@@ -47,3 +47,7 @@ class Fault(Exception):
 
 class SettingsError(Exception):
     """A setting, catalogue or guardrail file that cannot be used: says which, where, and what is allowed."""
+
+
+class Unreachable(SettingsError):
+    """A vendor whom the start needs does not answer: the address may be wrong, unless it was right before."""

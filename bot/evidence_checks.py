@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from bot.audit import AuditEvent
 from bot.core.request import Request
 
 LATE = timedelta(minutes=5)
-APPROVED, DENIED, CHANGED = "decision.approve", "decision.deny", "plan.changed"
+RECEIVED, PLANNED, CHANGED = "request.received", "request.planned", "plan.changed"
+APPROVED, DENIED = "decision.approve", "decision.deny"
+IN_THE_TABLES = "tables agree with the trail"
 WRITING, VERIFIED = "grant.writing", "grant.verified"
 ENDS = ("grant.revoked", "grant.ended")
 SHOWN = ("plan.shown", "page.opened")
@@ -41,14 +44,30 @@ class Case:
         """The approvals that stood when the grant was written: of its plan, and given since that last changed."""
         since = max((event.seq for event in self.of(CHANGED, before=grant.seq)), default=0)
         given = [event for event in self.of(APPROVED, before=grant.seq) if event.seq > since]
-        return [event for event in given if event.detail["digest"] == grant.detail["digest"]]
+        return [event for event in given if event.detail.get("digest") == grant.detail.get("digest")]
+
+    def told(self, name: str, *kinds: str, before: int | None = None) -> Any:
+        """What the last event of some kinds says; None when there is none."""
+        return next((event.detail.get(name) for event in reversed(self.of(*kinds, before=before))), None)
+
+    @property
+    def state(self) -> str:
+        """Where the trail leaves it."""
+        moves = (event.detail for event in reversed(self.events) if {"from", "to"} <= event.detail.keys())
+        return str(next(moves, {"to": "received"})["to"])
+
+    @property
+    def concerned(self) -> set[str]:
+        """Who asked and who is to get it: as the tables have it, and as the trail does."""
+        asked = {event.actor for event in self.of(RECEIVED)} | {self.told("for", RECEIVED)}
+        return {self.request.requester.id, self.request.beneficiary.id} | asked
 
 
 def findings(case: Case, *, now: datetime) -> list[Finding]:
     """Everything wrong with one request; nothing for one that is in order."""
     found = [finding for grant in case.of(WRITING, VERIFIED) for check in ON_GRANTS for finding in check(case, grant)]
     found += [finding for check in ON_ENDS for finding in check(case, now)]
-    return [*found, *_in_the_tables_alone(case)]
+    return [*found, *_in_the_tables_alone(case), *_not_as_told(case)]
 
 
 # --- on every grant --------------------------------------------------------------------------------------------------
@@ -56,7 +75,7 @@ def findings(case: Case, *, now: datetime) -> list[Finding]:
 
 def _approved_before(case: Case, grant: AuditEvent) -> Iterator[Finding]:
     """Enough different people approved this very plan before anything was written."""
-    needed = case.request.ruling.approvals if case.request.ruling else 1
+    needed = case.told("approvals", PLANNED, CHANGED, before=grant.seq) or 1
     people = {event.actor for event in case.approvals(grant)}
     if len(people) < needed:
         words = f"{len(people)} of {needed} approvals of this plan came before event {grant.seq} ({grant.what})"
@@ -76,9 +95,8 @@ def _not_denied(case: Case, grant: AuditEvent) -> Iterator[Finding]:
 
 
 def _somebody_else(case: Case, grant: AuditEvent) -> Iterator[Finding]:
-    concerned = {case.request.requester.id, case.request.beneficiary.id}
     for approval in case.approvals(grant):
-        if approval.actor in concerned:
+        if approval.actor in case.concerned:
             words = f"event {approval.seq}: approved by somebody whom it concerns"
             yield Finding(case.request.id, "separation of duties", words, approval.seq)
 
@@ -86,7 +104,7 @@ def _somebody_else(case: Case, grant: AuditEvent) -> Iterator[Finding]:
 def _plan_was_shown(case: Case, grant: AuditEvent) -> Iterator[Finding]:
     for approval in case.approvals(grant):
         shown = case.of(*SHOWN, before=approval.seq)
-        if not any(event.detail["digest"] == approval.detail["digest"] for event in shown):
+        if not any(event.detail.get("digest") == approval.detail.get("digest") for event in shown):
             words = f"event {approval.seq}: approved, and no event says that this plan was shown before"
             yield Finding(case.request.id, "plan shown before approval", words, approval.seq)
 
@@ -95,7 +113,7 @@ def _plan_was_shown(case: Case, grant: AuditEvent) -> Iterator[Finding]:
 
 
 def _taken_back_on_time(case: Case, now: datetime) -> Iterator[Finding]:
-    for grant in case.of(VERIFIED):
+    for grant in (one for one in case.of(VERIFIED) if one.detail.get("ends_at")):
         due = datetime.fromisoformat(grant.detail["ends_at"])
         ends = [event for event in case.of(*ENDS) if event.seq > grant.seq]
         ended = _at(ends[0]) if ends else now
@@ -116,12 +134,28 @@ def _writes_have_an_end(case: Case, now: datetime) -> Iterator[Finding]:
 def _in_the_tables_alone(case: Case) -> Iterator[Finding]:
     """What the tables say and the trail does not: somebody wrote into the database."""
     if case.request.grant is not None and not case.of("grant.started"):
-        yield Finding(case.request.id, "tables agree with the trail", "a grant stands in the tables alone")
-    told = {event.actor for event in case.of(APPROVED, DENIED)}
+        yield Finding(case.request.id, IN_THE_TABLES, "a grant stands in the tables alone")
+    told = {(event.what, event.actor, event.detail.get("digest")) for event in case.of(APPROVED, DENIED)}
     for decision in case.request.decisions:
-        if decision.person_id not in told:
+        if (f"decision.{decision.answer}", decision.person_id, decision.digest) not in told:
             words = f"a decision of {decision.person_id} stands in the tables alone"
-            yield Finding(case.request.id, "tables agree with the trail", words)
+            yield Finding(case.request.id, IN_THE_TABLES, words)
+
+
+def _not_as_told(case: Case) -> Iterator[Finding]:
+    """What an auditor reads in the tables is what was written to the trail when it happened."""
+    request, asked = case.request, case.of(RECEIVED)
+    pairs = {
+        "requester": (request.requester.id, asked[0].actor if asked else None),
+        "beneficiary": (request.beneficiary.id, case.told("for", RECEIVED)),
+        "entitlement": (request.entitlement.id, case.told("entitlement", RECEIVED)),
+        "minutes": (request.minutes, case.told("minutes", RECEIVED)),
+        "state": (request.state.value, case.state),
+    }
+    for name, (stands, told) in pairs.items():
+        if stands != told:
+            words = f"its {name} is {stands} in the tables, and {told} in the trail"
+            yield Finding(request.id, IN_THE_TABLES, words)
 
 
 def _at(event: AuditEvent) -> datetime:

@@ -14,7 +14,8 @@ from itertools import chain
 from pathlib import Path
 
 from bot.audit import AuditEvent
-from bot.evidence_checks import Case, Finding, findings
+from bot.core.words import whole
+from bot.evidence_checks import IN_THE_TABLES, Case, Finding, findings
 from bot.evidence_rows import (
     Row,
     Words,
@@ -45,10 +46,11 @@ COLUMNS = {
     ),
     "grants": (
         *("seq", "request_id", "plan_digest", "action", "changes", "held_before", "minutes", "written_at"),
-        *("verified_at", "ends_at"),
+        *("verified_at", "ends_at", "vendor_request"),
     ),
     "revocations": (
         *("seq", "request_id", "at", "removed", "why_not_removed", "given_back_early", "due_at", "seconds_late"),
+        "vendor_request",
     ),
     "policies": ("digest", "first_seen", "files"),
     "people": ("id", "name", "slack_user", "pagerduty_user", "decides"),
@@ -97,13 +99,26 @@ class Period:
 
 
 async def build(
-    ledger: Ledger, path: Path, period: Period, *, now: datetime, with_text: bool, advance: Advance
+    ledger: Ledger,
+    path: Path,
+    period: Period,
+    *,
+    verified: Verified,
+    silent: Sequence[str] = (),
+    now: datetime,
+    with_text: bool,
+    advance: Advance,
 ) -> Sequence[Finding]:
-    """Write the file; what is wrong with the chain, or with a request that something happened to in the period."""
-    events, verified = await ledger.events(), await ledger.verify()
+    """Write the file; what is wrong with the chain, or with a request that something happened to in the period.
+
+    `verified` is the trail as it was checked against its anchors, `silent` the places whose anchors nobody could read.
+    """
+    population, events = await ledger.every_request(), await ledger.events()
     cases = await _cases(ledger, events, period, advance)
     words = await _words(ledger, events, wanted=with_text)
     found = [Finding("", "audit chain", trouble) for trouble in verified.findings]
+    found += [Finding("", "anchors", f"could not be read: {trouble}") for trouble in silent]
+    found += await _population(ledger, set(population), {event.request_id for event in events} - {""})
     found += [finding for case in cases for finding in findings(case, now=now)]
     told = {event.seq: event for case in cases for event in case.events}
     told |= {event.seq: event for event in events if period.holds(event)}
@@ -129,11 +144,27 @@ async def _cases(ledger: Ledger, events: Iterable[AuditEvent], period: Period, a
         if event.request_id:
             stories[event.request_id].append(event)
     wanted = {name: story for name, story in stories.items() if any(period.holds(event) for event in story)}
-    cases = []
+    cases: list[Case] = []
     for done, (name, story) in enumerate(wanted.items(), start=1):
-        cases.append(Case(await ledger.request(name), story))
+        cases += await _case(ledger, name, story)
         advance(done, len(wanted))
     return cases
+
+
+async def _case(ledger: Ledger, name: str, story: Sequence[AuditEvent]) -> list[Case]:
+    """A request and its events as they stand at one moment, also while the program runs; none that the tables lack."""
+    while True:
+        request, now = await ledger.find(name), await ledger.events(name)
+        if len(now) == len(story):
+            return [Case(request, story)] if request else []
+        story = now
+
+
+async def _population(ledger: Ledger, stored: set[str], told: set[str]) -> list[Finding]:
+    """An auditor draws a sample of all there were, so every request stands in both, or came while this was read."""
+    unheard = [Finding(one, IN_THE_TABLES, "it stands in the tables alone") for one in sorted(stored - told)]
+    lost = [one for one in sorted(told - stored) if await ledger.find(one) is None]
+    return unheard + [Finding(one, IN_THE_TABLES, "it stands in the trail alone") for one in lost]
 
 
 async def _words(ledger: Ledger, events: Sequence[AuditEvent], *, wanted: bool) -> Words:
@@ -158,6 +189,8 @@ def _about(
         "requests": len(cases),
         "events in the whole trail": verified.events,
         "last hash of the trail": verified.head.hash if verified.head else "",
+        "anchors compared": verified.anchors,
+        "newest event that is anchored": verified.anchored_to,
         "texts erased": verified.erased,
         "holds words and names of people": "yes" if with_text else "no",
         "findings": len(found),
@@ -174,13 +207,18 @@ def _write(path: Path, tables: Mapping[str, Iterable[Row]]) -> None:
     database = Database(partial)
     for name, rows in tables.items():
         database.table(name).create(dict.fromkeys(COLUMNS[name], str) | _types(name), pk=KEYS.get(name, "seq"))
-        database.table(name).insert_all(rows)
+        database.table(name).insert_all(map(_as_text, rows))
     for name, columns in SEARCHED.items():
         database.table(name).enable_fts(columns)
     for name, query in VIEWS.items():
         database.create_view(name, query)
     database.close()
     partial.rename(path)
+
+
+def _as_text(row: Row) -> Row:
+    """Bytes that are no text, which somebody has put there, end no writing."""
+    return {name: whole(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _types(table: str) -> dict[str, type]:

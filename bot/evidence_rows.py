@@ -52,7 +52,7 @@ def request_row(case: Case, words: Words) -> Row:
         "created_at": _time(request.created_at),
         "deadline": _time(request.deadline),
         "closed_at": _time(request.closed_at),
-        **_policy(case, planned),
+        **_policy(planned),
         "plan_digest": _detail(planned, "digest"),
         "evidence_digest": _detail(gathered, "digest"),
         "evidence_opened_by": ", ".join(sorted({event.actor for event in case.of("evidence.shown")})),
@@ -62,15 +62,14 @@ def request_row(case: Case, words: Words) -> Row:
     }
 
 
-def _policy(case: Case, planned: AuditEvent | None) -> Row:
+def _policy(planned: AuditEvent | None) -> Row:
     """Which policy, which rule, and what it found on separation of duties."""
-    ruling = case.request.ruling
     return {
         "policy_digest": _detail(planned, "policy"),
-        "rule": ruling.rule if ruling else None,
-        "approvals_needed": ruling.approvals if ruling else None,
-        "approver_group": ruling.approver_group if ruling else None,
-        "conflicts": ", ".join(ruling.conflicts) if ruling else None,
+        "rule": _detail(planned, "rule"),
+        "approvals_needed": _detail(planned, "approvals"),
+        "approver_group": _detail(planned, "group"),
+        "conflicts": ", ".join(_detail(planned, "conflicts") or ()),
     }
 
 
@@ -96,12 +95,12 @@ def decision_rows(case: Case, words: Words) -> Iterator[Row]:
             "name": words.of(event, "name"),
             "answer": event.what.partition(".")[2],
             "at": event.at,
-            "place": event.detail["place"],
-            "receipt": event.detail["receipt"],
-            "plan_digest": event.detail["digest"],
-            "minutes": event.detail["minutes"],
-            "as_member_of": event.detail["group"],
-            "on_call_for": event.detail["on_call"],
+            "place": _detail(event, "place"),
+            "receipt": _detail(event, "receipt"),
+            "plan_digest": _detail(event, "digest"),
+            "minutes": _detail(event, "minutes"),
+            "as_member_of": _detail(event, "group"),
+            "on_call_for": _detail(event, "on_call"),
             "reason": words.of(event, "reason"),
         }
 
@@ -113,14 +112,15 @@ def grant_rows(case: Case) -> Iterator[Row]:
         yield {
             "seq": event.seq,
             "request_id": case.request.id,
-            "plan_digest": event.detail["digest"],
-            "action": event.detail["action"],
-            "changes": json.dumps(event.detail["changes"]),
-            "held_before": event.detail["held_before"],
+            "plan_digest": _detail(event, "digest"),
+            "action": _detail(event, "action"),
+            "changes": json.dumps(_detail(event, "changes")),
+            "held_before": _detail(event, "held_before"),
             "minutes": case.request.grant.minutes if case.request.grant else None,
             "written_at": written.at if written else None,
             "verified_at": event.at,
-            "ends_at": event.detail["ends_at"],
+            "ends_at": _detail(event, "ends_at"),
+            "vendor_request": _detail(event, "receipt"),
         }
 
 
@@ -138,6 +138,7 @@ def revocation_rows(case: Case) -> Iterator[Row]:
             "given_back_early": bool(case.of("grant.given_back", before=event.seq)),
             "due_at": due,
             "seconds_late": max(0.0, late.total_seconds()) if late is not None else None,
+            "vendor_request": _detail(event, "receipt"),
         }
 
 

@@ -86,7 +86,7 @@ def _class_of(event: AuditEvent) -> tuple[int, str, int]:
     action = str(event.detail.get("action", ""))
     if event.what == "request.received":
         return CREATE
-    if event.what == "grant.verified" and event.detail["added"]:
+    if event.what == "grant.verified" and event.detail.get("added"):
         return GIVEN.get(action, ASSIGN)
     if event.what == "grant.revoked":
         return TAKEN.get(action, REVOKE)
@@ -98,8 +98,9 @@ def _about(event: AuditEvent, class_uid: int) -> dict[str, Any]:
     if class_uid == ENTITY[0]:
         kind = "access request" if event.request_id else "audit trail"
         return {"entity": {"type": kind, "uid": event.request_id or str(event.seq)}}
-    changes = event.detail["changes"]
+    told = event.detail.get("changes")
+    changes = told if isinstance(told, dict) else {}  # whatever somebody has put there
     user = {"uid": changes.get("user", "")}
     if class_uid == GROUP[0]:
-        return {"user": user, "group": {"uid": changes["group"]}}
+        return {"user": user, "group": {"uid": changes.get("group", "")}}
     return {"user": user, "privileges": [f"{name}={changes[name]}" for name in sorted(changes) if name != "user"]}

@@ -8,6 +8,7 @@ together with the jobs that follow. Any step may run twice, or again after a cra
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from bot import advice, evidence, page
 from bot.abuse import Doorkeeper, Flood
 from bot.authority import Attempt, Authority
 from bot.core.lifecycle import OPEN, Event, State
-from bot.core.request import Draft, Place, Request, Standing
+from bot.core.request import Draft, Place, Question, Request, Standing
 from bot.errors import Fault, Refused
 from bot.follows import APPROVED_JOBS, BOT, CLOSED_JOBS, PAGED_JOBS, on_silence
 from bot.ledger import Audit, Due, Job, Ledger
@@ -38,6 +39,7 @@ LOOK_AGAIN = timedelta(seconds=20)  # whether what could not be checked may be q
 PLAN_FIRST = timedelta(seconds=0.2)
 AFTER_THE_CARD = timedelta(seconds=0.2)  # who has just asked can wait; who is to decide should not
 FIRST_READING = timedelta(seconds=5)  # nobody has commented before
+WHISPERED, A_MOMENT = "slack.whispered", timedelta(seconds=30)  # a double click is answered once
 UNDECIDED_IN_TIME = "Nobody decided in time."
 UNPLANNED = "The plan could not be read in time, so nobody could decide."
 UNREADABLE = (
@@ -106,7 +108,7 @@ class Journey:
         if not ruling.allowed:
             await self.planning.refuse(request, ruling)
             return None
-        audit = Audit(BOT, "request.planned", {"digest": plan.digest, "rule": ruling.rule, "policy": self.rules.digest})
+        audit = Audit(BOT, "request.planned", self.planning.told(plan, ruling))
         values = {"plan": plan, "ruling": ruling, "planned_at": self.clock.now()}
         jobs = (Due("card"), Due("page"), Due("plan_note"), Due("dm", at=self.clock.now() + AFTER_THE_CARD))
         await self.ledger.move(request.id, Event.PLANNED, audit=audit, values=values, jobs=jobs)
@@ -185,8 +187,10 @@ class Journey:
         if shown is None:
             jobs.append(Due("card_note"))
         evidence = request.evidence.digest if request.evidence else ""
-        digest = plan_paged(job, request)
-        await self.ledger.record_incident(request.id, incident, digest=digest, evidence=evidence, jobs=jobs)
+        digest, asked = plan_paged(job, request), asked_on_page(job, request)
+        await self.ledger.record_incident(
+            request.id, incident, digest=digest, evidence=evidence, jobs=jobs, asked=asked
+        )
         return None
 
     def _page_at(self, request: Request) -> datetime:
@@ -277,7 +281,8 @@ class Journey:
         text, place = str(job.payload["text"]), job.payload["place"]
         request = await self.ledger.request(job.subject)
         if place == Place.SLACK:
-            await self.chat.whisper(job.payload["channel"], job.payload["who"], escape(text))
+            if job.attempts > 1 or await self._is_news(job.subject, job.payload["who"], text, receipt=job.kind):
+                await self.chat.whisper(job.payload["channel"], job.payload["who"], escape(text))
         elif job.payload.get("waits"):
             await self._note(request, page.answer_waits(text, receipt=job.payload["receipt"]))
         else:
@@ -285,6 +290,16 @@ class Journey:
             there = replace(request, incident_id=job.payload.get("incident") or request.incident_id)
             await self._note(there, page.reply(request, text, receipt=job.payload["receipt"], card=link))
         return None
+
+    async def whisper(self, request: str, channel: str, who: str, text: str, *, receipt: str) -> None:
+        """Privately, where they pressed; a double click is answered once."""
+        if await self._is_news(request, who, text, receipt=receipt):
+            await self.chat.whisper(channel, who, escape(text))
+
+    async def _is_news(self, request: str, who: str, text: str, *, receipt: str) -> bool:
+        """Whether they were not told exactly this a moment ago."""
+        same = f"{request}/{who}/{hashlib.sha256(text.encode()).hexdigest()[:16]}/"
+        return await self.ledger.first_since(WHISPERED, same, receipt, self.clock.now() - A_MOMENT)
 
     async def expire(self, job: Job) -> datetime | None:
         """Nobody decided in time, or nobody could."""
@@ -339,3 +354,8 @@ class Journey:
 def plan_paged(job: Job, request: Request) -> str:
     """The plan on a page just opened. One that was perhaps adopted may say less: the plan follows as a note."""
     return request.decidable_digest if job.attempts == 1 else ""
+
+
+def asked_on_page(job: Job, request: Request) -> tuple[Question, ...]:
+    """What was asked back and stands on a page just opened; one that was perhaps adopted may say less."""
+    return tuple(request.questions) if job.attempts == 1 else ()

@@ -1,4 +1,7 @@
-"""A step that was overtaken is looked at: what it wrote last is read, and put right. A step of the executor's."""
+"""A step that was overtaken, or not answered, is looked at: what it wrote last is read, and put right.
+
+A step of the executor's.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ class Looking:
     clock: Clock
 
     async def look(self, job: Job) -> datetime | None:
-        """A step that was overtaken may have written last: read what stands there now, and put it right."""
+        """A step that was overtaken or not answered may have written last: read what stands there, and put it right."""
         request = await self.ledger.with_target(job)
         if request.plan is None or request.grant is None or request.grant.held_before:
             return None
@@ -51,10 +54,11 @@ class Looking:
     async def _take_away(self, request: Request, plan: Plan) -> None:
         actor = self.actors[request.entitlement.action]
         await self.ledger.note_event(Audit(BOT, "revoke.writing", written(plan)), request=request.id)
-        await actor.revoke(replace(plan, already=False))  # the grant says whether it is ours to remove
+        receipt = await actor.revoke(replace(plan, already=False))  # the grant says whether it is ours to remove
         if await actor.verify(plan):
-            raise Fault("okta", "what an overtaken step had written is still there after it was removed")
-        await self.ledger.note_event(Audit(BOT, "grant.put_right", written(plan)), request=request.id)
+            raise Fault("okta", "what a step had written late is still there after it was removed")
+        put_right = Audit(BOT, "grant.put_right", {**written(plan), "receipt": receipt})
+        await self.ledger.note_event(put_right, request=request.id)
 
     async def _tell_gone(self, job: Job, covered: str) -> None:
         """Nothing is given without somebody's decision: that it is gone is told."""

@@ -11,7 +11,7 @@ from bot.webhooks import ACTIVE, REFUSED, SUBSCRIPTION, TAKEN
 
 
 async def exposition(ledger: Ledger, *, gauges: Mapping[str, float]) -> str:
-    """Requests by state, jobs by kind and lateness, overdue access, webhooks, and the program's `gauges`."""
+    """Requests by state, jobs by kind and lateness, overdue access, webhooks, opinions on answers, and `gauges`."""
     figures = await ledger.figures()
     lines = ["# TYPE tinyapprover_requests gauge"]
     lines += [f'tinyapprover_requests{{state="{state}"}} {count}' for state, count in figures.requests.items()]
@@ -20,6 +20,9 @@ async def exposition(ledger: Ledger, *, gauges: Mapping[str, float]) -> str:
     lines += _gauge("tinyapprover_revokes_overdue", len(await ledger.overdue()))
     lines += _gauge("tinyapprover_jobs_late_seconds", figures.late)
     lines += _webhooks(await ledger.seen())
+    lines.append("# TYPE tinyapprover_answers_rated gauge")
+    opinions = await ledger.opinions()
+    lines += [f'tinyapprover_answers_rated{{helpful="{said}"}} {count}'.lower() for said, count in opinions.items()]
     for name, value in gauges.items():
         lines += _gauge(f"tinyapprover_{name}", value)
     return "\n".join([*lines, *await _roles(ledger), ""])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bot.core.lifecycle import Event, State
 from bot.core.request import Answer, Extension, Plan, Request, Ruling
@@ -36,6 +37,11 @@ class Planning:
             self.directory.standing(request.beneficiary.id, max_age=SHARED_SECONDS),
         )
         return plan, self.rules.at_submission(request, request.entitlement, requester, beneficiary)
+
+    def told(self, plan: Plan, ruling: Ruling) -> dict[str, Any]:
+        """What the trail says of a plan that is put before people: by which rule of which policy, and who decides."""
+        who = {"approvals": ruling.approvals, "group": ruling.approver_group, "conflicts": list(ruling.conflicts)}
+        return {"digest": plan.digest, "rule": ruling.rule, "policy": self.rules.digest, **who}
 
     async def before_acting(self, request: Request) -> tuple[Plan, Ruling]:
         """The same once more, and whether those who approved still may; readings are a few seconds old at most."""

@@ -112,7 +112,9 @@ class Chat(Protocol):
         """Open a modal and return its view id. A trigger lives three seconds and works once."""
         ...
 
-    async def update_modal(self, view_id: str, view: dict[str, Any]) -> None: ...
+    async def update_modal(self, view_id: str, view: dict[str, Any]) -> bool:
+        """Draw an open modal anew; `False` when whoever opened it has closed it meanwhile."""
+        ...
 
     async def publish_home(self, user: str, view: dict[str, Any]) -> None: ...
 
@@ -229,7 +231,9 @@ class Pager(Protocol):
 
     async def user_by_email(self, email: str) -> PagerUser | None: ...
 
-    async def on_call(self, escalation_policy: str) -> Sequence[OnCall]: ...
+    async def on_call(self, escalation_policy: str) -> Sequence[OnCall]:
+        """Who is on call for a policy now; without one, for that of the service on which pages are opened."""
+        ...
 
     @property
     def own_user(self) -> str:
@@ -300,8 +304,10 @@ class Actor(Protocol):
         """
         ...
 
-    async def apply(self, plan: Plan) -> None:
-        """Carry the plan out. Idempotent; a `Fault` with `unknown` may have done it.
+    async def apply(self, plan: Plan) -> str:
+        """Carry the plan out; the vendor's own id of the call, for the audit trail ("" where it has none).
+
+        Idempotent; a `Fault` with `unknown` may have done it.
 
         Where the vendor can end the access by itself, that is set too, `plan.minutes` and a margin from now: it ends
         even if nobody takes it back. Okta's group membership has no such field.
@@ -312,8 +318,8 @@ class Actor(Protocol):
         """Read back: is the access there now?"""
         ...
 
-    async def revoke(self, plan: Plan) -> None:
-        """Take away what `apply` added. Idempotent."""
+    async def revoke(self, plan: Plan) -> str:
+        """Take away what `apply` added; the vendor's own id of the call. Idempotent."""
         ...
 
 

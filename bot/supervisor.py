@@ -3,7 +3,7 @@
 Each child is given its own role's settings and nothing of the other's, in its environment alone: it reads no `.env`.
 Its standard input is its lifeline: when this process ends, however it ends, that closes and the child ends too, so
 that whatever restarts us (systemd, Docker) finds no orphan. A child says one line on its standard output: where it
-listens, or what is wrong with its settings. Its log is ours.
+listens, or what is wrong with its settings, or who is away. Its log is ours.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Child:
         self._deaths = 0
 
     async def begin(self) -> dict[str, str]:
-        """Start it; what it says when it runs (`url`) or cannot (`trouble`)."""
+        """Start it; what it says when it runs (`url`), cannot (`trouble`), or cannot for now (`away`)."""
         command = (sys.executable, "-P", "-m", "bot", "run", "--role", self.role)
         self._began = time.monotonic()
         self._process = await asyncio.create_subprocess_exec(
@@ -79,7 +79,8 @@ class Child:
             seconds = wait_before(self._deaths)
             log.warning("the %s ended with %s and is begun again in %.0f s", self.role, code, seconds)
             await asyncio.sleep(seconds)
-            if trouble := (await self.begin()).get("trouble"):
+            said = await self.begin()
+            if trouble := said.get("trouble") or said.get("away"):
                 log.warning("%s", trouble)
 
     def ask_to_stop(self) -> None:
@@ -100,12 +101,15 @@ class Child:
 
 
 async def supervise(settings: Settings, *, say: Callable[[str], None]) -> None:
-    """Both roles, until cancelled. `SettingsError` when either cannot start at first: later it is tried again."""
+    """Both roles, until cancelled. `SettingsError` when either cannot start at first: later it is tried again.
+
+    While Slack is away at the start, as after a reboot in an outage, the front is tried again and the executor works.
+    """
     children = [Child(role, environment(settings, role, os.environ)) for role in (FRONT, EXECUTOR)]
     try:
         said = await asyncio.gather(*(child.begin() for child in children))
         _raise_first_troubles(said)
-        say(said[0]["url"])
+        say(said[0].get("url", ""))
         await asyncio.gather(*(child.keep() for child in children))
     finally:
         for child in children:

@@ -15,7 +15,7 @@ from typing import Any
 
 from bot.claims import ours_by_lease, still_ours
 from bot.config import EXECUTOR, FRONT, ROLES, Settings
-from bot.errors import Fault, SettingsError
+from bot.errors import Fault, SettingsError, Unreachable
 from bot.ports import Clock
 from connectors.okta import OktaReader
 from connectors.okta_api import OktaApi
@@ -79,9 +79,9 @@ async def connect(
     if writer is not None:
         stack.push_async_callback(writer.close)
         wanted.append(_Wanted("OKTA_WRITE_TOKEN", "OKTA_ORG_URL", _connect_writer(writer), needed=not patient))
-    problems = dict.fromkeys(problem for problem in await asyncio.gather(*map(_or_setting, wanted)) if problem)
-    if problems:
-        raise SettingsError("\n".join(problems))
+    if problems := [problem for problem in await asyncio.gather(*map(_or_setting, wanted)) if problem]:
+        only_away = all(isinstance(problem, Unreachable) for problem in problems)
+        raise (Unreachable if only_away else SettingsError)("\n".join(dict.fromkeys(map(str, problems))))
     return Vendors(reader, voices, writer)
 
 
@@ -121,19 +121,19 @@ async def _connect_writer(writer: OktaApi) -> None:
     await writer.get("/groups", {"limit": 1})
 
 
-async def _or_setting(wanted: _Wanted) -> str | None:
+async def _or_setting(wanted: _Wanted) -> SettingsError | None:
     """None, or which setting to look at. A vendor that refuses us stops the start; one that is down only if needed."""
     try:
         await wanted.work
     except Fault as fault:
         if fault.permanent or fault.status in (401, 403):
-            return f"{wanted.token}: {fault}; check the token and its permissions"
-        trouble = f"{wanted.address}: {fault}; check the address, and that it is up"
+            return SettingsError(f"{wanted.token}: {fault}; check the token and its permissions")
+        trouble = Unreachable(f"{wanted.address}: {fault}; check the address, and that it is up")
         if wanted.needed:
             return trouble
         log.warning("starting all the same: %s", trouble)
     except SettingsError as problem:
-        return str(problem)
+        return problem
     return None
 
 

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from bot.core.request import Plan, Request, Standing
-from bot.core.words import span
+from bot.core.words import span, whole
 from bot.errors import Fault, Refused
 from bot.ports import Clock, Headcount
 from connectors.okta_api import VENDOR, OktaApi, equals, identifier
@@ -199,8 +199,8 @@ class OktaGroupActor:
             already=already,
         )
 
-    async def apply(self, plan: Plan) -> None:
-        await self._write("PUT", plan)
+    async def apply(self, plan: Plan) -> str:
+        return await self._write("PUT", plan)
 
     async def verify(self, plan: Plan) -> bool:
         """Read fresh, with the reader. Somebody who is gone from Okta holds nothing."""
@@ -212,21 +212,22 @@ class OktaGroupActor:
             raise
         return any(group.id == plan.changes["group"] for group in groups)
 
-    async def revoke(self, plan: Plan) -> None:
+    async def revoke(self, plan: Plan) -> str:
         """Removes the membership, unless it stood before us. What is gone with its person or group is removed."""
         if plan.already:
-            return
+            return ""
         try:
-            await self._write("DELETE", plan)
+            return await self._write("DELETE", plan)
         except Fault as fault:
             if fault.status != 404 or await self.verify(plan):
                 raise
+        return ""
 
-    async def _write(self, method: str, plan: Plan) -> None:
+    async def _write(self, method: str, plan: Plan) -> str:
         if self._writer is None:
             raise Fault(VENDOR, "this process holds no writer token", permanent=True)
         group, user = identifier(plan.changes["group"]), identifier(plan.changes["user"])
-        await self._writer.write(method, f"/groups/{group}/users/{user}")
+        return await self._writer.write(method, f"/groups/{group}/users/{user}")
 
 
 class Readings(Generic[T]):
@@ -307,7 +308,7 @@ def _group(data: Any) -> Group:
 def _standing(user: Any, groups: Sequence[Group], read_at: datetime) -> Standing:
     profile = user.get("profile") or {}
     login = _text(user, "profile", "login")
-    name = f"{profile.get('firstName') or ''} {profile.get('lastName') or ''}".strip()
+    name = whole(f"{profile.get('firstName') or ''} {profile.get('lastName') or ''}".strip())
     return Standing(
         person_id=_text(user, "id"),
         email=login,
@@ -315,9 +316,9 @@ def _standing(user: Any, groups: Sequence[Group], read_at: datetime) -> Standing
         status=_text(user, "status"),
         groups=frozenset(group.name for group in groups if group.type in OWN_GROUPS),
         read_at=read_at,
-        title=str(profile.get("title") or ""),
-        department=str(profile.get("department") or ""),
-        manager=str(profile.get("manager") or ""),
+        title=whole(str(profile.get("title") or "")),
+        department=whole(str(profile.get("department") or "")),
+        manager=whole(str(profile.get("manager") or "")),
     )
 
 

@@ -25,6 +25,7 @@ API = "/api/v1"
 PAGE = 200
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LONGEST_WAIT = 3600.0
+LONGEST_ID = 100
 
 
 class OktaApi:
@@ -87,8 +88,8 @@ class OktaApi:
             yield _objects(_parsed(text))
             target = self._next(response)
 
-    async def write(self, method: str, path: str) -> None:
-        """A write that Okta answers with 204; any other success is not an answer to rely on."""
+    async def write(self, method: str, path: str) -> str:
+        """A write that Okta answers with 204, and Okta's id of it; any other success is not an answer to rely on."""
         if self._executor is None:
             await self.connect()
         if self._before_write is not None:
@@ -96,6 +97,7 @@ class OktaApi:
         response, _ = await self._call(method, f"{API}{path}")
         if response.status != 204:
             raise Fault(VENDOR, f"unexpected answer ({response.status})", status=response.status, unknown=True)
+        return str(response.headers.get("X-Okta-Request-Id", ""))[:LONGEST_ID]
 
     def _next(self, response: Any) -> str | None:
         """The next page's address, which must be in our own org: it is asked with our token."""
@@ -184,16 +186,19 @@ def _refused(response: Any, error: Any, *, writes: bool) -> Fault:
         VENDOR,
         f"{status} {words}".strip()[:300],
         status=status,
-        retry_after=_retry_after(response.headers) if status == 429 else None,
+        retry_after=_retry_after(response.headers, status),
         unknown=writes and not 400 <= status < 500,
         permanent=400 <= status < 500 and status not in (408, 429),
     )
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Okta says when the limit resets as an epoch second of its own clock, which `Date` shows."""
+def _retry_after(headers: Mapping[str, str], status: int) -> float | None:
+    """Okta says when the limit resets as an epoch second of its own clock, which `Date` shows.
+
+    That stands on every answer, and means a wait only where the limit was reached.
+    """
     reset, date = headers.get("X-Rate-Limit-Reset", ""), headers.get("Date")
-    if reset.isdigit() and date:
+    if status == 429 and reset.isdigit() and date:
         wait = float(reset) - parsedate_to_datetime(date).timestamp()
         return min(max(wait, 1.0), LONGEST_WAIT)
     retry_after = headers.get("Retry-After", "")

@@ -207,9 +207,14 @@ class PagerDuty:
         return user
 
     async def on_call(self, escalation_policy: str) -> Sequence[OnCall]:
-        entries = await self._api.pages("/oncalls", "oncalls", {"escalation_policy_ids[]": [escalation_policy]})
+        policy = escalation_policy or await self._own_policy()
+        entries = await self._api.pages("/oncalls", "oncalls", {"escalation_policy_ids[]": [policy]})
         found = {OnCall(str(field(entry, "user", "id")), int(field(entry, "escalation_level"))) for entry in entries}
         return sorted(found, key=lambda entry: (entry.level, entry.user))
+
+    async def _own_policy(self) -> str:
+        answer = await self._api.call("GET", f"/services/{identifier(self._service_id)}")
+        return str(field(answer, "service", "escalation_policy", "id"))
 
     # --- webhook subscriptions
 
@@ -273,7 +278,7 @@ def _note(data: Any) -> Note:
 
 
 def _user(data: Any) -> PagerUser:
-    return PagerUser(str(field(data, "id")), str(field(data, "email")), str(data.get("name") or ""))
+    return PagerUser(str(field(data, "id")), str(field(data, "email")), whole(str(data.get("name") or "")))
 
 
 def _time(text: Any) -> datetime:

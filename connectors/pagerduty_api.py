@@ -143,7 +143,7 @@ def _answer(response: Any, *, writes: bool) -> dict[str, Any]:
         VENDOR,
         f"{status} {_words(body)}".strip(),
         status=status,
-        retry_after=_retry_after(response.headers) if status == 429 else None,
+        retry_after=_retry_after(response.headers, status),
         unknown=writes and status >= 500,
         permanent=400 <= status < 500 and status not in (408, 429),
     )
@@ -159,8 +159,9 @@ def _words(body: Any) -> str:
     return "; ".join(str(part) for part in parts if part)[:300]
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    for name in ("ratelimit-reset", "retry-after"):
+def _retry_after(headers: Mapping[str, str], status: int) -> float | None:
+    """`ratelimit-reset` stands on every answer, and means a wait only where the limit was reached."""
+    for name in ("ratelimit-reset", "retry-after") if status == 429 else ("retry-after",):
         if headers.get(name, "").isdigit():
             return float(headers[name])
     return None

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from bot.core.words import whole
 from bot.errors import Fault
 from bot.ports import Clock, Mark, Member, Message, Sent
 from connectors.slack_call import answered
@@ -197,8 +198,14 @@ class Slack:
         answer = await self._call(self._client.views_open(trigger_id=trigger_id, view=view))
         return str(answer["view"]["id"])
 
-    async def update_modal(self, view_id: str, view: dict[str, Any]) -> None:
-        await self._call(self._client.views_update(view_id=view_id, view=view))
+    async def update_modal(self, view_id: str, view: dict[str, Any]) -> bool:
+        try:
+            await self._call(self._client.views_update(view_id=view_id, view=view))
+        except Fault as fault:
+            if fault.what != "not_found":
+                raise
+            return False
+        return True
 
     async def publish_home(self, user: str, view: dict[str, Any]) -> None:
         await self._write(self._client.views_publish, user_id=user, view=view)
@@ -281,7 +288,7 @@ def _member(user: Mapping[str, Any]) -> Member:
         user=str(user["id"]),
         email=str(profile.get("email", "")),
         email_confirmed=bool(user.get("is_email_confirmed")),
-        name=str(user.get("real_name") or profile.get("real_name") or user.get("name", "")),
+        name=whole(str(user.get("real_name") or profile.get("real_name") or user.get("name", ""))),
         full_member=not outside,
         bot=bool(user.get("is_bot")) or user.get("id") == "USLACKBOT",
         deleted=bool(user.get("deleted")),

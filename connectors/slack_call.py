@@ -41,7 +41,15 @@ def _fault(response: Any) -> Fault:
         return Fault("slack", "ratelimited", status=429, retry_after=_patience(response.headers.get("Retry-After")))
     unknown = not data or response.status_code >= 500
     what = f"{code} ({data['needed']})" if data.get("needed") else code
-    return Fault("slack", what, status=response.status_code, unknown=unknown, permanent=code in LOST_FOR_GOOD)
+    asked = response.headers.get("Retry-After")
+    return Fault(
+        "slack",
+        what,
+        status=response.status_code,
+        retry_after=_patience(asked) if asked else None,
+        unknown=unknown,
+        permanent=code in LOST_FOR_GOOD,
+    )
 
 
 def _patience(seconds: Any) -> float:

@@ -17,6 +17,7 @@ import unicodedata
 from dataclasses import dataclass
 
 MAX_REASON = 1000
+LONGEST_CASE = len("TA-123456789")
 LOOKED_AT = 4000  # of a long comment, when looking for something that sounds like a decision
 _SPACE = " \t\r\n\f\v"
 _CASE = r"TA-[1-9][0-9]{0,8}"
@@ -57,7 +58,9 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """It talks about a decision but has not the written form, or names another case: answer it, decide nothing."""
+    """It talks about a decision but has not the written form, or names `another` case: answer it, decide nothing."""
+
+    another: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +77,26 @@ def read_comment(text: str, *, case: str) -> Comment:
     if approval := _APPROVE.fullmatch(body):
         return _for_case(case, Approve(case=_upper(approval[1]), code=_upper(approval[2])))
     if stop := _STOP.fullmatch(body):
-        return Stop(stop[1].upper()) if stop[1].upper() == case else Unclear()
+        return Stop(stop[1].upper()) if stop[1].upper() == case else Unclear(stop[1].upper())
+    another = _another_case(body, case)
     denial = _DENY.fullmatch(body)
-    if denial and not _names_another_case(body, case):
+    if denial and not another:
         return Deny(case=_upper(denial[1]), reason=denial[2].strip(_SPACE)[:MAX_REASON])
     folded = _folded(body[:LOOKED_AT])
-    return Unclear() if _DECISION_WORD.search(folded) or _STOP_WORDS.search(folded) else Chatter()
+    return _unclear(another) if _DECISION_WORD.search(folded) or _STOP_WORDS.search(folded) else Chatter()
 
 
 def _for_case(case: str, approval: Approve) -> Comment:
-    return approval if approval.case in (None, case) else Unclear()
+    return approval if approval.case in (None, case) else Unclear(approval.case or "")
 
 
-def _names_another_case(body: str, case: str) -> bool:
-    return any(found.upper() != case for found in _ANY_CASE.findall(body))
+def _unclear(another: str) -> Unclear:
+    return Unclear(another if len(another) <= LONGEST_CASE else "")
+
+
+def _another_case(body: str, case: str) -> str:
+    """The first case that is named there and is not this one."""
+    return next((found.upper() for found in _ANY_CASE.findall(body) if found.upper() != case), "")
 
 
 def _upper(text: str | None) -> str | None:

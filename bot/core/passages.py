@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bot.core.request import Passage
 
-LOOKED_THROUGH = 24
+LOOKED_THROUGH = 30
 """How many passages to ask for, so that chat, of which there is much, leaves documents among them."""
 
 

@@ -7,6 +7,12 @@ from datetime import datetime
 
 _SPACE = re.compile(r"\s+")
 _HALF = re.compile("[\ud800-\udfff]")
+# Unicode's Default_Ignorable_Code_Point, and characters whose glyph is empty: braille blank and null note head.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u2800\U0001d159]"
+)
 _JOINERS = "\u200c\u200d"
 YEAR = 365
 TODAY = "today"
@@ -27,6 +33,11 @@ def run(text: str, limit: int) -> str:
 def _is_visible(char: str) -> bool:
     """Not a control, format, surrogate, private or unassigned character."""
     return char.isprintable() or char in _JOINERS
+
+
+def is_blank(text: str) -> bool:
+    """Whether nobody would see anything of it, whatever characters it holds."""
+    return not one_line(_UNSEEN.sub("", text), len(text) + 1)
 
 
 def whole(text: str) -> str:

@@ -86,30 +86,31 @@ def read(c: Connection, request: str | None = None, what: str | None = None) -> 
         query = query.where(t.events.c.request_id == request)
     if what is not None:
         query = query.where(t.events.c.what == what)
-    return [read_event(row) for row in c.execute(query)]
+    with whatever_bytes(c):
+        return [read_event(row) for row in c.execute(query)]
 
 
 def pages(c: Connection) -> Iterator[list[AuditEvent]]:
     """The whole trail as it stands, whatever was done to it; oldest first, some at a time."""
     after = BEFORE_ALL
-    with _whatever_bytes(c):
+    with whatever_bytes(c):
         while rows := c.execute(_AFTER, {"after": after}).all():
             yield [read_event(row) for row in rows]
             after = rows[-1].seq
 
 
 @contextmanager
-def _whatever_bytes(c: Connection) -> Iterator[None]:
+def whatever_bytes(c: Connection) -> Iterator[None]:
     """SQLite hands out text that is not UTF-8 instead of failing: it is to be named, not to end the reading."""
     if c.dialect.name != "sqlite":
         yield
         return
     raw: Any = c.connection.dbapi_connection
-    raw.text_factory = lambda content: content.decode(errors="surrogateescape")
+    before, raw.text_factory = raw.text_factory, lambda content: content.decode(errors="surrogateescape")
     try:
         yield
     finally:
-        raw.text_factory = str
+        raw.text_factory = before
 
 
 def read_text(row: Row[Any]) -> AuditText:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,23 +40,25 @@ class Seen:
 class Inbox(Queue):
     """Deliveries from outside."""
 
-    async def hear(self, told: Mapping[str, str | None]) -> None:
+    async def hear(self, told: Callable[[], Mapping[str, str | None]]) -> None:
         """Take webhook events (event id to incident id) in one commit: an incident of ours is read next.
 
-        Each counts as `taken`, `repeated`, or `other` when it is about nothing of ours.
+        They are asked for on the ledger's thread when it comes to them. Each counts as `taken`, `repeated`, or `other`
+        when it is about nothing of ours.
         """
-        if await self._run(lambda c: self._hear(c, told)):
+        if await self._run(lambda c: self._hear(c, told())):
             self.on_commit()
 
     def _hear(self, c: Connection, told: Mapping[str, str | None]) -> bool:
+        now = self._now()
         found = c.execute(_CASES, {"incidents": sorted({one for one in told.values() if one})}).all()
         cases: dict[str | None, str] = {row.incident_id: row.request_id for row in found}
         ours = {event: cases[incident] for event, incident in told.items() if incident in cases}
         taken = set(c.execute(_TAKEN, {"by": EVENTS, "ids": list(ours)}).scalars()) if ours else set()
         new = {event: case for event, case in ours.items() if event not in taken}
         if new:
-            c.execute(_TAKE, [{"source": EVENTS, "delivery_id": one, "at": self._now()} for one in new])
-        hinted = Due("poll", payload={"hinted": self._now().isoformat()})
+            c.execute(_TAKE, [{"source": EVENTS, "delivery_id": one, "at": now} for one in new])
+        hinted = Due("poll", payload={"hinted": now.isoformat()})
         for case in sorted(set(new.values())):
             self._schedule(c, case, [hinted])
         self._count(c, taken=len(new), repeated=len(taken), other=len(told) - len(ours))

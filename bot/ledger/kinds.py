@@ -45,7 +45,7 @@ KINDS = {
     "hand_on": Kind("slack", "passes a question on to the responder channel"),
     "home": Kind("slack", "draws somebody's App Home"),
     "listing": Kind("pagerduty", "keeps the quiet page that lists what is beyond the ceiling"),
-    "look": _executor("looks whether a step that was overtaken left something wrong, and puts it right"),
+    "look": _executor("looks whether an overtaken or unanswered step left something wrong, and puts it right"),
     "nudge": Kind("slack", "tells one person of the fallback group"),
     "overdue_page": Kind("pagerduty", "pages somebody about access that could not be taken back"),
     "page": Kind("pagerduty", "opens the incident"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,9 +15,9 @@ from bot.ledger.requests import Requests, numbered
 
 _PAGE = select(t.pages).where(t.pages.c.request_id == bindparam("r"))
 _LATELY = (
-    select(func.count())
-    .select_from(t.pages)
-    .where(t.pages.c.policy == bindparam("policy"), t.pages.c.at > bindparam("since"), t.pages.c.listed_on == "")
+    select(t.pages.c.policy, func.count())
+    .where(t.pages.c.at > bindparam("since"), t.pages.c.listed_on == "")
+    .group_by(t.pages.c.policy)
 )
 _IS_OPEN = or_(*(t.requests.c.state == state.value for state in sorted(OPEN)))
 _LISTED = select(t.pages.c.request_id).where(
@@ -29,20 +29,30 @@ _LISTED = select(t.pages.c.request_id).where(
 class Pages(Requests):
     """Reserved pages, and what is listed instead."""
 
-    async def reserve_page(self, request: str, policy: str, *, since: datetime, most: int) -> bool:
-        """Whether it may have a page of its own: counted and taken in one transaction. A repeat has it already."""
+    async def reserve_page(
+        self, request: str, policy: str, *, since: datetime, most: int, among: Collection[str] | None = None
+    ) -> bool:
+        """Whether it may have a page of its own: counted and taken in one transaction. A repeat has it already.
+
+        `among` are the policies whose pages are counted; all of them when absent.
+        """
 
         def work(c: Connection) -> bool:
             known = c.execute(_PAGE, {"r": request}).one_or_none()
             if known is not None and not known.listed_on:
                 return True
             _one_at_a_time(c)
-            if c.execute(_LATELY, {"policy": policy, "since": since}).scalar_one() >= most:
+            lately = c.execute(_LATELY, {"since": since}).all()
+            if sum(count for one, count in lately if among is None or one in among) >= most:
                 return False
             self._keep_page(c, request, policy, "")
             return True
 
         return await self._run(work)
+
+    async def paged_lately(self, since: datetime) -> list[str]:
+        """The policies that had pages of their own since then."""
+        return await self._run(lambda c: [policy for policy, _ in c.execute(_LATELY, {"since": since})])
 
     async def list_page(self, request: str, policy: str, incident: str) -> None:
         """It is listed on an incident for all that are too many."""

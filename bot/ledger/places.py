@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from sqlalchemy import (
     update,
 )
 
+from bot.core.request import Question
 from bot.ledger import tables as t
 from bot.ledger.database import Audit, Database, Due
 from bot.ports import Incident, Sent
@@ -44,6 +45,7 @@ class Paged:
 
 
 _MESSAGE = select(t.messages).where(t.messages.c.subject == bindparam("s"), t.messages.c.kind == bindparam("k"))
+_QUESTIONS = select(t.questions.c.id, t.questions.c.answer).where(t.questions.c.request_id == bindparam("r"))
 _INCIDENT = select(t.incidents).where(t.incidents.c.request_id == bindparam("r"))
 _POSTED = insert(t.messages)
 _REDRAWN = update(t.messages).where(t.messages.c.subject == bindparam("s"), t.messages.c.kind == bindparam("k"))
@@ -105,9 +107,16 @@ class Places(Database):
         return await self._run(work)
 
     async def record_incident(
-        self, request: str, incident: Incident, *, digest: str, jobs: Sequence[Due], evidence: str = ""
+        self,
+        request: str,
+        incident: Incident,
+        *,
+        digest: str,
+        jobs: Sequence[Due],
+        evidence: str = "",
+        asked: Sequence[Question] = (),
     ) -> None:
-        """An incident stands for the request, showing the plan of `digest`."""
+        """An incident stands for the request, showing the plan of `digest` and what was `asked` back."""
 
         def work(c: Connection) -> None:
             row = {
@@ -122,11 +131,13 @@ class Places(Database):
             c.execute(insert(t.incidents), row)
             opened = {"incident": incident.id, "digest": digest, "evidence": evidence}
             self._append(c, request, Audit("tinyapprover", "page.opened", opened))
-            self._schedule(c, request, jobs)
+            self._schedule(c, request, [*jobs, *_asked_meanwhile(c, request, asked)])
 
         await self._change(work)
 
-    async def replace_incident(self, request: str, incident: Incident, *, digest: str, jobs: Sequence[Due]) -> None:
+    async def replace_incident(
+        self, request: str, incident: Incident, *, digest: str, jobs: Sequence[Due], asked: Sequence[Question] = ()
+    ) -> None:
         """A second page stands for the request now; comments on the first count no more."""
 
         def work(c: Connection) -> None:
@@ -134,7 +145,7 @@ class Places(Database):
             values = {"incident_id": incident.id, "url": incident.url, "digest": digest, "shown_at": self._now()}
             c.execute(update(t.incidents).where(row).values(**values, resolved_at=None))
             self._append(c, request, Audit("tinyapprover", "page.opened", {"incident": incident.id, "digest": digest}))
-            self._schedule(c, request, jobs)
+            self._schedule(c, request, [*jobs, *_asked_meanwhile(c, request, asked)])
 
         await self._change(work)
 
@@ -157,6 +168,19 @@ class Places(Database):
             self._append(c, request, Audit("tinyapprover", "page.resolved", {"incident": incident_id}))
 
         await self._run(work)
+
+
+def _asked_meanwhile(c: Connection, request: str, asked: Sequence[Question]) -> list[Due]:
+    """Notes on what was asked or answered while the incident was being opened: what is asked later sees it itself."""
+    told = set(_notes_on(asked))
+    return [Due(kind) for kind in _notes_on(c.execute(_QUESTIONS, {"r": request})) if kind not in told]
+
+
+def _notes_on(questions: Iterable[Any]) -> Iterator[str]:
+    for one in questions:
+        yield f"question_note:{one.id}"
+        if one.answer:
+            yield f"question_note:{one.id}-answer"
 
 
 def _message_shown(what: str, kind: str, sent: Sent, fingerprint: str, evidence: str) -> Audit:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 
 from bot.core.question import PolicyQuestion, Where
 from bot.ledger import tables as t
@@ -104,6 +104,12 @@ class PolicyQuestions(Database):
             c.execute(update(t.ratings).where(mine).values(helpful=helpful, at=self._now()))
         self._append(c, "", audit)
         return Rated.ANEW
+
+    async def opinions(self) -> dict[bool, int]:
+        """How many opinions on the answers that are kept say helpful, and how many not."""
+        query = select(t.ratings.c.helpful, func.count()).group_by(t.ratings.c.helpful)
+        counted = await self._run(lambda c: {bool(helpful): int(count) for helpful, count in c.execute(query)})
+        return {helpful: counted.get(helpful, 0) for helpful in (True, False)}
 
     async def ratings(self, question: str) -> dict[str, bool]:
         """Who found an answer helpful and who did not."""

@@ -303,6 +303,18 @@ class Queue(Database):
         alike = (i.source == source) & i.delivery_id.startswith(begins, autoescape=True) & (i.at >= since)
         return await self._run(lambda c: int(c.execute(select(func.count()).where(alike)).scalar_one()))
 
+    async def first_since(self, source: str, begins: str, receipt: str, since: datetime) -> bool:
+        """Whether nothing whose id begins so was taken since then; this one is taken with that, in one transaction."""
+        i = t.inbox.c
+        alike = (i.source == source) & i.delivery_id.startswith(begins, autoescape=True) & (i.at >= since)
+
+        def work(c: Connection) -> bool:
+            if c.execute(select(func.count()).where(alike)).scalar_one():
+                return False
+            return self._accept(c, source, f"{begins}{receipt}", "", None, ())
+
+        return await self._run(work)
+
     async def accepted(self, source: str, delivery_ids: Sequence[str]) -> set[str]:
         """Which of these deliveries were taken before."""
         asked = {"by": source, "ids": list(delivery_ids)}

@@ -201,6 +201,11 @@ class Requests(Asked):
         query = _EVIDENCE.where(*older).limit(limit)
         return await self._run(lambda c: {request_id(row.number): row.evidence for row in c.execute(query)})
 
+    async def every_request(self) -> list[str]:
+        """The ids of all there are."""
+        query = select(t.requests.c.number).order_by(t.requests.c.number)
+        return await self._run(lambda c: [request_id(number) for number in c.execute(query).scalars()])
+
     async def unsettled(self) -> list[Request]:
         """Everything of which access is there or may still come, decided or not, oldest first."""
         return await self._run(lambda c: [self._assemble(c, row) for row in c.execute(_UNSETTLED).all()])

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Connection, Row, Select, bindparam, func, ins
 
 from bot.audit import Anchor, Audit, AuditEvent, AuditText
 from bot.ledger import tables as t
-from bot.ledger.chain import BEFORE_ALL, pages, read, read_text
+from bot.ledger.chain import BEFORE_ALL, pages, read, read_text, whatever_bytes
 from bot.ledger.database import Database
 from bot.verifying import Verified, Verifier
 
@@ -89,7 +89,8 @@ def _head(c: Connection, last: Select[Any] = _HEAD) -> Anchor | None:
 
 
 def _texts(c: Connection, first: int, last: int) -> list[AuditText]:
-    return [read_text(row) for row in c.execute(_BETWEEN, {"first": first, "last": last})]
+    with whatever_bytes(c):
+        return [read_text(row) for row in c.execute(_BETWEEN, {"first": first, "last": last})]
 
 
 def _verify(c: Connection, anchors: Sequence[Anchor]) -> Verified:

@@ -6,13 +6,13 @@ Nothing that a document, a model or a person wrote is parsed as markup here, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from bot.core.excerpt import excerpt, words_asked
 from bot.core.question import Answer, PolicyQuestion, Sentence, Suggestion, Where
 from bot.core.request import Passage
-from bot.core.words import one_line, span
+from bot.core.words import is_old, one_line, span
 from bot.ports import Message
 from bot.slack.blocks import (
     Block,
@@ -45,8 +45,7 @@ def looking(question: PolicyQuestion) -> Message:
 
 def draw(question: PolicyQuestion, answer: Answer) -> Message:
     """The whole answer."""
-    about = words_asked(question.text)
-    found = [*_body(answer, about), *_closed(answer, about)]
+    found = [*_body(answer, question), *_closed(answer, question)]
     blocks = [*_asked(question), *found, *_suggested(answer.suggestion, question), *_last(question, answer)]
     return Message(_spoken(answer), blocks)
 
@@ -69,16 +68,17 @@ def _asked(question: PolicyQuestion) -> Iterator[Block]:
         yield rich(line(text("You asked:", bold=True)), quote(question.text, limit=500))
 
 
-def _body(answer: Answer, about: Mapping[str, int]) -> Iterator[Block]:
+def _body(answer: Answer, question: PolicyQuestion) -> Iterator[Block]:
     if answer.sentences:
         yield from _warned(answer)
         yield rich(*(line(*_sentence(one, answer)) for one in answer.sentences))
-        yield rich(*(bullets([_source(n, one, answer)]) for n, one in enumerate(answer.passages, 1)))
+        yield rich(*(bullets([_source(n, one, answer, question)]) for n, one in enumerate(answer.passages, 1)))
     elif answer.passages:
         yield from _warned(answer)
-        yield rich(*(block for n, one in enumerate(answer.passages, 1) for block in _passage(one, about, f"[{n}] ")))
+        shown = (_passage(one, question, f"[{n}] ") for n, one in enumerate(answer.passages, 1))
+        yield rich(*(block for blocks in shown for block in blocks))
     else:
-        yield from _refusal(answer)
+        yield from _refusal(answer, question)
         return
     yield context(said(answer.note, 300))
 
@@ -103,39 +103,48 @@ def _sentence(sentence: Sentence, answer: Answer) -> Iterator[Block]:
         yield link(answer.passages[number - 1].url, f"[{number}]")
         if _differs(answer):
             yield text(_dated(answer.passages[number - 1]))
-    if answer.is_hearsay(sentence):
-        yield text(f" · said {_told(answer.passages[number - 1] for number in sentence.cites)}, not a policy")
+    if doubt := _doubt(sentence, answer):
+        yield text(f" · {doubt}")
 
 
-def _source(number: int, passage: Passage, answer: Answer) -> list[Block]:
+def _doubt(sentence: Sentence, answer: Answer) -> str:
+    """What has to be said beside a sentence that no document bears."""
+    told = _told(answer.passages[number - 1] for number in sentence.cites)
+    return f"said {told}, not a policy" if answer.is_hearsay(sentence) else ""
+
+
+def _source(number: int, passage: Passage, answer: Answer, question: PolicyQuestion) -> list[Block]:
     """Where it stands, and the very words that a sentence rests on, unless they are the sentence's own."""
     cited = [one for one in answer.sentences if number in one.cites]
     words = next((one.quote for one in cited if one.quote not in one.text), "")
     quoted = [text(f": “{one_line(words, QUOTED)}”", limit=QUOTED + 4)] if words else []
-    return [text(f"[{number}] "), *_place(passage), *quoted]
+    return [text(f"[{number}] "), *_place(passage, question), *quoted]
 
 
-def _passage(passage: Passage, about: Mapping[str, int], mark: str) -> list[Block]:
+def _passage(passage: Passage, question: PolicyQuestion, mark: str) -> list[Block]:
     """With its words from where they speak of what was asked."""
-    place = bullets([[*([text(mark)] if mark else []), *_place(passage)]])
-    return [place, quote(excerpt(passage.text, about, PASSAGE), limit=PASSAGE)]
+    place = bullets([[*([text(mark)] if mark else []), *_place(passage, question)]])
+    return [place, quote(excerpt(passage.text, words_asked(question.text), PASSAGE), limit=PASSAGE)]
 
 
-def _closed(answer: Answer, about: Mapping[str, int]) -> Iterator[Block]:
+def _closed(answer: Answer, question: PolicyQuestion) -> Iterator[Block]:
     if answer.closed:
         title = line(text("For this channel alone", bold=True), text(" · the model does not see it"))
-        yield rich(title, *(block for one in answer.closed for block in _passage(one, about, "")))
+        yield rich(title, *(block for one in answer.closed for block in _passage(one, question, "")))
 
 
 def _dated(passage: Passage) -> str:
     return f" ({_day(passage.updated_at)})" if passage.updated_at else " (no date)"
 
 
-def _place(passage: Passage) -> list[Block]:
+def _place(passage: Passage, question: PolicyQuestion) -> list[Block]:
     name = f"{passage.title} › {passage.heading}" if passage.heading else passage.title
     whose = f" · {_by(passage)} {_told([passage])}, not a policy" if passage.chat else ""
-    age = f" · updated {_day(passage.updated_at)}" if passage.updated_at else ""
-    return [link(passage.url, name), text(f"{whose}{age}" or " ")]
+    return [link(passage.url, name), text(f"{whose}{_updated(passage.updated_at, question.asked_at)}" or " ")]
+
+
+def _updated(at: datetime | None, now: datetime) -> str:
+    return f" · updated {_day(at)}{' · ⚠ old' if is_old(at, now) else ''}" if at else ""
 
 
 def _day(at: datetime) -> str:
@@ -151,10 +160,10 @@ def _by(passage: Passage) -> str:
     return one_line(", ".join(passage.authors[:3]), 100) or "somebody"
 
 
-def _refusal(answer: Answer) -> Iterator[Block]:
+def _refusal(answer: Answer, question: PolicyQuestion) -> Iterator[Block]:
     yield section(said(answer.note, 500))
     if answer.nearest:
-        places = [_place(one) for one in answer.nearest]
+        places = [_place(one, question) for one in answer.nearest]
         yield rich(line(text("Nearest in our documents", bold=True)), bullets(places))
     if answer.contact:
         yield section(f"Ask {_contact(answer.contact)}.")
@@ -183,10 +192,15 @@ def _last(question: PolicyQuestion, answer: Answer) -> Iterator[Block]:
         yield actions("answer_hand_on", button("Ask the responders", HAND_ON, question.id))
 
 
+def _aloud(sentence: Sentence, answer: Answer) -> str:
+    doubt = _doubt(sentence, answer)
+    return f"{one_line(sentence.text, 400)} ({doubt})" if doubt else sentence.text
+
+
 def _spoken(answer: Answer) -> str:
     """For notifications and screen readers, which see no blocks."""
     if answer.sentences:
-        return escape(one_line(" ".join(one.text for one in answer.sentences), 1000))
+        return escape(one_line(" ".join(_aloud(one, answer) for one in answer.sentences), 1000))
     if answer.passages:
         return escape(one_line(f"{answer.note} {answer.passages[0].title}: {answer.passages[0].text}", 600))
     return escape(one_line(answer.note, 600))

@@ -96,8 +96,12 @@ class Asking:
         if entitlement is not None:
             words = forms.justification_of(body["view"])
             view = forms.request_form(user_of(body), entitlement=entitlement, justification=words)
-            self._beside.run(self._journey.chat.update_modal(str(body["view"]["id"]), view))
+            self._beside.run(self._draw(str(body["view"]["id"]), view))
             self._beside.run(self._foresee(user_of(body), entitlement))
+
+    async def _draw(self, view_id: str, view: dict[str, Any]) -> None:
+        """Whoever closed the form meanwhile misses nothing."""
+        await self._journey.chat.update_modal(view_id, view)
 
     async def _foresee(self, user: str, entitlement: Entitlement) -> None:
         """What is looked up slowly begins while they write why."""

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bot.core.request import MAX_JUSTIFICATION, Advice, Entitlement, Request
-from bot.core.words import date, one_line, span, whole
+from bot.core.words import date, is_blank, one_line, span, whole
 from bot.errors import Refused
 from bot.slack import findings
 from bot.slack.blocks import (
@@ -165,7 +165,7 @@ def read_request(view: Mapping[str, Any], requester: str) -> Filled:
 
 def _why(values: Mapping[str, Any]) -> str:
     words = (_typed(values, JUSTIFICATION) or "").strip()
-    if not one_line(words, MAX_JUSTIFICATION):
+    if is_blank(words):
         raise Refused("Say what you need it for; whoever decides reads exactly this.", field=JUSTIFICATION)
     if len(words) > MAX_JUSTIFICATION:
         raise Refused(f"Please say it in {MAX_JUSTIFICATION} characters.", field=JUSTIFICATION)
@@ -294,7 +294,7 @@ def _one_text(callback: str, title: str, *, label: str, hint: str, submit: str, 
 def read_text(view: Mapping[str, Any]) -> str:
     """What was typed into a form with one text."""
     words = (_typed(view["state"]["values"], REASON) or "").strip()
-    if not one_line(words, MAX_TEXT):
+    if is_blank(words):
         raise Refused("Please write something here.", field=REASON)
     if len(words) > MAX_TEXT:
         raise Refused(f"Please say it in {MAX_TEXT} characters.", field=REASON)

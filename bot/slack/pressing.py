@@ -20,7 +20,6 @@ from bot.ledger import Audit, Due
 from bot.screen import looks_secret
 from bot.slack import cards, forms
 from bot.slack.beside import ACK_SECONDS, BUSY, Beside
-from bot.slack.blocks import escape
 from bot.slack.payload import Body, place_of, team_of, user_of
 
 log = logging.getLogger(__name__)
@@ -41,7 +40,7 @@ class Look:
 
     async def tell(self, journey: Journey, words: str) -> None:
         """Privately, where they pressed."""
-        await journey.chat.whisper(self.channel, self.user, escape(words))
+        await journey.whisper(self.request.id, self.channel, self.user, words, receipt=self.trigger)
 
 
 Do = Callable[[Look], Awaitable[None]]
@@ -168,7 +167,8 @@ class Pressing:
             await self._responder(look)
         except Refused as refused:
             await self._audit_look(look, refused)
-            await self._journey.chat.update_modal(view_id, forms.refusal_form(refused.sentence))
+            if not await self._journey.chat.update_modal(view_id, forms.refusal_form(refused.sentence)):
+                await look.tell(self._journey, refused.sentence)
 
     async def _show_advice(self, look: Look) -> None:
         person = await self._responder(look)

@@ -15,7 +15,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import Fault, SettingsError
+from bot.errors import Fault, SettingsError, Unreachable
 from bot.slack.intake import Intake
 from bot.slack.line import Line
 
@@ -90,7 +90,7 @@ class Socket:
         try:
             self._line = await self._open()
         except Fault as fault:
-            raise SettingsError(f"SLACK_API_URL: {fault}; check the address, and that it is up") from fault
+            raise Unreachable(f"SLACK_API_URL: {fault}; check the address, and that it is up") from fault
 
     async def _open(self) -> Line:
         line = Line(self._app, self._token, self._greeted)

@@ -222,6 +222,7 @@ class Okta:
     def acts(self) -> dict[str, Act]:
         return {
             "deactivate": self._act_deactivate,
+            "rename": self._act_rename,
             "add_member": self._act_add_member,
             "remove_member": self._act_remove_member,
         }
@@ -231,6 +232,12 @@ class Okta:
         user.status = "DEPROVISIONED"
         self._directory.log("user.lifecycle.deactivate", self._name(who), user)
         return {"status": user.status}
+
+    async def _act_rename(self, who: str, args: Mapping[str, Any]) -> Any:
+        user = self._user_of(args)
+        user.name = str(args.get("name") or user.name)
+        self._directory.log("user.account.update_profile", self._name(who), user)
+        return {"name": user.name}
 
     async def _act_add_member(self, who: str, args: Mapping[str, Any]) -> Any:
         return {"changed": self._directory.join(self._group_of(args), self._user_of(args), by=self._name(who))}

@@ -47,9 +47,18 @@ Candidate = tuple[int, str, str, int]
 def _candidates(passages: Sequence[Mapping[str, Any]], asked: set[str]) -> Iterator[Candidate]:
     for passage in passages:
         said, title = _sentences(passage["text"]), _stems(f"{passage.get('title')} {passage.get('heading')}")
-        told = [(len((_stems(text) | title) & asked), text, quote, passage["number"]) for text, quote in said]
+        told = [
+            (len((_stems(text) | title) & asked), _named(text, passage), quote, passage["number"])
+            for text, quote in said
+        ]
         if told:
             yield max(told, key=lambda one: one[0])
+
+
+def _named(text: str, passage: Mapping[str, Any]) -> str:
+    """A sentence that says nothing of what it speaks of, below the name of its section."""
+    name = str(passage.get("heading") or passage.get("title")).rpartition("> ")[2]
+    return f"{name}: {text}" if text.startswith("It ") else text
 
 
 def _first(one: Candidate) -> tuple[int, int]:

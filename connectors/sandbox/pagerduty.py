@@ -149,10 +149,18 @@ class PagerDuty:
 
     async def _list_oncalls(self, request: web.Request) -> Any:
         wanted = request.query.getall("escalation_policy_ids[]", [self._account.policy["id"]])
-        levels = enumerate(self._account.levels, start=1) if self._account.policy["id"] in wanted else []
-        permanent = {"escalation_policy": self._account.policy, "start": None, "end": None}
         oncalls = [
-            {**permanent, "user": user_reference(user), "escalation_level": n} for n, level in levels for user in level
+            {
+                "escalation_policy": policy,
+                "start": None,
+                "end": None,
+                "user": user_reference(user),
+                "escalation_level": n,
+            }
+            for policy in self._account.policies.values()
+            if policy["id"] in wanted
+            for n, level in enumerate(self._account.levels[policy["id"]], start=1)
+            for user in level
         ]
         return 200, _page(request, "oncalls", oncalls)
 
@@ -185,7 +193,8 @@ class PagerDuty:
             raise Problem(400, 2001, "Invalid Input Provided", "Title cannot be empty")
         if asked.get("service", {}).get("id") != self._account.service["id"]:
             raise Problem(400, 2001, "Invalid Input Provided", "Service not found")
-        if asked.get("escalation_policy", self._account.policy).get("id") != self._account.policy["id"]:
+        policy = asked.get("escalation_policy", self._account.policy).get("id")
+        if policy not in self._account.policies:
             raise Problem(400, 2001, "Invalid Input Provided", "Escalation policy not found")
         details = (asked.get("body") or {}).get("details", "")
         if not isinstance(details, str):
@@ -198,7 +207,7 @@ class PagerDuty:
         if any(old.key == key and old.status != "resolved" for old in self._account.incidents.values()):
             message = "Open incident with matching dedup key already exists on this service"
             raise Problem(400, 2002, "Arguments Caused Error", message)
-        return Incident(f"Q0SANDBOX{number:05d}", number, title, details, urgency, key, now, now)
+        return Incident(f"Q0SANDBOX{number:05d}", number, title, details, urgency, key, now, now, policy)
 
     async def _update_incident(self, request: web.Request) -> Any:
         author = self._author(request)
@@ -216,10 +225,11 @@ class PagerDuty:
         return 200, {"incident": self._account.json(incident)}
 
     def _escalate(self, incident: Incident, level: Any, by: User) -> None:
-        if not isinstance(level, int) or not 1 <= level <= len(self._account.levels):
+        levels = self._account.levels[incident.policy]
+        if not isinstance(level, int) or not 1 <= level <= len(levels):
             raise Problem(400, 2001, "Invalid Input Provided", "Escalation level is out of range")
         incident.level = level
-        self._account.assign(incident, self._account.levels[level - 1], by, "incident.escalated")
+        self._account.assign(incident, levels[level - 1], by, "incident.escalated")
 
     # --- notes ----------------------------------------------------------------------------------------------------
 

@@ -33,14 +33,16 @@ class Account:
         self.webhooks = Deliveries(world, retry_seconds=retry_seconds)
         seed = world.seed["pagerduty"]
         policy, service = seed["escalation_policy"], seed["service"]
-        self.levels = [[self.user_of(key) for key in level] for level in policy["levels"]]
-        self.policy = reference("escalation_policy", policy["id"], policy["name"])
+        policies = [policy, *seed["other_policies"]]
+        self.policies = {one["id"]: reference("escalation_policy", one["id"], one["name"]) for one in policies}
+        self.levels = {one["id"]: [[self.user_of(key) for key in level] for level in one["levels"]] for one in policies}
+        self.policy = self.policies[policy["id"]]
         self.service = reference("service", service["id"], service["name"])
 
     def open(self, incident: Incident, author: User) -> None:
         """Take in an incident and page level 1; one assigned to its own author is acknowledged and pages nobody."""
         self.incidents[incident.id] = incident
-        incident.assigned = list(self.levels[0])
+        incident.assigned = list(self.levels[incident.policy][0])
         if author in incident.assigned:
             incident.status = "acknowledged"
         else:
@@ -75,7 +77,7 @@ class Account:
         self._world.touch()
 
     def json(self, incident: Incident) -> dict[str, Any]:
-        return incident_json(incident, service=self.service, policy=self.policy)
+        return incident_json(incident, service=self.service, policy=self.policies[incident.policy])
 
     def annotate(self, incident: Incident, content: str, author: User, *, by_service: bool = False) -> Note:
         now = self._world.now()

@@ -38,6 +38,7 @@ class Incident:
     key: str
     created_at: datetime
     updated_at: datetime
+    policy: str
     status: str = "triggered"
     level: int = 1
     assigned: list[User] = field(default_factory=list)

@@ -271,6 +271,8 @@ def _broken(fault: Fault) -> web.Response:
     match fault.kind:
         case "rate_limit":
             return web.Response(status=429, headers={"Retry-After": f"{fault.seconds:.0f}"}, text="slow down")
+        case "maintenance":
+            return web.Response(status=503, headers={"Retry-After": f"{fault.seconds:.0f}"}, text="back soon")
         case "rate_limit_bare":
             return web.Response(status=429)
         case "empty":

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 SLOW_KINDS, BROKEN_KINDS = ("slow", "held", "latency"), ("error", "cut", "empty", "html", "lost_answer", "late")
-FAULT_KINDS = (*SLOW_KINDS, "rate_limit", "rate_limit_bare", *BROKEN_KINDS)
+FAULT_KINDS = (*SLOW_KINDS, "rate_limit", "rate_limit_bare", "maintenance", *BROKEN_KINDS)
 CALLS_KEPT = 20_000
 
 
@@ -44,8 +44,8 @@ class Fault:
     """A fault to play on matching calls: `times` runs down to 0 (None: until removed), `chance` is 0 to 1.
 
     `seconds` is the delay of `slow`, the whole time that a call takes with `latency`, and the Retry-After of
-    `rate_limit`; `status` is what `error` answers. What is `held` is done when the faults are cleared; what is `late`
-    is done after `seconds`, when its caller has long been cut off.
+    `rate_limit` and `maintenance`; `status` is what `error` answers. What is `held` is done when the faults are
+    cleared; what is `late` is done after `seconds`, when its caller has long been cut off.
     """
 
     vendor: str

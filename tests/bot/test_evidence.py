@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bot.audit import AuditEvent
 from bot.core.lifecycle import Event
 from bot.core.request import Advice, Answer, Leaning, Plan, Request
 from bot.evidence_checks import Finding
@@ -36,8 +37,10 @@ class Steps:
         """Alice asks, the plan is known, and evidence and advice are there."""
         request = await self.ledger.receive(a_draft(), an_entitlement(), deadline=NOW + timedelta(hours=8), jobs=())
         plan = a_plan(await self.ledger.request(request))
-        audit = Audit(BOT, "request.planned", {"digest": plan.digest, "rule": "catalogue/x#ask", "policy": "abc"})
-        values = {"plan": plan, "ruling": a_ruling(approvals=approvals), "planned_at": NOW}
+        ruling = a_ruling(approvals=approvals)
+        told = {"digest": plan.digest, "rule": ruling.rule, "policy": "abc", "approvals": approvals}
+        audit = Audit(BOT, "request.planned", {**told, "group": ruling.approver_group, "conflicts": []})
+        values = {"plan": plan, "ruling": ruling, "planned_at": NOW}
         await self.ledger.move(request, Event.PLANNED, audit=audit, values=values)
         await self.ledger.record(request, audit=_gathered(), values={"evidence": some_evidence()})
         await self.ledger.record(request, audit=_advised(), values={"advice": Advice(Leaning.DENY, model="a-model")})
@@ -61,7 +64,8 @@ class Steps:
     async def grants(self, request: Request) -> None:
         assert request.plan is not None
         await self.ledger.start_grant(request.plan, 60, actor=BOT)
-        audit = Audit(BOT, "grant.verified", {**written(request.plan), "held_before": False, "added": True})
+        detail = {**written(request.plan), "held_before": False, "added": True, "receipt": "an-okta-id"}
+        audit = Audit(BOT, "grant.verified", detail)
         assert await self.ledger.granted(request, audit=audit, jobs=lambda _: ())
 
     async def takes_back(self, request: Request, **after: float) -> None:
@@ -102,6 +106,7 @@ async def built(steps: Steps, evidence: Path, *, period: Period = MARCH, with_te
         steps.ledger,
         evidence,
         period,
+        verified=await steps.ledger.verify(),
         now=steps.clock.now(),
         with_text=with_text,
         advance=lambda done, total: told.append((done, total)),
@@ -143,6 +148,7 @@ async def test_a_request_is_traced_from_asking_to_its_end_in_one_row(steps: Step
     assert row["approvers"] == "00ubob00000000002"
     assert row["created_at"] <= row["first_approval"] <= row["written_at"] <= row["verified_at"] < row["ended_at"]
     assert (row["granted_minutes"], row["seconds_late"], row["removed"]) == (60, 0.0, 1)
+    assert ask(evidence, "SELECT vendor_request FROM grants") == [{"vendor_request": "an-okta-id"}]
     assert ask(evidence, "SELECT * FROM sample_of_25_granted")[0]["id"] == "TA-1"
     assert [one["answer"] for one in ask(evidence, "SELECT * FROM decided_against_the_model")] == ["approve"]
 
@@ -230,7 +236,7 @@ async def test_approvals_before_the_plan_changed_do_not_count(steps: Steps, evid
     await steps.shows(request)
     await steps.approves(request)
     assert request.plan is not None
-    changed = Audit(BOT, "plan.changed", {"digest": request.plan.digest})
+    changed = Audit(BOT, "plan.changed", {"digest": request.plan.digest, "rule": a_ruling().rule})
     await steps.ledger.reopen(request.id, request.plan, a_ruling(), audit=changed, jobs=())
     await steps.writes(request)
     assert checks(await built(steps, evidence)) == {"approval before provisioning"}
@@ -282,16 +288,79 @@ async def test_a_write_that_nothing_came_of_is_found(steps: Steps, evidence: Pat
     assert checks(await built(steps, evidence)) == {"writes have an end"}
 
 
-async def test_what_was_put_into_the_tables_alone_is_found(steps: Steps, evidence: Path, database: str) -> None:
-    request = await steps.all_of_it()
-    behind_our_back(database, "UPDATE decisions SET person_id = '00ucarol0000000003'")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE decisions SET person_id = '00ucarol0000000003'",
+        "UPDATE decisions SET answer = 'deny'",
+        "UPDATE decisions SET digest = 'of another plan'",
+        "UPDATE requests SET state = 'denied'",
+        "UPDATE requests SET minutes = 30",
+        "UPDATE requests SET number = 7",
+        "UPDATE requests SET beneficiary = replace(beneficiary, '00ualice0000000001', '00umallory000000004')",
+        "DELETE FROM requests",
+    ],
+)
+async def test_what_was_changed_in_the_tables_alone_is_found(
+    steps: Steps, evidence: Path, database: str, statement: str
+) -> None:
+    await steps.all_of_it()
+    behind_our_back(database, statement)
     assert checks(await built(steps, evidence)) == {"tables agree with the trail"}
-    assert request.id == "TA-1"
+
+
+async def test_tables_that_were_made_to_look_right_hide_nothing_that_the_trail_tells(
+    steps: Steps, evidence: Path, database: str
+) -> None:
+    request = await steps.asks(approvals=2)
+    await steps.shows(request)
+    await steps.approves(request, "alice")
+    await steps.writes(request)
+    asked = "UPDATE requests SET {0} = replace({0}, '00ualice0000000001', '00ubob00000000002')"
+    rule = """UPDATE requests SET ruling = replace(ruling, '"approvals":2', '"approvals":1')"""
+    behind_our_back(database, rule, asked.format("requester"), asked.format("beneficiary"))
+    found = checks(await built(steps, evidence))
+    assert found == {"approval before provisioning", "separation of duties", "tables agree with the trail"}
+
+
+async def test_a_code_that_is_sent_to_somebody_moves_nothing(steps: Steps, evidence: Path) -> None:
+    request = await steps.asks()
+    await steps.ledger.give_code(request.id, "00ubob00000000002", request.decidable_digest, "K7QF-2M9D")
+    assert await built(steps, evidence) == []
+
+
+async def test_a_file_that_is_built_while_the_program_runs_finds_nothing_wrong(
+    evidence: Path, database: str, clock: HandClock
+) -> None:
+    """After the trail was read, a request is denied and another comes."""
+
+    class Busy(Ledger):
+        async def events(self, request: str | None = None, *, what: str | None = None) -> list[AuditEvent]:
+            events = await super().events(request, what=what)
+            if request is None:
+                await self.decide(a_decision(answer=Answer.DENY), approved_jobs=(), closed_jobs=(), jobs=())
+                await self.receive(a_draft("b"), an_entitlement(), deadline=NOW + timedelta(hours=8), jobs=())
+            return events
+
+    busy = await Busy.open(database, kind="production", now=clock.now)
+    await Steps(busy, clock).asks()
+    assert await built(Steps(busy, clock), evidence) == []
+    assert ask(evidence, "SELECT id, state FROM requests") == [{"id": "TA-1", "state": "denied"}]
+    await busy.close()
 
 
 async def test_a_broken_chain_is_the_first_finding(steps: Steps, evidence: Path, database: str) -> None:
     await steps.all_of_it()
     behind_our_back(database, "UPDATE events SET at = replace(at, '2026', '2025') WHERE seq = 1")
+    assert (await built(steps, evidence))[0].check == "audit chain"
+
+
+@pytest.mark.parametrize("detail", ["{}", "nonsense"])
+async def test_events_that_say_nonsense_are_found_and_end_nothing(
+    steps: Steps, evidence: Path, database: str, detail: str
+) -> None:
+    await steps.all_of_it()
+    behind_our_back(database, f"UPDATE events SET detail = '{detail}'")
     assert (await built(steps, evidence))[0].check == "audit chain"
 
 

@@ -65,6 +65,7 @@ def test_what_may_be_left_out_may_be_left_out() -> None:
         (forms.JUSTIFICATION, typed("")),
         (forms.JUSTIFICATION, typed(" \n\t ")),
         (forms.JUSTIFICATION, typed("\u200b\u2060")),
+        (forms.JUSTIFICATION, typed("\u2800 \u3164")),
         (forms.JUSTIFICATION, typed("x" * (MAX_JUSTIFICATION + 1))),
         (forms.DURATION, None),
         (forms.DURATION, chosen("")),
@@ -93,7 +94,7 @@ def test_a_field_that_is_wrong_is_named(field: str, value: Any) -> None:
 def test_a_form_with_one_text_wants_a_text() -> None:
     view = {"state": {"values": {forms.REASON: typed("  No. ")}}}
     assert forms.read_text(view) == "No."
-    for empty in (typed(""), typed(" "), typed("\u200b"), typed(None)):
+    for empty in (typed(""), typed(" "), typed("\u200b"), typed("\u115f\uffa0"), typed(None)):
         with pytest.raises(Refused) as refused:
             forms.read_text({"state": {"values": {forms.REASON: empty}}})
         assert refused.value.field == forms.REASON

@@ -49,8 +49,16 @@ def test_chat_alone_is_never_called_a_policy() -> None:
 
 
 def test_a_sentence_that_rests_on_chat_says_so_where_it_stands() -> None:
-    assert DRAWN["chat-beside-policy"].count("said in chat, not a policy") == 1
+    shown = json.loads(DRAWN["chat-beside-policy"])
+    assert json.dumps(shown["blocks"]).count("said in chat, not a policy") == 1
+    assert shown["text"].endswith("An hour is usually enough. (said in chat, not a policy)")
     assert "said in chat, not a policy" not in DRAWN["written"]
+
+
+def test_what_is_older_than_a_year_says_so() -> None:
+    for name in ("written", "refused-with-a-contact", "for-the-channel-alone"):
+        assert "updated 26 Jan 2025 · ⚠ old" in DRAWN[name], name
+        assert DRAWN[name].count("⚠ old") < DRAWN[name].count("updated ")
 
 
 def test_a_long_passage_is_shown_from_where_it_speaks_of_what_was_asked() -> None:

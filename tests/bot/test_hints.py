@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import timedelta
 
 import pytest
@@ -63,3 +64,32 @@ async def test_nobody_is_told_that_it_is_taken_when_it_cannot_be_committed(
     assert [type(one) for one in told] == [OSError] * 3
     await hints.take("event-0", "Q1")
     assert await readings(paged) == {"TA-1": 1}
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # a ledger of one thread can be held up
+async def test_what_comes_while_the_ledger_is_busy_is_one_piece_of_work(paged: Ledger) -> None:
+    hints, busy = Hints(paged), threading.Event()
+    held_up = asyncio.create_task(paged._run(lambda _: busy.wait()))
+    taken = [asyncio.create_task(hints.take(f"event-{n}", "Q1")) for n in range(50)]
+    await asyncio.sleep(0)
+    pieces = len(paged._waiting)
+    busy.set()
+    await asyncio.gather(held_up, *taken)
+    assert pieces <= 1
+    assert await readings(paged) == {"TA-1": 1}
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # a ledger of one thread can be held up
+async def test_whoever_comes_while_the_ledger_is_held_up_long_is_told_in_time_each(
+    paged: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.hints.STORE_SECONDS", 0.02)
+    hints, busy = Hints(paged), threading.Event()
+    held_up = asyncio.create_task(paged._run(lambda _: busy.wait()))
+    await asyncio.sleep(0)
+    for event in ("event-1", "event-2"):
+        with pytest.raises(TimeoutError):
+            await hints.take(event, "Q1")
+    busy.set()
+    await held_up
+    assert await paged.accepted(SOURCE, ["event-1", "event-2"]) == {"event-1", "event-2"}

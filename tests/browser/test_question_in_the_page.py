@@ -34,6 +34,7 @@ async def test_alice_asks_and_rates_the_answer(browser: Browser, meaningful: Sto
 
     await expect(alice.get_by_role("button", name="Helpful")).to_be_visible(timeout=15_000)
     await expect(alice.get_by_text("writing…")).to_have_count(0)
+    await expect(alice.get_by_role("link", name="Access policy › Who decides")).to_be_visible()
     await expect(alice.get_by_role("button", name="Request access").last).to_be_visible()
     await alice.get_by_role("article").last.screenshot(path=OUTPUT / "answer.png")
     await alice.get_by_role("button", name="Helpful").click()

@@ -39,7 +39,7 @@ async def some_trail(terminal: Terminal) -> None:
 def spoil(terminal: Terminal, *statements: str) -> None:
     """What somebody does who owns the database."""
     with closing(sqlite3.connect(terminal.data / "tinyapprover.db", isolation_level=None)) as disk:
-        for guard in ("events_no_update", "events_no_delete"):
+        for guard in ("events_no_update", "events_no_delete", "texts_no_update"):
             disk.execute(f"DROP TRIGGER IF EXISTS {guard}")
         for statement in statements:
             disk.execute(statement)
@@ -175,6 +175,26 @@ async def test_exports_parse_back_and_hold_no_words_of_people(terminal: Terminal
         assert words not in table + plain
 
 
+async def test_a_spoiled_trail_is_still_told_in_every_form(terminal: Terminal) -> None:
+    await some_trail(terminal)
+    spoil(
+        terminal,
+        "UPDATE events SET what = 'grant.verified', detail = '{\"added\":true,\"texts\":7}' WHERE seq = 1",
+        "UPDATE events SET actor = CAST(x'1b5b326aff0a3d31' AS TEXT), what = 'grant.revoked' WHERE seq = 2",
+        "UPDATE texts SET text = CAST(x'ff' AS TEXT) WHERE seq = 2",
+    )
+    for form in ("jsonl", "csv", "ocsf"):
+        answer = await terminal.run("audit", "export", "--format", form)
+        assert (answer.code, answer.err) == (0, "")
+        assert form == "csv" or len([json.loads(line) for line in answer.out.splitlines()]) == 3
+    shown = await terminal.run("audit", "show", "TA-1")
+    assert (shown.code, len(shown.out.splitlines()), "\x1b" in shown.out) == (0, 2, False)
+    file = terminal.folder / "march.db"
+    answer = await terminal.run("evidence", str(file), "--from", "2026-03-01", "--to", "2026-03-31", "--with-text")
+    assert "audit chain: the chain breaks at event 1" in answer.out
+    assert file.exists()
+
+
 async def test_a_format_that_is_not_known_is_named(terminal: Terminal) -> None:
     answer = await terminal.run("audit", "export", "--format", "xml")
     assert (answer.code, answer.err) == (2, "tinyapprover: --format is one of jsonl, csv, ocsf\n")
@@ -233,6 +253,19 @@ async def test_evidence_with_findings_says_so_and_is_written_all_the_same(termin
     assert answer.err == f"tinyapprover: evidence: 1 findings; all of them stand in the table findings of {file}\n"
     with closing(sqlite3.connect(file)) as disk:
         assert disk.execute("SELECT count(*) FROM findings").fetchall() == [(1,)]
+
+
+async def test_evidence_of_a_trail_whose_end_was_cut_off_says_so(terminal: Terminal) -> None:
+    await some_trail(terminal)
+    await anchor_now(terminal)
+    file = terminal.folder / "march.db"
+    assert (await terminal.run("evidence", str(file), "--from", "2026-03-01", "--to", "2026-03-31")).code == 0
+    with closing(sqlite3.connect(file)) as disk:
+        facts = dict(disk.execute("SELECT name, value FROM about").fetchall())
+    assert (facts["anchors compared"], facts["newest event that is anchored"]) == ("1", "3")
+    spoil(terminal, "DELETE FROM texts WHERE seq = 3", "DELETE FROM events WHERE seq = 3")
+    answer = await terminal.run("evidence", str(file.with_name("cut.db")), "--from", "2026-03-01", "--to", "2026-03-31")
+    assert (answer.code, "its end is cut off" in answer.out) == (1, True)
 
 
 async def an_index(terminal: Terminal) -> Knowledge:

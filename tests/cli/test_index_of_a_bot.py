@@ -67,3 +67,13 @@ async def test_a_killed_bot_s_socket_is_in_nobody_s_way(terminal: Terminal) -> N
     assert (await terminal.run("search", "VPN")).code == 0
     async with running(terminal):
         assert (await terminal.run("search", "VPN")).code == 0
+
+
+async def test_check_knows_the_bot_that_uses_its_port(terminal: Terminal) -> None:
+    async with running(terminal):
+        assert (
+            f"✓ port: 127.0.0.1:{terminal.port} is used by this bot, which is running"
+            in (await terminal.run("check")).out
+        )
+        terminal.settings["TINYAPPROVER_DATA_DIR"] = str(terminal.folder / "elsewhere")
+        assert f"✗ port: TINYAPPROVER_HTTP_PORT: {terminal.port} cannot be used" in (await terminal.run("check")).out

@@ -83,6 +83,22 @@ async def test_when_the_supervisor_ends_so_do_both(supervised: SupervisedStory, 
     await supervised.until(lambda: not any(is_alive(pid) for pid in pids), what="an orphan runs on", seconds=30)
 
 
+async def test_a_start_while_slack_is_away_still_takes_access_back_and_goes_on_when_slack_is_there(
+    supervised: SupervisedStory,
+) -> None:
+    """As after a reboot in an outage."""
+    await granted(supervised)
+    await supervised.stop()
+    with sqlite3.connect(supervised.data_dir / "tinyapprover.db") as disk:
+        disk.execute("UPDATE jobs SET due = 0 WHERE kind = 'revoke'")
+        disk.execute("UPDATE grants SET ends_at = '2026-01-01T00:00:00+00:00'")
+    await supervised.fault("slack", "*", "cut", times=None)
+    supervised.process = await supervised._begin("run")
+    await supervised.until(lambda: supervised.members(READONLY) == [], seconds=30)
+    await supervised.mend()
+    await supervised.until(lambda: "Ended" in supervised.card()["text"], seconds=60)
+
+
 def test_a_child_is_begun_again_at_once_the_first_time_and_then_ever_more_slowly() -> None:
     assert [wait_before(deaths) for deaths in range(1, 9)] == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 

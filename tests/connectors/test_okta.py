@@ -18,7 +18,7 @@ from tests.builders import a_person, a_request
 from tests.connectors.conftest import Wire
 
 ALICE, MALLORY, DAVE = a_person("alice"), a_person("mallory"), a_person("dave")
-WIRE_FAULTS = ["slow", "cut", "error", "rate_limit", "rate_limit_bare", "html", "empty"]
+WIRE_FAULTS = ["slow", "cut", "error", "maintenance", "rate_limit", "rate_limit_bare", "html", "empty"]
 
 
 async def test_a_standing_tells_status_role_and_groups(okta: OktaReader, wire: Wire) -> None:
@@ -186,7 +186,7 @@ async def test_a_failed_grant_says_whether_it_may_have_happened(
         await group_actor.apply(plan)
     assert caught.value.unknown == (kind not in ("rate_limit", "rate_limit_bare"))
     assert not caught.value.permanent
-    assert caught.value.retry_after == (2.0 if kind == "rate_limit" else None)
+    assert caught.value.retry_after == (2.0 if kind in ("rate_limit", "maintenance") else None)
 
 
 @pytest.mark.parametrize("kind", WIRE_FAULTS)

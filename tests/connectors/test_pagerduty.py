@@ -173,7 +173,15 @@ async def test_an_unknown_incident_is_a_permanent_fault(pagerduty: PagerDuty) ->
 
 @pytest.mark.parametrize(
     ("kind", "unknown"),
-    [("slow", True), ("cut", True), ("error", True), ("rate_limit", False), ("rate_limit_bare", False), ("html", True)],
+    [
+        ("slow", True),
+        ("cut", True),
+        ("error", True),
+        ("maintenance", True),
+        ("rate_limit", False),
+        ("rate_limit_bare", False),
+        ("html", True),
+    ],
 )
 async def test_a_failed_write_says_whether_it_may_have_happened(
     wire: Wire, pagerduty: PagerDuty, kind: str, unknown: bool
@@ -183,7 +191,7 @@ async def test_a_failed_write_says_whether_it_may_have_happened(
     with pytest.raises(Fault) as caught:
         await pagerduty.escalate(incident.id, 2)
     assert (caught.value.unknown, caught.value.permanent) == (unknown, False)
-    assert caught.value.retry_after == (2.0 if kind == "rate_limit" else None)
+    assert caught.value.retry_after == (2.0 if kind in ("rate_limit", "maintenance") else None)
     assert len(wire.calls("pagerduty", "PUT")) == 1
 
 

@@ -52,7 +52,7 @@ def test_a_stop_in_the_written_form_counts(text: str) -> None:
 
 @pytest.mark.parametrize("text", STOPS_NOTHING)
 def test_what_only_sounds_like_a_stop_stops_nothing_and_is_answered(text: str) -> None:
-    assert read(text) == Unclear()
+    assert isinstance(read(text), Unclear)
 
 
 @pytest.mark.parametrize("text", NO_STOP)
@@ -62,7 +62,7 @@ def test_other_words_with_stop_in_them_are_none_of_our_business(text: str) -> No
 
 @pytest.mark.parametrize("text", UNCLEAR)
 def test_what_only_talks_about_a_decision_decides_nothing_and_is_answered(text: str) -> None:
-    assert read(text) == Unclear()
+    assert isinstance(read(text), Unclear)
 
 
 @pytest.mark.parametrize("text", CHATTER, ids=lambda text: text[:20])
@@ -105,13 +105,13 @@ def test_every_written_stop_is_read_as_written(data: st.DataObject, case: str, e
 
 @given(cases, cases)
 def test_another_case_is_never_stopped(mine: str, other: str) -> None:
-    assert read_comment(f"stop {other}", case=mine) == (Stop(mine) if mine == other else Unclear())
+    assert read_comment(f"stop {other}", case=mine) == (Stop(mine) if mine == other else Unclear(other))
 
 
 @given(cases, cases, st.sampled_from([*SAYS_YES, *SAYS_NO]))
 def test_another_case_is_never_decided(mine: str, other: str, verb: str) -> None:
     comment = read_comment(f"{verb} {other}", case=mine)
-    assert comment == Unclear() if mine != other else isinstance(comment, Approve | Deny)
+    assert comment == Unclear(other) if mine != other else isinstance(comment, Approve | Deny)
 
 
 def is_written_approval(text: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.words import date, one_line, run, span, whole
+from bot.core.words import date, is_blank, one_line, run, span, whole
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,19 @@ def test_what_cannot_be_seen_is_taken_out(text: str, line: str) -> None:
 
 def test_half_a_character_becomes_a_mark_and_whole_ones_stay() -> None:
     assert whole("Look \ud83d at 👩\u200d🚀 Ä\udc00") == "Look \ufffd at 👩\u200d🚀 Ä\ufffd"
+
+
+UNSEEN = "\u2800\u3164\u115f\u1160\uffa0\u180e\u00ad\u034f\ufe0f\u200d\u3000\U000e0041\U0001d159\ud83d\x00"
+
+
+@pytest.mark.parametrize("char", UNSEEN, ids=ascii)
+def test_what_shows_nothing_is_blank(char: str) -> None:
+    assert is_blank(f" {char}\n{char} ")
+    assert not is_blank(f"{char}I need it{char}")
+
+
+def test_words_of_any_script_are_not_blank() -> None:
+    assert not any(map(is_blank, ["한글", "فارسی", "नमस्ते", "ⵜ", "\u2801", "👩\u200d🚀", "."]))
 
 
 @given(st.text(st.characters()), st.integers(1, 50))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 from bot.calendar import next_morning
-from tests.story import Story
+from tests.story import PATIENCE, Story
 
 READONLY = "prod-readonly"
 ALICE = "alice@example.com"
@@ -34,6 +36,15 @@ async def asks_back(story: Story, words: str) -> None:
     """Bob asks the requester something."""
     view = await opens(story, "bob", "ask")
     assert (await story.act("bob", "slack.submit", view_id=view["id"], values={"Question": words})).get("closed")
+
+
+async def no_longer_waiting(story: Story, kind: str) -> None:
+    """Jobs of this kind have been done."""
+    assert story.running is not None
+    deadline = time.monotonic() + PATIENCE
+    while any(job.kind.startswith(kind) for job in await story.running.ledger.waiting()):
+        assert time.monotonic() < deadline, f"{kind} still waits"
+        await asyncio.sleep(0.02)
 
 
 async def answers(story: Story, words: str) -> dict[str, Any]:
@@ -91,6 +102,19 @@ async def test_a_second_page_tells_the_advice_as_well(story: Story) -> None:
     await story.settle()
     await story.advance(601)
     await story.until(lambda: "AI suggestion" in str(story.incidents()[1]["notes"]))
+
+
+async def test_a_question_that_is_asked_while_the_page_is_being_opened_is_noted_on_it(story: Story) -> None:
+    await story.fault("pagerduty", "POST /incidents", "held", times=None)
+    await story.submits()
+    await story.until(lambda: story.calls("pagerduty", "POST /incidents"))
+    await asks_back(story, "Which host?")
+    await story.until(lambda: "Which host?" in story.told("alice"))
+    await no_longer_waiting(story, "question_note")
+    await story.mend()
+    await story.until(lambda: "asks the requester: Which host?" in story.notes())
+    await story.settle()
+    assert story.notes().count("Which host?") == 1
 
 
 async def test_an_answer_that_looks_like_a_secret_is_refused_at_its_field(story: Story) -> None:

@@ -167,6 +167,14 @@ async def test_a_changed_client_cannot_send_a_longer_justification(story: Story)
     await nothing_was_asked(story)
 
 
+async def test_half_a_character_in_a_name_is_marked_where_the_name_is_shown(story: Story) -> None:
+    await story.act("bob", "okta.rename", who="alice", name="Ali\ud83dce Archer")
+    await story.asks()
+    assert "Ali\ufffdce Archer" in story.card()["text"]
+    incident = await story.until(lambda: story.incidents()[0])
+    assert "Ali\ufffdce Archer" in incident["title"]
+
+
 @pytest.mark.parametrize("words", SECRETS.values(), ids=SECRETS)
 async def test_a_secret_is_refused_at_its_field_and_stored_nowhere(
     story: Story, caplog: pytest.LogCaptureFixture, words: str

@@ -161,6 +161,9 @@ async def test_an_opinion_is_recorded_once_a_person_and_can_be_changed(story: St
     assert story.running is not None
     ratings = await story.running.ledger.ratings(f"{ASK}/{asked['ts']}")
     assert ratings == {"U0ALICE": False, "U0BOB": True}
+    assert {f'tinyapprover_answers_rated{{helpful="{said}"}} 1' for said in ("true", "false")} <= set(
+        (await story.metrics()).splitlines()
+    )
     assert (await story.trail()).count("answer.rated") == 3
     await story.until(lambda: "Thank you" in "".join(story.whispers("bob")))
 

@@ -55,6 +55,18 @@ async def test_what_is_tried_again_does_not_wait_for_an_hour_when_the_clock_is_s
     await story.until(lambda: "Granted" in story.card()["text"], seconds=30)
 
 
+async def test_nor_when_the_clock_was_set_back_while_the_program_was_away(story: Story) -> None:
+    await story.asks()
+    await story.fault("okta", "PUT /groups/*", "error", times=None)
+    await story.presses("bob", "approve")
+    await story.until(lambda: story.calls("okta", "PUT /groups/") >= 2)
+    await story.stop()
+    await story.advance(-HOUR)
+    await story.mend()
+    await story.start()
+    await story.until(lambda: "Granted" in story.card()["text"], seconds=30)
+
+
 async def test_access_is_not_taken_early_when_the_clock_is_set_back_or_forward(story: Story) -> None:
     await story.asks()
     await story.presses("bob", "approve")

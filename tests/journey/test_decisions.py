@@ -104,6 +104,15 @@ async def test_a_denial_whose_reason_holds_half_a_character_counts(story: Story)
     await story.until(lambda: "Reason: no \ufffd ticket" in story.told("alice"))
 
 
+async def test_a_denial_whose_reason_shows_nothing_counts_without_one(story: Story) -> None:
+    request = await story.asks()
+    await story.until(story.incidents)
+    await story.comments("bob", f"deny {request} \u2800\u3164")
+    await story.until(lambda: "Denied" in story.card()["text"])
+    await story.settle()
+    assert "\u2800" not in story.told("alice") + str(story.card()["blocks"])
+
+
 # --- by the card -----------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -297,6 +298,57 @@ async def test_a_grant_that_is_never_answered_is_still_found_and_given_once(stor
     await story.presses("bob", "approve")
     await granted(story)
     assert story.changes() == [ADDED]
+
+
+async def given_back(story: Story) -> None:
+    message = await story.until(lambda: next(one for one in story.dms("alice") if "give_back" in story.buttons(one)))
+    await story.act("alice", "slack.click", ts=message["ts"], action_id="give_back")
+    await story.until(lambda: "Ended" in story.card()["text"])
+
+
+async def answer_is_useless(story: Story) -> None:
+    await story.fault("okta", "PUT /groups/*", "html")
+    await story.presses("bob", "approve")
+    await story.until(lambda: story.calls("okta", "PUT /groups/"))
+    await story.advance(2)
+
+
+async def program_dies(story: Story) -> None:
+    assert story.running is not None
+    await story.fault("okta", "PUT /groups/*", "slow", seconds=0.5)
+    await story.presses("bob", "approve")
+    await story.until(lambda: story.calls("okta", "PUT /groups/"))
+    story.running.worker.grace_seconds = 0.0
+    await story.stop()
+    await story.start()
+
+
+@pytest.mark.parametrize("nobody_hears_the_end", [answer_is_useless, program_dies])
+async def test_a_write_that_comes_into_force_after_the_access_was_taken_back_is_taken_away(
+    story: Story, nobody_hears_the_end: Callable[[Story], Awaitable[None]]
+) -> None:
+    """A vendor may go on with what nobody waits for any more."""
+    request = await story.asks()
+    await nobody_hears_the_end(story)
+    await granted(story)
+    await given_back(story)
+    await story.act("carol", "okta.add_member", who="alice", group=READONLY)
+    await story.advance(61)
+    await story.until(lambda: story.members(READONLY) == [])
+    await story.settle()
+    assert "grant.put_right" in await story.trail(request)
+
+
+async def test_what_somebody_adds_by_hand_after_the_end_stays_theirs(story: Story) -> None:
+    request = await story.asks()
+    await story.presses("bob", "approve")
+    await granted(story)
+    await given_back(story)
+    await story.act("carol", "okta.add_member", who="alice", group=READONLY)
+    await story.advance(61)
+    await story.settle()
+    assert story.members(READONLY) == [ALICE]
+    assert "grant.put_right" not in await story.trail(request)
 
 
 async def test_a_grant_that_cannot_be_read_back_is_not_claimed_and_not_left_behind(story: Story) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.story import Story, opened
 
+POLICIES = Path(__file__).parents[2] / "policies"
 ALICE = "alice@example.com"
 READONLY, ADMIN = "Production, read only", "Production, administrator"
 GITHUB = "GitHub, organisation administrator"
@@ -72,3 +74,42 @@ async def test_what_was_held_back_is_paged_by_itself_when_there_is_room_again(na
     _, _, third, _ = await four_requests(narrow)
     await narrow.advance(HOUR + 1)
     await narrow.until(lambda: any(title.startswith(f"{third}:") for title in titles(narrow)))
+
+
+# --- whoever is on call for several things ---------------------------------------------------------------------------
+
+
+def on_call(policies: Path, entitlement: str, policy: str) -> None:
+    """From now on those on call for a policy decide about it."""
+    file = policies / "catalogue" / f"{entitlement}.yml"
+    decides = f"who_decides: {{group: iam-approvers, on_call: {{escalation_policy: {policy}}}}}"
+    file.write_text(file.read_text().replace("who_decides: {group: iam-approvers}", decides))
+
+
+@pytest.fixture
+async def shared(tmp_path: Path) -> AsyncIterator[Story]:
+    """One page an hour; bob is on call for two policies, carol for another."""
+    policies = tmp_path / "policies"
+    shutil.copytree(POLICIES, policies, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    on_call(policies, "github-admins", "PPOL002")
+    on_call(policies, "prod-admin", "PPOL003")
+    settings = {"TINYAPPROVER_POLICIES": policies, "TINYAPPROVER_PAGES_AN_HOUR": 1}
+    async with opened(Story(tmp_path / "data", **settings)) as story:
+        yield story
+
+
+async def test_the_ceiling_is_for_a_responder_however_many_policies_wake_them(shared: Story) -> None:
+    for access in (READONLY, GITHUB, ADMIN):
+        assert (await shared.submits(access=access)).get("closed")
+        await shared.settle()
+    woken = [(one["person"], one["urgency"]) for one in shared.state["pagerduty"]["paged"]]
+    assert woken == [("bob", "high"), ("bob", "low"), ("carol", "high")]
+    assert "More access requests wait" in titles(shared)[1]
+
+
+async def test_who_may_be_the_same_person_counts_as_the_same(shared: Story) -> None:
+    await shared.fault("pagerduty", "GET /oncalls*", "error", times=None)
+    for access in (READONLY, ADMIN):
+        assert (await shared.submits(access=access)).get("closed")
+        await shared.settle()
+    assert [one["urgency"] for one in shared.incidents()] == ["high", "low"]

@@ -34,6 +34,14 @@ async def paged(story: Story, **fields: Any) -> str:
     return request
 
 
+async def paged_second(story: Story) -> str:
+    """Another one, of bob's."""
+    await story.submits("bob")
+    await story.until(lambda: story.card(request="TA-2", button="approve") and story.incidents()[1])
+    await story.settle()
+    return "TA-2"
+
+
 async def refused_once(story: Story, request: str, rule: str) -> None:
     """Nothing was decided or granted, and the trail says why, once."""
     await story.settle()
@@ -69,6 +77,31 @@ async def test_a_comment_that_is_not_in_the_form_decides_nothing_and_is_answered
     await answered_once(story)
     assert f"approve {request}" in story.notes().partition(NOTHING_DECIDED)[2]
     await refused_once(story, request, "comment#form")
+
+
+@pytest.mark.parametrize("content", ["approve TA-2", "deny TA-2 no ticket", "stop TA-2"])
+async def test_an_answer_to_another_case_is_told_where_that_one_is_answered(story: Story, content: str) -> None:
+    first, second = await paged(story), await paged_second(story)
+    assert story.running is not None
+    there = await story.running.ledger.paged(second)
+    assert there is not None
+    await story.comments("carol", content, incident=story.incidents()[0]["id"])
+    told = await answered_once(story)
+    assert f"it names {second}, and this page is for {first} alone" in told
+    assert f"answer {second} on its own page, {there.url} , or its card in Slack" in told
+    assert await story.refusals(first) == ["comment#form"]
+    assert await story.refusals(second) == []
+
+
+async def test_an_answer_to_a_case_that_is_over_or_never_was_is_told_so(story: Story) -> None:
+    await paged(story)
+    await story.comments("bob", "deny TA-1 no ticket")
+    await story.until(lambda: "Denied" in story.card()["text"])
+    await paged_second(story)
+    await story.comments("carol", "approve TA-1", incident=story.incidents()[1]["id"])
+    await story.until(lambda: "TA-1 waits for no answer any more" in story.notes())
+    await story.comments("carol", "approve TA-99", incident=story.incidents()[1]["id"])
+    await story.until(lambda: "there is no TA-99" in story.notes())
 
 
 async def test_other_talk_on_the_incident_is_nobodys_business(story: Story) -> None:
@@ -216,6 +249,19 @@ async def test_a_denial_by_somebody_who_may_not_decide_is_refused_too(story: Sto
     await refused_once(story, request, "invariant#linked-to-decide")
 
 
+@pytest.mark.parametrize("button", ["approve", "not_me", "show_advice"])
+async def test_whoever_clicks_twice_is_told_once_and_later_again(story: Story, button: str) -> None:
+    request = await paged(story)
+    await story.until(lambda: button in story.buttons(story.card()))
+    for _ in range(2):
+        await story.presses("mallory", button)
+    await told_once(story, "mallory", request if button != "approve" else "not linked")
+    assert len(await story.refusals(request)) == 2
+    await story.advance(31)
+    await story.presses("mallory", button)
+    await story.until(lambda: len(story.whispers("mallory")) == 2)
+
+
 @pytest.mark.parametrize("button", ["not_me", "show_advice"])
 async def test_the_other_buttons_are_for_those_who_decide(story: Story, button: str) -> None:
     request = await paged(story)
@@ -231,6 +277,16 @@ async def test_only_those_who_decide_can_ask_questions(story: Story) -> None:
     opened = await story.presses("mallory", "ask", await_view=True)
     assert opened["view"]
     await story.until(lambda: f"decide {request}" in str(story.state["slack"]["views"]["mallory"][-1]["blocks"]))
+    await refused_once(story, request, "invariant#responder")
+
+
+async def test_whoever_closed_the_question_before_it_is_refused_is_told_why(story: Story) -> None:
+    request = await paged(story)
+    await story.fault("slack", "POST /api/views.update", "slow", seconds=0.5)
+    opened = await story.presses("mallory", "ask", await_view=True)
+    await story.act("mallory", "slack.close_view", view_id=opened["view"]["id"])
+    await told_once(story, "mallory", f"for the people who decide {request}")
+    assert "try again" not in story.told("mallory")
     await refused_once(story, request, "invariant#responder")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -141,6 +142,7 @@ async def test_the_trail_tells_what_was_shown_written_and_closed(story: Story) -
     await story.until(lambda: story.incidents()[0]["status"] == "resolved")
     await story.settle()
     (planned,) = await details(story, "request.planned")
+    assert (planned["approvals"], planned["group"], planned["conflicts"]) == (1, "iam-approvers", [])
     assert {"digest": planned["digest"], "where": "card"} in await details(story, "plan.shown")
     assert [one["incident"] for one in await details(story, "page.resolved")] == [story.incidents()[0]["id"]]
     assert story.running is not None
@@ -167,6 +169,9 @@ async def test_the_trail_tells_both_ends_of_what_was_taken_back(story: Story) ->
     assert told.index("revoke.writing") < told.index("grant.revoked")
     (revoked,) = await details(story, "grant.revoked")
     assert revoked["changes"]["user"] == story.sandbox.world.people["alice"].okta
+    (given,) = await details(story, "grant.verified")
+    receipts = {given["receipt"], revoked["receipt"]}  # Okta's own ids of both writes
+    assert len(receipts) == len([one for one in receipts if re.fullmatch("[0-9a-f]{16}", one)]) == 2
 
 
 async def test_a_form_that_was_refused_and_details_that_were_shown_are_in_the_trail(story: Story) -> None:

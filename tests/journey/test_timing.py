@@ -195,6 +195,7 @@ async def test_overdue_access_pages_again_every_day_until_it_is_gone(story: Stor
     assert len(story.incidents()) == 2
     await story.advance(HOUR + 61)
     await story.until(lambda: len(story.incidents()) == 3)
+    await story.settle()
     await story.mend()
     await story.advance(61)
     await story.until(lambda: "Ended" in story.card(request=request)["text"])

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from bot.core.question import Sentence
 from bot.core.request import Passage
 from bot.core.strict_json import Unusable
-from knowledge.answer import MAX_SENTENCES, finished, holds, parse_answer, supported
+from knowledge.answer import MAX_SENTENCES, finished, parse_answer
+from knowledge.support import holds, supported
 
 WORDS = ("production", "access", "lasts", "engineers", "members", "decide", "two", "approvers", "Größe", "4", "8")
 TEXTS = st.lists(st.sampled_from(WORDS), min_size=8, max_size=30).map(" ".join)
@@ -96,6 +97,37 @@ def test_only_the_passages_that_hold_the_quote_stay_cited() -> None:
 )
 def test_a_sentence_that_its_quote_does_not_bear_falls(text: str) -> None:
     assert supported([Sentence(text, (1,), "production lasts 4 hours")], [passage(TEXT)]) == []
+
+
+RULE = "Contractors cannot hold prod-admin. Engineers may ask for it, needs two approvers, lasts 4 hours. Else 8 hours."
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("Contractors can hold prod-admin.", "Contractors cannot hold prod-admin"),
+        ("Contractors hold prod-admin.", "hold prod-admin"),
+        ("Engineers may not ask for it.", "Engineers may ask for it"),
+        ("Engineers may ask without approvers.", "Engineers may ask for it, needs two approvers"),
+        ("It needs three approvers.", "needs two approvers"),
+        ("Engineers may ask, and it lasts 8 hours.", "Engineers may ask for it, needs two approvers, lasts 4 hours"),
+    ],
+)
+def test_what_turns_its_quote_round_falls(text: str, quote: str) -> None:
+    assert supported([Sentence(text, (1,), quote)], [passage(RULE)]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("Contractors can't hold prod-admin.", "Contractors cannot hold prod-admin"),
+        ("Engineers may ask for it.", "Engineers may ask"),
+        ("Only others hold prod-admin, contractors never.", "Contractors cannot hold prod-admin"),
+        ("It takes 2 approvers and lasts at most four hours.", "needs two approvers, lasts 4 hours"),
+    ],
+)
+def test_what_says_its_quote_in_other_words_stands(text: str, quote: str) -> None:
+    assert supported([Sentence(text, (1,), quote)], [passage(RULE)]) != []
 
 
 ANY = st.text(max_size=60)

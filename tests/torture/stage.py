@@ -30,7 +30,7 @@ from tests.torture.aims import RANDOM, Aim, Aims, kind_of
 from tests.torture.processes import Program, asked_from
 
 LOST_CLICK_SECONDS = 1.5
-FAULTS = ("slow", "rate_limit", "rate_limit_bare", "error", "cut", "empty", "html", "lost_answer")
+FAULTS = ("slow", "rate_limit", "rate_limit_bare", "maintenance", "error", "cut", "empty", "html", "lost_answer")
 FAILING = 0.20
 VENDORS = ("slack", "pagerduty", "okta", "openai")
 TICK, FASTER = 0.2, 4.0

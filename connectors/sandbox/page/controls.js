@@ -7,6 +7,7 @@ const STEPS = [["5 minutes", 300], ["1 hour", 3600], ["8 hours", 28800], ["1 day
 const FAULT_WORDS = {
   slow: "answers slowly", rate_limit: "too many calls, says when to come back",
   rate_limit_bare: "too many calls, says nothing more",
+  maintenance: "is being mended, says when to come back",
   error: "answers with an error", cut: "cuts the line before acting", empty: "answers with nothing",
   html: "answers with a web page",
   lost_answer: "acts, but its answer is lost",
