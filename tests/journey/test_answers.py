@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bot.slack.answers import MOST_AN_HOUR
 from connectors.sandbox import slack_payloads as payloads
 from connectors.sandbox.slack import Slack
 from tests.story import Json, Story, opened
@@ -187,6 +188,17 @@ async def test_forty_mentions_at_once_are_each_answered_once(story: Story) -> No
     asked = await asyncio.gather(*(ask(story, who) for who in ("alice", "bob", "carol", "mallory") for _ in range(10)))
     for one in asked:
         await only_answer(story, one)
+
+
+async def test_who_asks_without_end_is_told_to_wait_and_nobody_else(story: Story) -> None:
+    for _ in range(MOST_AN_HOUR):
+        await ask(story, "mallory")
+    too_much = await only_answer(story, await ask(story, "mallory"))
+    assert "Please ask again later" in too_much["text"]
+    assert story.calls("openai", "POST /v1/chat") == MOST_AN_HOUR
+    assert "[1]" in words(await only_answer(story, await ask(story, "alice")))
+    await story.advance(3601)
+    assert "[1]" in words(await only_answer(story, await ask(story, "mallory")))
 
 
 # --- once ------------------------------------------------------------------------------------------------------------
