@@ -231,8 +231,8 @@ class Settings(BaseSettings):
     )
     heartbeat_url: str = _setting(
         "TINYAPPROVER_HEARTBEAT_URL",
-        "Called by the front while Slack reaches it and no job of either role is late; whoever expects the call should "
-        "page when it stays away.",
+        "Called by the front while Slack reaches it, no job of either role is late, and no page or removal keeps "
+        "failing; whoever expects the call should page when it stays away.",
         "",
     )
     executor_heartbeat_url: str = _setting(

@@ -53,7 +53,8 @@ class Case:
     @property
     def state(self) -> str:
         """Where the trail leaves it."""
-        return str(next((event.detail["to"] for event in reversed(self.events) if "to" in event.detail), "received"))
+        moves = (event.detail for event in reversed(self.events) if {"from", "to"} <= event.detail.keys())
+        return str(next(moves, {"to": "received"})["to"])
 
     @property
     def concerned(self) -> set[str]:

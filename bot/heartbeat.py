@@ -1,7 +1,8 @@
 """Watched from outside: a role notes in the ledger that it is at work, and calls an address while all is well.
 
 Somebody else's monitoring expects the call every minute and pages when it stays away: because the program is dead or
-stuck, because jobs are late, or because Slack does not reach us. A heartbeat that says "I am ill" could be lost with
+stuck, because jobs are late, because nobody can be paged or access cannot be taken back however often it is tried, or
+because Slack does not reach us. A heartbeat that says "I am ill" could be lost with
 whatever made us ill; one that stays away cannot.
 """
 
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 import aiohttp
 
 from bot.errors import Fault
+from bot.jobs import STUCK_TRIES
 from bot.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ PRESENCE_SECONDS = 10.0
 ALIVE_SECONDS = 45.0
 LATE_SECONDS = 60.0
 CALL_SECONDS = 5.0
+CRUCIAL = ("page", "overdue_page", "revoke")  # what else fails is told in Slack, and waits
 
 
 @dataclass(slots=True)
@@ -68,9 +71,8 @@ class Heartbeat:
     async def _call(self, http: aiohttp.ClientSession, watch: Watch) -> None:
         if time.monotonic() - watch.called_at < self.every:
             return
-        late = await self.ledger.lateness(watch.roles)
-        if late > LATE_SECONDS or not watch.is_well():
-            log.warning("no heartbeat: jobs are %.0f s late, or Slack is away", late)
+        if (trouble := await self._trouble(watch)) is not None:
+            log.warning("no heartbeat: %s", trouble)
             return
         watch.called_at = time.monotonic()
         try:
@@ -79,6 +81,16 @@ class Heartbeat:
                     log.warning("the heartbeat was answered with %d", answer.status)
         except (aiohttp.ClientError, TimeoutError) as problem:
             log.warning("the heartbeat reached nobody (%s)", type(problem).__name__)
+
+    async def _trouble(self, watch: Watch) -> str | None:
+        """What keeps an address from being called."""
+        if not watch.is_well():
+            return "Slack is away"
+        if (late := await self.ledger.lateness(watch.roles)) > LATE_SECONDS:
+            return f"jobs are {late:.0f} s late"
+        if in_vain := await self.ledger.in_vain(watch.roles, CRUCIAL, tries=STUCK_TRIES):
+            return f"{', '.join(in_vain)}: nobody can be paged, or access cannot be taken back"
+        return None
 
     def lives(self) -> dict[str, str]:
         """Each role and whether it lives, in words."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,7 @@ from connectors.pagerduty_webhook import WebhookEvent, parse_event, verify_signa
 log = logging.getLogger(__name__)
 
 BODY_LIMIT = 512 * 1024  # PagerDuty sends up to 256 KB
+READ_SECONDS = 5.0  # for a whole body: whoever sends it slower is not PagerDuty, and holds up nothing but itself
 REFUSED_EVERY = 5.0
 Metrics = Callable[[], Awaitable[str]]
 
@@ -88,13 +90,17 @@ class Front:
             return web.Response(status=503, text="PAGERDUTY_WEBHOOK_SECRETS is not set")
         if self.ledger.crowded:
             return web.Response(status=503, headers={"Retry-After": "30"}, text="busy, come again")
-        body = await request.read()
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                body = await request.read()
+        except TimeoutError:
+            return web.Response(status=408, text="too slow")
         if not verify_signature(self.secrets, body, request.headers.get("X-PagerDuty-Signature")):
             await self._forged()
             return web.Response(status=401, text="wrong signature")
         try:
             event = parse_event(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return web.Response(status=202, text="not an event of ours")
         return await self._take(event)
 

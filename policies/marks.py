@@ -14,6 +14,8 @@ import yaml
 
 from bot.errors import SettingsError
 
+LONGEST_FILE = 256 * 1024
+
 Place = tuple[str | int, ...]
 
 
@@ -48,11 +50,17 @@ def read_text(path: Path) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's content; a `SettingsError` if it cannot be read."""
+    """A file's content; a `SettingsError` if it cannot be read or is longer than any policy."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LONGEST_FILE + 1)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(content) > LONGEST_FILE:
+        raise SettingsError(
+            f"{path}: is longer than {LONGEST_FILE // 1024} KB; split it, or take out what no rule needs"
+        )
+    return content
 
 
 def read_marked(path: Path) -> Marked:
@@ -63,6 +71,8 @@ def read_marked(path: Path) -> Marked:
         node = loader.get_single_node()
         marked = Marked(path, None)
         data = None if node is None else _build(loader, node, (), marked)
+    except RecursionError:
+        raise SettingsError(f"{path}: is nested too deeply to be read") from None
     except (yaml.YAMLError, ValueError) as error:
         raise SettingsError(_yaml_message(path, error)) from error
     finally:

@@ -25,6 +25,13 @@ def _waiting_since(roles: tuple[str, ...]) -> Select[Any]:
     return select(func.min(t.jobs.c.due)).where(theirs, t.jobs.c.leased_until <= database_clock())
 
 
+@cache
+def _in_vain(roles: tuple[str, ...], kinds: tuple[str, ...]) -> Select[Any]:
+    """Jobs of these kinds that were tried so often. What is tried again later is due later, and so never late."""
+    theirs = or_(*(t.jobs.c.role == role for role in roles))
+    return select(t.jobs.c.subject).where(theirs, t.jobs.c.kind.in_(kinds), t.jobs.c.attempts >= bindparam("tries"))
+
+
 class Presence(Database):
     """Signs of life, by the machine's own clock: a story's may be moved."""
 
@@ -52,3 +59,8 @@ class Presence(Database):
             return max(now - due, 0.0) if due is not None else 0.0
 
         return await self._run(work)
+
+    async def in_vain(self, roles: Sequence[str], kinds: Sequence[str], *, tries: int) -> Sequence[str]:
+        """The subjects of jobs of these kinds that keep failing."""
+        query = _in_vain(tuple(roles), tuple(kinds))
+        return await self._run(lambda c: c.execute(query, {"tries": tries}).scalars().all())

@@ -323,6 +323,12 @@ async def test_tables_that_were_made_to_look_right_hide_nothing_that_the_trail_t
     assert found == {"approval before provisioning", "separation of duties", "tables agree with the trail"}
 
 
+async def test_a_code_that_is_sent_to_somebody_moves_nothing(steps: Steps, evidence: Path) -> None:
+    request = await steps.asks()
+    await steps.ledger.give_code(request.id, "00ubob00000000002", request.decidable_digest, "K7QF-2M9D")
+    assert await built(steps, evidence) == []
+
+
 async def test_a_file_that_is_built_while_the_program_runs_finds_nothing_wrong(
     evidence: Path, database: str, clock: HandClock
 ) -> None:

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from bot.heartbeat import ALIVE_SECONDS, Heartbeat, Watch, in_words
+from bot.jobs import STUCK_TRIES
 from bot.ledger import Due
 from tests.story import Story
 
@@ -58,6 +59,26 @@ async def test_it_stays_away_while_jobs_of_either_role_are_late(
     await a_heartbeat(story).beat(http)
     assert calls(story) == 1
     await story.advance(90)
+    await a_heartbeat(story).beat(http)
+    assert calls(story) == 1
+
+
+async def test_it_stays_away_while_nobody_can_be_paged_however_often_it_is_tried(
+    story: Story, http: aiohttp.ClientSession
+) -> None:
+    await connected(story)
+    await story.fault("pagerduty", "POST /incidents", "error", times=None)
+    await story.asks()
+    for _ in range(STUCK_TRIES):
+        await story.advance(61)
+        await story.settle()
+    assert story.calls("pagerduty", "POST /incidents") >= STUCK_TRIES
+    await a_heartbeat(story).beat(http)
+    assert calls(story) == 0
+    await story.mend()
+    await story.advance(61)
+    await story.until(story.incidents)
+    await story.settle()
     await a_heartbeat(story).beat(http)
     assert calls(story) == 1
 

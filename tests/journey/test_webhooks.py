@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 
+import bot.web
 from bot import front
 from bot.config import FRONT
 from bot.ledger.kinds import KINDS
+from bot.web import BODY_LIMIT
 from bot.webhooks import PATH, set_up
 from connectors.pagerduty import PagerDuty
 from connectors.sandbox.pagerduty_webhooks import sign
@@ -140,6 +143,23 @@ async def test_what_is_signed_and_useless_is_taken_so_that_nothing_is_dropped(
     story: Story, relay: Relay, body: bytes
 ) -> None:
     assert await send(story, relay, body) == 202
+
+
+async def test_a_body_that_is_too_long_or_comes_too_slowly_is_sent_away(
+    story: Story, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await send(story, relay, b"x" * (BODY_LIMIT + 1)) == 413
+    monkeypatch.setattr(bot.web, "READ_SECONDS", 0.1)
+    never = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"{"
+        await never.wait()
+
+    assert story.running is not None
+    async with aiohttp.ClientSession() as http, http.post(f"{story.running.url}{PATH}", data=slowly()) as answer:
+        assert answer.status == 408
+    assert await send(story, relay, b"[" * 100_000) == 202
 
 
 async def test_wrong_signatures_are_counted_and_do_not_write_each(story: Story, relay: Relay) -> None:

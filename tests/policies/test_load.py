@@ -13,6 +13,7 @@ from bot.core.request import Sensitivity, Wake
 from bot.errors import SettingsError
 from policies.entry import LONGEST_MINUTES, EntryForm, read_minutes
 from policies.load import Policies, load
+from policies.marks import LONGEST_FILE
 from policies.rules import gives_power
 from tests.policies.conftest import Folder
 
@@ -183,6 +184,15 @@ def test_a_file_name_must_be_a_plain_id(folder: Folder) -> None:
 def test_a_file_that_is_not_text_is_refused(folder: Folder) -> None:
     folder.entry("prod-readonly").write_bytes(b"title: \xff")
     assert folder.error() == f"{READONLY}: is not UTF-8 text (byte 7)"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [("# " + "x" * LONGEST_FILE, "is longer than 256 KB"), ("title: " + "[" * 20_000, "is nested too deeply")],
+)
+def test_a_file_that_would_be_too_much_is_refused(folder: Folder, content: str, why: str) -> None:
+    folder.entry("prod-readonly").write_text(content)
+    assert why in folder.error()
 
 
 def test_empty_advice_is_refused(folder: Folder) -> None:
