@@ -38,7 +38,7 @@ def search_lines(data_dir: Path | None, documents: Path | None, *, responders: b
 
     async def answer() -> None:
         async with _searchable(data_dir, documents) as library:
-            while line := await asyncio.to_thread(sys.stdin.readline):
+            while line := await asyncio.to_thread(sys.stdin.buffer.readline):
                 if line.strip():
                     sys.stdout.write(json.dumps(await _answer_to(library, line, responders=responders)) + "\n")
                     sys.stdout.flush()
@@ -46,7 +46,7 @@ def search_lines(data_dir: Path | None, documents: Path | None, *, responders: b
     asyncio.run(answer())
 
 
-async def _answer_to(library: Library, line: str, *, responders: bool) -> dict[str, Any]:
+async def _answer_to(library: Library, line: bytes, *, responders: bool) -> dict[str, Any]:
     try:
         question, k = _question_in(line)
     except ValueError as problem:
@@ -55,11 +55,11 @@ async def _answer_to(library: Library, line: str, *, responders: bool) -> dict[s
     return {"results": [_as_json(one) for one in found.results], "answerable": found.answerable}
 
 
-def _question_in(line: str) -> tuple[str, int]:
+def _question_in(line: bytes) -> tuple[str, int]:
     """`ValueError` says what is wrong with it."""
     try:
         asked = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError('this line is not JSON; write {"q": "...", "k": 10}') from None
     question, k = (asked.get("q"), asked.get("k", 10)) if isinstance(asked, dict) else (None, 10)
     if not isinstance(question, str):

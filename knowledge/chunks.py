@@ -17,6 +17,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from knowledge.sources import Document
+from knowledge.sources.escaping import literal_lines
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -146,19 +147,28 @@ def _pieces(document: Document, count: Count) -> list[_Piece]:
     lines = text.split("\n")
     found: list[_Piece] = []
     path: list[tuple[int, str]] = []
-    anchor = ""
+    anchor, bare = "", False
     for token, inline in _blocks(_markdown().parse(text)):
         if token.type == "heading_open":
             level = int(token.tag[1])
+            if bare and level <= path[-1][0]:
+                found += _bare(document.title, path, anchor)
             name, anchor = _heading(inline)
-            path = [*((n, name) for n, name in path if n < level), (level, name)]
+            path, bare = [*((n, name) for n, name in path if n < level), (level, name)], True
         elif token.map:
+            bare = False
             names = _names(document.title, path)
             prefix = _prefix(document.title, names)
             room = lambda part, p=prefix: count(f"{p}\n{part}") <= MAX_TOKENS  # noqa: E731
             body = "\n".join(lines[slice(*token.map)]).strip("\n")
             found += [_Piece(names, part, anchor) for part in _cut(token.type, body, room) if part.strip()]
-    return found
+    return [*found, *(_bare(document.title, path, anchor) if bare else ())]
+
+
+def _bare(title: str, path: Sequence[tuple[int, str]], anchor: str) -> Iterator[_Piece]:
+    """A heading under which nothing stands says something by itself."""
+    if path[-1][1]:
+        yield _Piece(_names(title, path[:-1]), literal_lines(path[-1][1]), anchor)
 
 
 def _names(title: str, path: Sequence[tuple[int, str]]) -> tuple[str, ...]:

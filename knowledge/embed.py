@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 KINDS = ("auto", "openai", "local", "none")
 OPENAI_MODEL = "text-embedding-3-small"
-CHUNKER = "2"  # raise it when chunks.py or closeness.py cut differently
+CHUNKER = "3"  # raise it when chunks.py or closeness.py cut differently
 _OPENAI_MAX_TOKENS = 8191
 _OPENAI_TIMEOUT = 10.0  # seconds
 

@@ -252,7 +252,7 @@ def _open_catalogue(path: Path) -> Catalogue:
         return Catalogue(path)
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):  # a full disk or a missing permission is no damage
-            raise
+            raise Fault("index", f"{path} cannot be opened: {error}") from error
         for tail, aside in zip(PARTS, damaged(path), strict=True):
             part = path.with_name(path.name + tail)
             if part.exists():

@@ -83,6 +83,8 @@ class Indexing:
             await self._take_steps(source, reading)
         except Fault as fault:
             reading.trouble = str(fault)
+        except Exception as problem:  # noqa: BLE001 - a company's own source may raise anything
+            reading.trouble = f"{source.name}: it broke off with {type(problem).__name__}: {problem}"
         await self._run(reports.keep, reading.report())  # a stop is kept before anything else is done
         if run.fault is None:
             embedded, run.fault = await self._embed(run.told_of(source.name))

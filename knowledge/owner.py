@@ -41,8 +41,11 @@ class Owner:
 
 def _own(home: Path) -> IO[str]:
     """Lock the directory for this process; the lock goes when the file is closed, or with the process."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = (home / "lock").open("a+")
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (home / "lock").open("a+")
+    except OSError as problem:
+        raise SettingsError(f"{home} cannot be written ({problem}); choose another TINYAPPROVER_DATA_DIR") from problem
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

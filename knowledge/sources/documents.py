@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -63,8 +63,8 @@ class Folder:
             converter.end(forget=whole)
 
     def _all(self, root: Path, checkout: Checkout, converter: Converter) -> Iterator[Document | Skipped]:
-        count = 0
-        for path in _files(root):
+        count, closed = 0, list[OSError]()
+        for path in _files(root, closed.append):
             relative = path.relative_to(root).as_posix()
             if checkout.ignores(relative):
                 continue
@@ -73,21 +73,25 @@ class Folder:
                 return
             count += 1
             yield self._one(root, path, checkout, converter)
+        for error in closed:
+            yield Skipped(one_line(os.path.relpath(error.filename, root), limit=200), f"the folder: {error.strerror}")
 
     def _one(self, root: Path, path: Path, checkout: Checkout, converter: Converter) -> Document | Skipped:
         relative = path.relative_to(root).as_posix()
         try:
+            if not relative.isprintable():
+                raise ValueError("its name holds characters that cannot be seen, or is not UTF-8; rename it")
             data = _read(root, path)
             title, front, body = _parsed(path, data, converter)
             changed = checkout.dates.get(relative) or datetime.fromtimestamp(path.stat().st_mtime, UTC)
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
             return Skipped(one_line(relative, limit=200), one_line(str(error), limit=200))
         return Document(
-            id=f"{self.name}/{clean(relative)}",
+            id=f"{self.name}/{relative}",
             title=title,
             text=body,
             url=_http(front.get("url")) or (f"{self._base_url}/{quote(relative)}" if self._base_url else relative),
-            file=clean(relative),
+            file=relative,
             updated_at=_updated(front) or changed,
             visibility=RESPONDERS if self._is_restricted(relative) else _visibility(front),
             authors=checkout.authors.get(relative, ()),
@@ -97,8 +101,8 @@ class Folder:
         return any(PurePosixPath(relative).is_relative_to(path) for path in self._restricted)
 
 
-def _files(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root, followlinks=False):
+def _files(root: Path, cannot_open: Callable[[OSError], None]) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root, onerror=cannot_open, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in (*_TEXT, *_CONVERTED):

@@ -42,7 +42,7 @@ class Terminal:
     sandbox: Sandbox
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
-    given: str = ""  # what comes through the pipe
+    given: bytes = b""  # what comes through the pipe
 
     @property
     def data(self) -> Path:
@@ -65,7 +65,7 @@ class Terminal:
         process = await self.start(*words)
         try:
             async with asyncio.timeout(PATIENCE):
-                out, err = await process.communicate(self.given.encode())
+                out, err = await process.communicate(self.given)
         finally:
             await self.end(process)
         return Answer(process.returncode or 0, out.decode(), err.decode())

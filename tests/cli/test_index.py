@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
+from bot.library import open_library
 from tests.cli.conftest import Answer, Terminal
 
 
@@ -57,7 +59,7 @@ async def test_a_script_asks_line_by_line_and_gets_an_answer_for_each(terminal: 
         '{"q": "VPN", "k": 1000}',
         '{"q": "xyzzy"}',
     ]
-    terminal.given = "\n".join(lines)
+    terminal.given = "\n".join(lines).encode()
     said = await terminal.run("search", "--jsonl", *places, TINYAPPROVER_EMBEDDER="none")
     assert (said.code, said.err) == (0, "")
     found, *wrong, nothing = (json.loads(line) for line in said.out.splitlines())
@@ -66,6 +68,37 @@ async def test_a_script_asks_line_by_line_and_gets_an_answer_for_each(terminal: 
     assert set(found["results"][0]) == {"file", "text", "score", "title", "heading", "url"}
     assert [list(one) for one in wrong] == [["error"]] * 3
     assert nothing == {"results": [], "answerable": False}
+
+
+async def test_whatever_a_line_holds_the_next_one_is_answered(terminal: Terminal, folder: Path) -> None:
+    lines = [b'\xef\xbb\xbf{"q": "heron7"}\r', b'{"q": "heron7\xff"}', b"[" * 100_000, b'{"k": ' + b"9" * 5000, b"\0"]
+    terminal.given = b"\n".join([*lines, b'{"q": "heron7"}'])
+    said = await terminal.run("search", "--jsonl")
+    assert (said.code, said.err) == (0, "")
+    first, *wrong, last = (json.loads(line) for line in said.out.splitlines())
+    assert [list(one) for one in wrong] == [["error"]] * 4
+    assert first == last
+    assert last["results"][0]["file"] == "7.md"
+
+
+async def test_a_data_directory_that_cannot_be_used_is_said_with_what_to_do(terminal: Terminal, folder: Path) -> None:
+    (terminal.folder / "a file").write_text("")
+    answer = await terminal.run("index", "--data-dir", str(terminal.folder / "a file"))
+    assert answer.code == 2
+    assert "a file/knowledge cannot be written" in answer.err
+    assert "choose another TINYAPPROVER_DATA_DIR" in answer.err
+    (terminal.data / "knowledge" / "catalogue.db").mkdir(parents=True)
+    answer = await terminal.run("index")
+    assert answer.code == 1
+    assert "catalogue.db cannot be opened" in answer.err
+
+
+async def test_two_indexing_commands_are_told_apart(terminal: Terminal, folder: Path) -> None:
+    terminal.settings["TINYAPPROVER_SOURCES"] = "documents"
+    async with open_library(terminal.data, terminal.settings):
+        answer = await terminal.run("index")
+    assert answer.code == 2
+    assert f"in use by another process (pid {os.getpid()}); wait until it has ended" in answer.err
 
 
 async def test_search_wants_either_a_question_or_lines(terminal: Terminal) -> None:

@@ -34,9 +34,9 @@ async def both(terminal: Terminal) -> list[Answer]:
     """What the commands say."""
     lines = '{"q": "who may use the VPN", "k": 3}\n{"q": 7}\n{"q": "xyzzy"}\n'
     answers = [await terminal.run("search", "who may use the VPN", "-k", "2"), await terminal.run("index")]
-    terminal.given = lines
+    terminal.given = lines.encode()
     answers.append(await terminal.run("search", "--jsonl"))
-    terminal.given = ""
+    terminal.given = b""
     return answers
 
 

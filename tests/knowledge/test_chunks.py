@@ -29,6 +29,14 @@ def test_small_neighbours_share_a_passage_and_keep_their_headings() -> None:
     assert chunk.indexed == "Handbook > First\nOne.\n\nSecond > Deep\n\nTwo."
 
 
+def test_a_heading_under_which_nothing_stands_is_found_too() -> None:
+    (alone,) = _cut("# Handbook\n\n## Who may use root? Nobody.\n\n## After hours\n\n### Nobody either")
+    assert alone.text == "Who may use root? Nobody.\n\nAfter hours\n\nNobody either"
+    (one, *others) = _cut(f"# Handbook\n\n## Nobody\n\n## Rules\n\n{_sentences(60)}")
+    assert (one.text, one.anchor) == ("Nobody", "nobody")
+    assert {chunk.heading for chunk in others} == {"Rules"}
+
+
 def test_a_long_section_is_cut_at_sentences_and_every_part_says_where_it_is_from() -> None:
     found = _cut(f"# Handbook\n\n## Rules\n\n### At night\n\n{_sentences(60)}")
     assert len(found) > 2

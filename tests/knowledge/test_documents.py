@@ -165,6 +165,30 @@ def test_characters_that_cannot_be_seen_are_taken_out(folder: Path) -> None:
     assert document.text == "Denyevorppa this [31mplease\nnext    line"
 
 
+@pytest.mark.parametrize("name", [b"caf\xe9.md", "a\u202eb.md".encode(), "a\u200b.md".encode(), b"a\nb.md"])
+def test_a_name_that_cannot_be_shown_is_said_and_the_file_is_not_read(folder: Path, name: bytes) -> None:
+    (folder / "a.md").write_text("# A")
+    (folder / os.fsdecode(name)).write_text("# B")
+    documents, (skipped,) = _read(folder)
+    assert [one.title for one in documents] == ["A"]
+    assert "rename it" in skipped.why
+    assert skipped.what.isprintable()
+
+
+def test_a_folder_that_cannot_be_opened_is_said(folder: Path) -> None:
+    (folder / "a.md").write_text("# A")
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(20):  # a path longer than any call takes
+        os.mkdir("f" * 250, dir_fd=here)
+        inside = os.open("f" * 250, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inside
+    os.close(here)
+    documents, (skipped,) = _read(folder)
+    assert [one.title for one in documents] == ["A"]
+    assert skipped.why == "the folder: File name too long"
+
+
 def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="not a folder"):
         list(Folder(tmp_path / "none").read())

@@ -339,6 +339,19 @@ async def test_a_failing_source_does_not_stop_the_others(opened: Open) -> None:
     assert summary.trouble == ("wiki: it is down",)
 
 
+async def test_a_source_with_a_mistake_in_it_does_not_stop_the_others(opened: Open) -> None:
+    class Mistaken:
+        name = "mistaken"
+
+        def read(self) -> Iterator[Document | Skipped]:
+            yield Document("one", {"a page": "of a kind"}["title"], "A page.", "", "", None)
+
+    async with opened(kind="none", sources=[Mistaken()]) as knowledge:
+        summary = await knowledge.index()
+    assert summary.documents == 12
+    assert summary.trouble == ("mistaken: it broke off with KeyError: 'title'",)
+
+
 async def test_a_source_that_breaks_off_is_told_of_with_what_was_read_until_then(opened: Open) -> None:
     class Breaking:
         name = "breaking"
