@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from bot.core.question import PolicyQuestion, Where
@@ -25,6 +26,8 @@ from bot.slack.payload import Body, thread_of, user_of
 
 COMMAND = "/ask"
 LONGEST = 500
+AN_HOUR, MOST_AN_HOUR = timedelta(hours=1), 30
+TOO_MANY = f"You have asked {MOST_AN_HOUR} questions within an hour, as many as one person may. Please ask again later."
 NOT_NOW = "Your question cannot be taken just now. Please ask again in a minute."
 WHAT = "Write your question after the command, such as `/ask who can approve production access?`"
 ON_ITS_WAY = "Looking. The answer comes as a direct message from me."
@@ -96,9 +99,11 @@ class Answers:
         await self._store(question)
 
     async def _store(self, question: PolicyQuestion) -> None:
-        """One commit; words that look like a secret go no further."""
+        """One commit; words that look like a secret go no further, and too many questions cost no model's time."""
         found = looks_secret(question.text)
         refusal = "" if has_words(question.text) else EMPTY
+        if await self._journey.ledger.asked_since(question.user, question.asked_at - AN_HOUR) >= MOST_AN_HOUR:
+            refusal = TOO_MANY
         if found:
             question, refusal = (
                 replace(question, text=""),
