@@ -46,10 +46,10 @@ class PolicyQuestions(Database):
         self._schedule(c, question.id, [due])
         return True
 
-    async def asked_since(self, user: str, since: datetime) -> int:
-        """How many questions somebody has asked since then."""
-        theirs = select(func.count()).where(_Q.user == user, _Q.asked_at > since)
-        return await self._run(lambda c: int(c.execute(theirs).scalar_one()))
+    async def questions_since(self, user: str, since: datetime) -> int:
+        """How many questions somebody has asked from then on."""
+        query = select(func.count()).where(_Q.user == user, _Q.asked_at > since)
+        return await self._run(lambda c: int(c.execute(query).scalar_one()))
 
     async def policy_question(self, question: str) -> PolicyQuestion | None:
         """A question; None when it was forgotten."""

@@ -10,7 +10,6 @@ import pytest
 
 from bot.answering import Answering
 from bot.core.question import PolicyQuestion, Where
-from bot.slack import answers
 from knowledge.sources import EVERYBODY, RESPONDERS
 from tests.journey.test_answers import ASK, answered, ask, only_answer, replies, words
 from tests.story import Json, Story
@@ -37,19 +36,6 @@ async def until_the_model_was_asked(story: Story, times: int) -> None:
 
 async def pressed(story: Story, who: str, answer: Json, action: str, **more: Any) -> Json:
     return await story.act(who, "slack.click", channel=ASK, ts=answer["ts"], action_id=action, **more)
-
-
-async def test_whoever_asks_without_end_is_told_to_come_later_and_costs_no_model(
-    story: Story, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(answers, "MOST_AN_HOUR", 1)
-    await only_answer(story, await says(story, "How long may production access last?"))
-    refused = await only_answer(story, await says(story, "And for contractors?"))
-    assert "Please ask again later" in words(refused)
-    await until_the_model_was_asked(story, 1)
-    await story.advance(3601)
-    await only_answer(story, await says(story, "Who can approve production access?"))
-    await until_the_model_was_asked(story, 2)
 
 
 # --- where -----------------------------------------------------------------------------------------------------------
