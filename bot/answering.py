@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bot import nameless
 from bot.audience import members_see
+from bot.claims import Busy, ClaimLost
 from bot.core.passages import LOOKED_THROUGH, documents_first
 from bot.core.question import Answer, PolicyQuestion, Said, Sentence, Suggestion, Where
 from bot.core.request import CLOSED_SHOWN, Passage, Person, Quotes, Standing
@@ -154,8 +155,10 @@ class Answering:
                 return await self._composed(question, growing)
         except Refused as refused:
             return Answer(refused.sentence), ""
-        except (Fault, TimeoutError) as problem:
-            if isinstance(problem, Fault) and not problem.permanent and self._is_young(question):
+        except (ClaimLost, Busy):  # somebody else answers
+            raise
+        except Exception as problem:  # whatever broke, a mistake of ours too: nobody waits for ever
+            if _may_pass(problem) and self._is_young(question):
                 raise
             log.warning("no answer: %s", problem, extra={"step": "answer"})
             return self._no_answer(SORRY), ""
@@ -311,6 +314,11 @@ class _Telling:
             self._told += standing
             answer = _cited(Answer("", self._told, self.passages))
             await self.growing.say(self._task, answer_message.one_more(answer))
+
+
+def _may_pass(problem: Exception) -> bool:
+    """Whether it is worth another try, which is logged where it fails."""
+    return not isinstance(problem, TimeoutError) and not (isinstance(problem, Fault) and problem.permanent)
 
 
 def _key(question: PolicyQuestion) -> str:

@@ -125,6 +125,7 @@ async def _base(settings: Settings, kind: str, roles: Collection[str], stack: As
         policies.digest,
         policies.protected,
         policies.files,
+        policies.commit,
     )
     clock = await _clock(settings)
     ledger = await Ledger.open(settings.ledger_url, kind=kind, now=clock.now, roles=tuple(roles))

@@ -38,10 +38,17 @@ async def check_all() -> list[Finding]:
     try:
         settings = read_settings()
     except SettingsError as problem:
-        return [Finding("settings", good=False, words=line) for line in str(problem).splitlines()]
+        lines = [*str(problem).splitlines(), *_where_to_set_them()]
+        return [Finding("settings", good=False, words=line) for line in lines]
     findings = [Finding("settings", good=True, words="all that are needed are set")]
     findings += [finding async for finding in _check(settings)]
     return findings
+
+
+def _where_to_set_them() -> Iterator[str]:
+    """For whoever starts it for the first time, or in another folder."""
+    if not Path(".env").exists():
+        yield f"there is no .env in {Path.cwd()}: copy .env.example there and fill it in, or set the environment"
 
 
 async def _check(settings: Settings) -> AsyncIterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 import webbrowser
@@ -13,10 +14,12 @@ from typing import Any, TypeVar
 
 from rich.table import Table
 
-from bot.config import ROLES, Settings, path_named_in, read_settings
+from bot.config import ROLES, Settings, out_of_place, path_named_in, read_settings
 from bot.console import out
 from bot.errors import Fault, Refused, SettingsError
 from bot.logs import set_up
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 ALL = "all"
@@ -38,6 +41,8 @@ def _run_here(settings: Settings, roles: Collection[str], *, say: Callable[[str]
     from bot.app import PRODUCTION
 
     set_up(settings.log_level)
+    for name in out_of_place(roles):
+        log.warning("%s stands in the environment of the %s, which must not know it: take it out", name, *roles)
     asyncio.run(serve(settings, kind=PRODUCTION, roles=roles, say=say))
 
 

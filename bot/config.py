@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, ValidationError, field_validator
@@ -313,6 +313,13 @@ def withheld(roles: Collection[str]) -> dict[str, Any]:
     fields = Settings.model_fields.items()
     others = [info for field, info in fields if roles_of(field) != ROLES and not set(roles_of(field)) & set(roles)]
     return {_alias(info): "" if info.is_required() else info.default for info in others}
+
+
+def out_of_place(roles: Collection[str]) -> list[str]:
+    """Secrets in this environment that these roles must not know: they read none of them, but somebody else might."""
+    fields = Settings.model_fields.values()
+    secret = {_alias(info) for info in fields if SecretStr in (info.annotation, *get_args(info.annotation))}
+    return sorted(secret & withheld(roles).keys() & os.environ.keys())
 
 
 def read_settings(*, roles: Collection[str] = ROLES, **override: Any) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -154,6 +154,15 @@ def event_row(event: AuditEvent) -> Row:
         "has_words": TEXTS in event.detail,
         "prev": event.prev,
         "hash": event.hash,
+    }
+
+
+def policy_row(policy: Mapping[str, Any], events: Sequence[AuditEvent]) -> Row:
+    """A version of the policies, and the commit in whose history stands who wrote and who reviewed it."""
+    told = (event.detail for event in events if event.what == "policy.in_force")
+    return {
+        **policy,
+        "commit": next((one.get("commit") for one in told if one.get("digest") == policy["digest"]), None),
     }
 
 

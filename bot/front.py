@@ -102,7 +102,7 @@ class Front:
         stack.push_async_callback(http.stop)
         reached = (await ledger.presence()).get(SLACK)
         await self.socket.start(reached_at=reached.timestamp() if reached else None)
-        await ledger.know_policy(rules.digest, rules.files, actor=BOT)
+        await ledger.know_policy(rules.digest, rules.files, commit=rules.commit, actor=BOT)
         if self.webhooks is not None:
             await ledger.schedule("pagerduty", [Due("subscription")])
 

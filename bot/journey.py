@@ -228,7 +228,7 @@ class Journey:
         """The advice follows the page as a note, because the page does not wait for it."""
         request = await self.ledger.request(job.subject)
         if request.advice and request.state in OPEN:
-            await self._note(request, page.advice_note(request))
+            await self._note(request, page.advice_note(await self.quoting.for_everybody(request)))
         return None
 
     async def _note(self, request: Request, text: str) -> None:

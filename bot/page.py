@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from bot.core.citing import cited
 from bot.core.excerpt import cut
 from bot.core.lifecycle import OPEN, State
 from bot.core.request import (
@@ -185,7 +186,8 @@ def advice_note(request: Request) -> str:
         return f"{request.id}: {one_line(advice.note, 500) if advice else 'no recommendation'}"
     leaning = advice.leaning.value.replace("_", " ")
     lines = [f"{request.id}: AI suggestion, may be wrong: {leaning} ({one_line(advice.model, 100)})"]
-    lines += [f"- {one_line(reason.text, 300)} [{one_line(', '.join(reason.cites), 200)}]" for reason in advice.reasons]
+    seen = [(one_line(reason.text, 300), one_line(cited(reason, request.evidence), 200)) for reason in advice.reasons]
+    lines += [f"- {words} [{where}]" if where else f"- {words}" for words, where in seen]
     return "\n".join(lines)
 
 
@@ -229,7 +231,7 @@ def outcome(request: Request) -> str:
         case State.ACTIVE if request.halted:
             return f"{one_line(request.outcome, 300)} The access is being taken back."
         case State.ACTIVE if grant and grant.ends_at:
-            return f"approved by {deciders(request)}; granted and read back; removed at {date(grant.ends_at)}."
+            return f"approved by {deciders(request)}; granted and read back; ends {date(grant.ends_at)}."
         case State.DONE:
             return f"approved by {deciders(request)}; done and read back."
         case State.ENDED:

@@ -23,6 +23,7 @@ class Rules:
     digest: str = ""
     protected: frozenset[str] = frozenset()
     files: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
 
     def at_submission(
         self, asked: Draft | Request, entitlement: Entitlement, requester: Standing, beneficiary: Standing

@@ -15,8 +15,9 @@ def news(clock: Clock, job: Job, subject: str, **what: str | int) -> Due:
 
 
 async def tell_stuck(ledger: Ledger, clock: Clock, job: Job, trouble: str) -> None:
-    """A job that has failed so often is told in the channel, once, and goes on trying."""
+    """A job that has failed so often is told in the channel, and goes on trying: once, until it has gone well again."""
     if kind_of(job.kind) is kind_of(STUCK):
         return
     told = news(clock, job, job.subject, kind=job.kind, trouble=trouble, tries=job.attempts)
-    await ledger.accept("job.stuck", str(job.id), jobs=[told])
+    since_it_went_well = job.claim - job.attempts
+    await ledger.accept("job.stuck", f"{job.id}/{since_it_went_well}", jobs=[told])

@@ -20,6 +20,7 @@ from bot.errors import SettingsError
 from policies.entry import ID, EntryForm, ExampleForm, SomebodyForm, read_entry
 from policies.guardrails import Guardrails
 from policies.marks import Marked, read_bytes, read_marked, read_text
+from policies.revision import commit_of
 from policies.rules import CRITICAL_APPROVALS, gives_power, target_group
 
 GROUP_ACTION = "okta.group"
@@ -37,7 +38,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """A policy directory, checked. `digest` names exactly this version of its `files`, for the audit trail."""
+    """A policy directory, checked. `digest` names exactly this version of its `files`, for the audit trail.
+
+    `commit` is what they were checked out at, if they were.
+    """
 
     entitlements: Mapping[str, Entitlement]
     examples: tuple[Example, ...]
@@ -46,6 +50,7 @@ class Policies:
     digest: str
     protected: frozenset[str] = frozenset()
     files: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ def load(directory: Path, *, protected: Collection[str] = (), actions: Collectio
         digest=digest,
         protected=frozenset(protected),
         files={name: content.decode() for name, content in _contents(directory).items()},
+        commit=commit_of(directory),
     )
     if digest != _digest(directory):
         raise SettingsError(f"{directory}: was changed while it was read; load it again")

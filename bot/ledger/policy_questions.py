@@ -5,7 +5,7 @@ They are personal words: they go after thirty days, and at once when their write
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -45,6 +45,11 @@ class PolicyQuestions(Database):
         c.execute(insert(t.policy_questions), {name: getattr(question, name) for name in _NAMES})
         self._schedule(c, question.id, [due])
         return True
+
+    async def questions_since(self, user: str, since: datetime) -> int:
+        """How many questions somebody has asked from then on."""
+        query = select(func.count()).where(_Q.user == user, _Q.asked_at > since)
+        return await self._run(lambda c: int(c.execute(query).scalar_one()))
 
     async def policy_question(self, question: str) -> PolicyQuestion | None:
         """A question; None when it was forgotten."""

@@ -45,7 +45,7 @@ class Trail(Database):
         """The words that still stand beside the events from one number to another."""
         return await self._run(lambda c: _texts(c, first, last))
 
-    async def know_policy(self, digest: str, files: Mapping[str, str], *, actor: str) -> None:
+    async def know_policy(self, digest: str, files: Mapping[str, str], *, commit: str, actor: str) -> None:
         """Keep the text of a policy that was not seen before; that another one is in force now is an event."""
 
         def work(c: Connection) -> None:
@@ -53,7 +53,7 @@ class Trail(Database):
                 c.execute(insert(t.policies), {"digest": digest, "files": dict(files), "first_seen": self._now()})
             before = c.execute(_LAST_POLICY).scalar()
             if before is None or json.loads(before)["digest"] != digest:
-                self._append(c, "", Audit(actor, POLICY_IN_FORCE, {"digest": digest}))
+                self._append(c, "", Audit(actor, POLICY_IN_FORCE, {"digest": digest, "commit": commit}))
 
         await self._run(work)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from bot.core.question import PolicyQuestion, Where
@@ -28,6 +29,8 @@ LONGEST = 500
 NOT_NOW = "Your question cannot be taken just now. Please ask again in a minute."
 WHAT = "Write your question after the command, such as `/ask who can approve production access?`"
 ON_ITS_WAY = "Looking. The answer comes as a direct message from me."
+MOST_AN_HOUR = 30
+OFTEN = f"You asked {MOST_AN_HOUR} questions within the hour, as many as one person may. Please ask again later."
 EMPTY = "Ask me a question about access, such as “who can approve production access?”"
 RATED = {
     Rated.ANEW: "Thank you. That is recorded; press the other button if you change your mind.",
@@ -96,9 +99,11 @@ class Answers:
         await self._store(question)
 
     async def _store(self, question: PolicyQuestion) -> None:
-        """One commit; words that look like a secret go no further."""
-        found = looks_secret(question.text)
+        """One commit; words that look like a secret go no further, and nobody keeps the model to themselves."""
+        found, since = looks_secret(question.text), question.asked_at - timedelta(hours=1)
         refusal = "" if has_words(question.text) else EMPTY
+        if await self._journey.ledger.questions_since(question.user, since) >= MOST_AN_HOUR:
+            refusal = OFTEN
         if found:
             question, refusal = (
                 replace(question, text=""),

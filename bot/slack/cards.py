@@ -237,9 +237,7 @@ def stop_button(request: Request) -> Block:
 def _decide_buttons(request: Request) -> Iterator[Block]:
     if request.decidable and request.plan is not None:
         value = f"{request.id}:{request.plan.digest}"
-        ask = confirm(
-            f"Approve {request.id}?", f"{'; '.join(request.plan.lines)}, for {span(request.minutes)}.", "Approve"
-        )
+        ask = confirm(f"Approve {request.id}?", f"This {'; '.join(request.plan.lines)}.", "Approve")
         yield button("Approve", APPROVE, value, style="primary", confirm=ask)
         shorter = [option(f"Approve for {span(n)}", f"{value}:{n}") for n in SHORTER if n < request.minutes]
         if shorter:

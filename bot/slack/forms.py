@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.core.request import MAX_JUSTIFICATION, Advice, Entitlement, Request
+from bot.core.citing import cited
+from bot.core.request import MAX_JUSTIFICATION, Advice, Entitlement, Evidence, Reason, Request
 from bot.core.words import date, is_blank, one_line, span, whole
 from bot.errors import Refused
 from bot.slack import findings
@@ -69,9 +70,9 @@ def request_form(
     return modal(REQUEST, "Request access", blocks, submit=plain("Request", 24))
 
 
-def refusal_form(sentence: str) -> Block:
-    """The same modal for somebody who cannot ask, saying why and what to do."""
-    return modal(REQUEST, "Request access", [section(said(sentence, 2000))], close="Close")
+def refusal_form(sentence: str, title: str = "Request access") -> Block:
+    """The same modal for somebody whom it is not for, saying why and what to do."""
+    return modal(REQUEST, title, [section(said(sentence, 2000))], close="Close")
 
 
 def _access(entitlement: Entitlement | None) -> Block:
@@ -312,19 +313,27 @@ def about(view: Mapping[str, Any]) -> dict[str, Any]:
 
 def advice_view(request: Request) -> Block:
     """The recommendation, for whoever asked to see it."""
-    blocks = [*_advice(request.advice)] if request.advice else [section("There is no recommendation yet.")]
-    return modal("advice", f"Advice on {request.id}", blocks, close="Close")
+    return modal("advice", f"Advice on {request.id}", list(_advice(request.advice, request.evidence)), close="Close")
 
 
-def _advice(advice: Advice) -> Iterator[Block]:
+def _advice(advice: Advice | None, evidence: Evidence | None) -> Iterator[Block]:
+    if advice is None:
+        yield section("There is no recommendation yet.")
+        return
     if advice.note:
         yield section(said(advice.note, 2000))
         return
     leaning = {"approve": "Leans to approve", "deny": "Leans to deny", "needs_review": "Needs a careful look"}
     yield section(f"*{leaning[advice.leaning.value]}*")
     if advice.reasons:
-        yield rich(bullets([[text(f"{reason.text} [{', '.join(reason.cites)}]")] for reason in advice.reasons[:10]]))
+        yield rich(bullets([[*_reason(reason, evidence)] for reason in advice.reasons[:10]]))
     yield context(f"AI suggestion, may be wrong · {said(advice.model, 100)} · that you looked is recorded")
+
+
+def _reason(reason: Reason, evidence: Evidence | None) -> Iterator[Block]:
+    yield text(reason.text)
+    if where := cited(reason, evidence):
+        yield text(f" [{where}]", italic=True)
 
 
 def details_view(request: Request) -> Block:

@@ -167,13 +167,16 @@ class Pressing:
             await self._responder(look)
         except Refused as refused:
             await self._audit_look(look, refused)
-            if not await self._journey.chat.update_modal(view_id, forms.refusal_form(refused.sentence)):
+            instead = forms.refusal_form(refused.sentence, title=f"Ask about {look.request.id}")
+            if not await self._journey.chat.update_modal(view_id, instead):
                 await look.tell(self._journey, refused.sentence)
 
     async def _show_advice(self, look: Look) -> None:
         person = await self._responder(look)
-        await self._asides.look_at_advice(look.request, person)
-        await self._journey.chat.open_modal(look.trigger, forms.advice_view(look.request))
+        request, _ = await asyncio.gather(
+            self._journey.quoting.for_everybody(look.request), self._asides.look_at_advice(look.request, person)
+        )
+        await self._journey.chat.open_modal(look.trigger, forms.advice_view(request))
 
     async def _details(self, look: Look) -> None:
         request = await self._journey.quoting.for_everybody(look.request)

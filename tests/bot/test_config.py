@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import AliasChoices
 
-from bot.config import EXECUTOR, FRONT, Settings, check_addresses, read_settings, setting_names
+from bot.config import EXECUTOR, FRONT, ROLES, Settings, check_addresses, out_of_place, read_settings, setting_names
 from bot.errors import SettingsError
 
 NEEDED = {
@@ -171,3 +171,11 @@ def test_a_role_does_not_read_the_credentials_of_the_other(role: str, names: lis
 @pytest.mark.parametrize(("role", "names"), WITHHELD)
 def test_a_role_does_not_need_what_it_may_not_read(role: str, names: list[str]) -> None:
     read_settings(roles=[role], **{name: value for name, value in NEEDED.items() if name not in names})
+
+
+def test_a_secret_of_the_other_role_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(name, value)
+    assert out_of_place([FRONT]) == ["OKTA_WRITE_TOKEN"]
+    assert out_of_place([EXECUTOR]) == ["SLACK_APP_TOKEN", "SLACK_BOT_TOKEN"]
+    assert out_of_place(ROLES) == []

@@ -193,9 +193,10 @@ async def test_a_request_outside_the_period_is_not_in_it(steps: Steps, evidence:
 
 async def test_every_version_of_the_policies_is_in_it_word_for_word(steps: Steps, evidence: Path) -> None:
     for version in ("one", "one", "two"):
-        await steps.ledger.know_policy(version, {"advice.md": f"Policy {version}."}, actor=BOT)
+        await steps.ledger.know_policy(version, {"advice.md": f"Policy {version}."}, commit="c0ffee", actor=BOT)
     await built(steps, evidence)
     assert [row["digest"] for row in ask(evidence, "SELECT * FROM policies")] == ["one", "two"]
+    assert ask(evidence, 'SELECT DISTINCT "commit" FROM policies') == [{"commit": "c0ffee"}]
     assert "Policy two." in ask(evidence, "SELECT files FROM policies WHERE digest = 'two'")[0]["files"]
     assert len(ask(evidence, "SELECT seq FROM events WHERE what = 'policy.in_force'")) == 2
 

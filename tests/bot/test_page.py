@@ -18,6 +18,7 @@ from bot.core.request import (
     Fact,
     Flag,
     Leaning,
+    Passage,
     Place,
     Reason,
     Request,
@@ -138,7 +139,7 @@ def test_too_many_facts_leave_the_way_to_the_card_in_place() -> None:
 @pytest.mark.parametrize(
     ("state", "more", "words"),
     [
-        (State.ACTIVE, {}, "approved by Bob Baker in Slack; granted and read back; removed at 2 Mar 10:00 UTC."),
+        (State.ACTIVE, {}, "approved by Bob Baker in Slack; granted and read back; ends 2 Mar 10:00 UTC."),
         (State.APPROVED, {}, "approved by Bob Baker in Slack; not granted yet."),
         (State.DONE, {}, "approved by Bob Baker in Slack; done and read back."),
         (State.ENDED, {"outcome": "The time was up."}, "ended. The time was up."),
@@ -158,11 +159,19 @@ def test_a_denial_names_who_and_why() -> None:
 
 
 def test_advice_is_labelled_as_what_it_is() -> None:
-    advice = Advice(Leaning.NEEDS_REVIEW, (Reason("A new country.", ("okta-3",)),), model="some-model")
-    note = page.advice_note(a_request(advice=advice))
+    reasons = (Reason("A new country.", ("fact-1", "p1", "precedent-1")), Reason("Odd.", ("p9",)), Reason("Late."))
+    advice = Advice(Leaning.NEEDS_REVIEW, reasons, model="some-model")
+    evidence = Evidence(
+        facts=(Fact("okta", "Last sign-in", "Lima, Peru"),),
+        passages=(Passage("p1", "Production access", "Travel", "Ask first.", "https://docs.example.com/p"),),
+        precedents=(a_precedent(request_id="TA-9"),),
+    )
+    note = page.advice_note(a_request(advice=advice, evidence=evidence))
     assert note.splitlines() == [
         "TA-1: AI suggestion, may be wrong: needs review (some-model)",
-        "- A new country. [okta-3]",
+        "- A new country. [Last sign-in; Production access › Travel; TA-9]",
+        "- Odd. [something that is not shown any more]",
+        "- Late.",
     ]
 
 

@@ -95,6 +95,13 @@ async def test_check_names_everything_that_is_broken(terminal: Terminal, broken:
         assert said in answer.out, answer.out
 
 
+async def test_check_says_where_settings_are_looked_for(terminal: Terminal) -> None:
+    hint = f"✗ settings: there is no .env in {terminal.folder}: copy .env.example there"
+    assert hint in (await terminal.run("check", OKTA_ORG_URL=None)).out
+    (terminal.folder / ".env").touch()
+    assert "there is no .env" not in (await terminal.run("check")).out
+
+
 async def test_check_says_that_nobody_may_decide_yet_and_what_to_type(terminal: Terminal) -> None:
     answer = await terminal.run("check")
     assert answer.code == 2

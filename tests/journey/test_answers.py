@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bot.slack.answers import MOST_AN_HOUR
 from connectors.sandbox import slack_payloads as payloads
 from connectors.sandbox.slack import Slack
 from tests.story import Json, Story, opened
@@ -189,6 +191,17 @@ async def test_forty_mentions_at_once_are_each_answered_once(story: Story) -> No
         await only_answer(story, one)
 
 
+async def test_who_asks_without_end_is_told_to_wait_and_nobody_else(story: Story) -> None:
+    for _ in range(MOST_AN_HOUR):
+        await ask(story, "mallory")
+    too_much = await only_answer(story, await ask(story, "mallory"))
+    assert "Please ask again later" in too_much["text"]
+    assert story.calls("openai", "POST /v1/chat") == MOST_AN_HOUR
+    assert "[1]" in words(await only_answer(story, await ask(story, "alice")))
+    await story.advance(3601)
+    assert "[1]" in words(await only_answer(story, await ask(story, "mallory")))
+
+
 # --- once ------------------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +263,19 @@ async def test_somebody_whom_slack_does_not_know_is_told_that_there_is_no_answer
     root = await ask(story, text="hello")
     await deliver(story, mention(root["ts"], user="U0NOBODY"))
     assert "could not be looked up" in (await only_answer(story, root))["text"]
+
+
+async def test_an_index_that_breaks_meanwhile_ends_in_words(story: Story) -> None:
+    (catalogue,) = story.data_dir.rglob("catalogue.db")
+    with sqlite3.connect(catalogue) as broken:
+        broken.execute("DROP TABLE documents")
+    broken.close()
+    asked = await ask(story)
+    await story.until(lambda: replies(story, asked))
+    await story.advance(50)
+    answer = await story.until(lambda: [one for one in replies(story, asked) if is_whole(one)], what="it never ended")
+    assert "could not be looked up" in answer[0]["text"]
+    assert "Ask the responders" in words(answer[0])
 
 
 async def test_an_answer_that_is_lost_on_the_way_is_found_again(story: Story) -> None:

@@ -290,6 +290,27 @@ async def test_bolt_is_given_nothing_that_it_warns_of(story: Story, caplog: pyte
     assert [record.getMessage() for record in caplog.records if record.name == "slack"] == []
 
 
+async def test_connections_that_nobody_holds_are_counted_and_warned_of(
+    story: Story, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They stay registered after a half open connection, and take their share of the presses."""
+    assert story.running is not None
+    client = new_client(str(story.running.settings.slack_api_url), story.sandbox.world.token("slack_bot"))
+    assert client.session is not None
+    ghosts = []
+    try:
+        for _ in range(5):
+            address = await client.apps_connections_open(app_token=story.sandbox.world.token("slack_app"))
+            ghosts.append(await client.session.ws_connect(str(address["url"])))
+        await story.until(lambda: connections(story) == 6)
+        await replaced(story)
+        assert socket_of(story).connections >= 6
+        assert "stop all its processes for a minute" in caplog.text
+        assert f"tinyapprover_slack_connections {socket_of(story).connections}" in await story.metrics()
+    finally:
+        await client.session.close()
+
+
 # --- two connections -------------------------------------------------------------------------------------------------
 
 

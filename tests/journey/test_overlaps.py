@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import closing
+from pathlib import Path
 
+import pytest
+
+import policies as shipped
 from bot.ledger import Due
-from tests.story import Story
+from tests.story import Story, opened
 
 READONLY, ALICE = "prod-readonly", "alice@example.com"
 GRANTED, TAKEN = ("add", ALICE, READONLY), ("remove", ALICE, READONLY)
@@ -35,6 +41,18 @@ async def gives_back(story: Story, request: str) -> None:
     await story.until(lambda: f"mine-{request}" in str(story.home("alice")["blocks"]))
     await story.until(lambda: "'give_back'" in str(story.home("alice")["blocks"]))
     await story.act("alice", "slack.click", view_id="home", action_id="give_back", block_id=f"mine-{request}")
+
+
+@pytest.fixture
+async def two_rules(tmp_path: Path) -> AsyncIterator[Story]:
+    """One group may be asked for by two entries of the catalogue."""
+    place = tmp_path / "policies"
+    shutil.copytree(Path(shipped.__file__).parent, place, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    rule = (place / "catalogue" / "prod-readonly.yml").read_text()
+    other = rule.replace("title: Production, read only", "title: Log viewer").replace("longest: 8h", "longest: 4h")
+    (place / "catalogue" / "log-viewer.yml").write_text(other)
+    async with opened(Story(tmp_path / "data", TINYAPPROVER_POLICIES=place)) as story:
+        yield story
 
 
 async def written_late(story: Story, request: str) -> None:
@@ -87,6 +105,27 @@ async def test_an_overlapping_grant_writes_nothing_and_takes_over_the_duty_to_re
     assert story.calls("okta", "DELETE /groups/") == 0
     await story.advance(3601)
     await ended(story, second)
+    assert story.changes() == [GRANTED, TAKEN]
+
+
+@pytest.mark.parametrize(("first_lasts", "second_lasts"), [("1 hour", "2 hours"), ("2 hours", "1 hour")])
+async def test_access_by_two_rules_of_two_requesters_lasts_until_the_later_end(
+    two_rules: Story, first_lasts: str, second_lasts: str
+) -> None:
+    """Alice has it by one rule, and Bob asked for her by the other."""
+    story = two_rules
+    first = await decidable(story, Duration=first_lasts)
+    second = await decidable(story, who="bob", access="Log viewer", For="alice", Duration=second_lasts)
+    for request in (first, second):
+        await story.presses("carol", "approve", card=story.card(request=request))
+        await story.until_card(request, "Granted")
+    await story.advance(3601)
+    await ended(story, first if first_lasts == "1 hour" else second)
+    await story.settle()
+    assert story.members(READONLY) == [ALICE]
+    await story.advance(3601)
+    for request in (first, second):
+        await ended(story, request)
     assert story.changes() == [GRANTED, TAKEN]
 
 

@@ -277,6 +277,7 @@ async def test_only_those_who_decide_can_ask_questions(story: Story) -> None:
     opened = await story.presses("mallory", "ask", await_view=True)
     assert opened["view"]
     await story.until(lambda: f"decide {request}" in str(story.state["slack"]["views"]["mallory"][-1]["blocks"]))
+    assert story.state["slack"]["views"]["mallory"][-1]["title"]["text"] == f"Ask about {request}"
     await refused_once(story, request, "invariant#responder")
 
 

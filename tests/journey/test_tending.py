@@ -16,6 +16,10 @@ def announced(story: Story, words: str) -> list[str]:
     return [message["text"] for message in story.messages() if words in message["text"]]
 
 
+async def until_told(story: Story, words: str, times: int) -> None:
+    await story.until(lambda: len(announced(story, words)) == times)
+
+
 async def look(story: Story, request: str) -> None:
     """As a claim that was overtaken leaves it."""
     assert story.running is not None
@@ -43,6 +47,22 @@ async def test_what_keeps_failing_is_told_in_the_channel_once_and_still_tried(st
     await story.mend()
     await story.advance(61)
     await story.until(story.incidents)
+
+
+async def test_what_fails_again_after_it_went_well_is_told_again(story: Story) -> None:
+    """The same job for as long as a request lives: somebody may have forgotten the first time."""
+    await story.asks()
+    await story.until(story.incidents)
+    await story.settle()
+    for times in (1, 2):
+        await story.fault("pagerduty", "GET /incidents/*", "error", times=None, status=503)
+        for _ in range(STUCK_TRIES + 2):
+            await story.advance(61)
+            await story.settle()
+        await until_told(story, "reads the comments", times)
+        await story.mend()
+        await story.advance(61)
+        await story.settle()
 
 
 async def test_what_was_mended_before_it_could_be_told_is_not_told(story: Story) -> None:
