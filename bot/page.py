@@ -231,7 +231,7 @@ def outcome(request: Request) -> str:
         case State.ACTIVE if request.halted:
             return f"{one_line(request.outcome, 300)} The access is being taken back."
         case State.ACTIVE if grant and grant.ends_at:
-            return f"approved by {deciders(request)}; granted and read back; removed at {date(grant.ends_at)}."
+            return f"approved by {deciders(request)}; granted and read back; ends {date(grant.ends_at)}."
         case State.DONE:
             return f"approved by {deciders(request)}; done and read back."
         case State.ENDED:

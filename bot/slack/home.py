@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from bot.core.lifecycle import State
 from bot.core.request import Request
-from bot.core.words import date, span
-from bot.slack.blocks import Block, actions, button, context, header, href, said, section
+from bot.core.words import span
+from bot.slack.blocks import Block, actions, button, context, header, href, said, section, when
 from bot.slack.cards import STANDING, WITHDRAW, extend_button, give_back_button
 
 OPEN_FORM = "open_request_form"
@@ -67,7 +67,7 @@ def _mine(mine: Sequence[Request]) -> Iterator[Block]:
 
 def _ends(request: Request) -> str:
     ends = request.grant.ends_at if request.grant else None
-    return f" · ends {date(ends)}" if ends and request.state is State.ACTIVE else ""
+    return f" · ends {when(ends)}" if ends and request.state is State.ACTIVE else ""
 
 
 def _title(request: Request) -> str:

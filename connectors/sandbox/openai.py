@@ -165,7 +165,8 @@ def _quote(fact: Mapping[str, str]) -> tuple[str, list[str]]:
 
 
 def _policy(passage: Mapping[str, str]) -> tuple[str, list[str]]:
-    return f"Policy that applies: {passage['title']}, {passage['heading']}"[:300], [passage["id"]]
+    place = ", ".join(filter(None, (passage["title"], passage["heading"])))
+    return f"Policy that applies: {place}"[:300], [passage["id"]]
 
 
 def _answer(leaning: str, *reasons: tuple[str, list[str]]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from knowledge.text import one_line
 NAME = "confluence"
 PREFIX = "TINYAPPROVER_CONFLUENCE"
 PORTION = 50
-CONVERTER = 2  # when the conversion changes, every page is fetched again
+CONVERTER = 3  # when the conversion changes, every page is fetched again
 
 Connect = Callable[[], Atlassian]
 FindSpaces = Callable[[Atlassian], Awaitable[Sequence[str]]]

@@ -6,11 +6,12 @@ Runs on hostile input: the tree is walked without recursion, so its depth does n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from knowledge.sources.escaping import literal, literal_cell, literal_lines
+from knowledge.sources.seen import Colours, hides, style_of
 from knowledge.text import clean, one_line
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ _NAMES_INLINE = (
 _UNSEEN, _INLINE = frozenset(_NAMES_UNSEEN.split()), frozenset(_NAMES_INLINE.split())
 _ANCHOR = re.compile(r"[\w.:\-]{1,100}")
 _RULE = re.compile(r"([^{}@;]{1,500})\{([^{}]{0,2000})\}")
-_ZERO = re.compile(r"[+-]?0*\.?0*(?:px|pt|r?em|%|vw|vh)?")
-_FAR = re.compile(r"-\d{4,}(?:\.\d+)?(?:px|pt)?|-\d{2,}r?em")
-_WHITE = {"white": "#ffffff", "black": "#000000", "rgb(255,255,255)": "#ffffff", "rgb(0,0,0)": "#000000"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def markdown_of_html(source: str | bytes) -> str:
 
 def _walk(root: Any, hidden: frozenset[int]) -> Iterator[tuple[Any, bool]]:
     """Every visible node on the way in, and every visible element on the way out."""
-    stack = [(root, True, _Colours())]
+    stack = [(root, True, Colours())]
     while stack:
         node, entering, colours = stack.pop()
         if not entering:
@@ -76,53 +74,13 @@ def _walk(root: Any, hidden: frozenset[int]) -> Iterator[tuple[Any, bool]]:
             yield node, True
         elif node.name not in _UNSEEN and not node.name.startswith(("!", "#comment")) and id(node) not in hidden:
             attrs = node.attrs or {}
-            style = _style(attrs.get("style") or "")
+            style = style_of(attrs.get("style") or "")
             inside = colours.within(attrs, style)
-            if "hidden" in attrs or _hides(style) or inside.are_equal:
+            if "hidden" in attrs or hides(style) or inside.are_equal:
                 continue
             yield node, True
             stack.append((node, False, inside))
             stack += [(child, True, inside) for child in reversed(node.children or ())]
-
-
-@dataclass(frozen=True, slots=True)
-class _Colours:
-    """The colours in force; a page is white and its text is not until it says so."""
-
-    text: str = ""
-    ground: str = "#ffffff"
-
-    def within(self, attrs: Mapping[str, str | None], style: Mapping[str, str]) -> _Colours:
-        text = style.get("color") or attrs.get("color") or ""
-        ground = style.get("background-color") or style.get("background") or attrs.get("bgcolor") or ""
-        return _Colours(_colour(text) or self.text, _colour(ground) or self.ground)
-
-    @property
-    def are_equal(self) -> bool:
-        return self.text == "transparent" or self.text == self.ground
-
-
-def _colour(value: str) -> str:
-    name = value.lower().replace(" ", "").removesuffix("!important")
-    if re.fullmatch(r"#[0-9a-f]{3}", name):
-        name = "#" + "".join(2 * digit for digit in name[1:])
-    return _WHITE.get(name, "" if name in ("inherit", "initial") else name)
-
-
-def _style(text: str) -> dict[str, str]:
-    pairs = (part.partition(":") for part in text[:2000].split(";"))
-    return {name.strip().lower(): value.replace("!important", "").strip().lower() for name, _, value in pairs}
-
-
-def _hides(style: Mapping[str, str]) -> bool:
-    """Whether what carries these declarations cannot be seen."""
-    if style.get("display") == "none" or style.get("visibility") in ("hidden", "collapse"):
-        return True
-    if any(_ZERO.fullmatch(style.get(name) or "x") for name in ("opacity", "font-size", "max-height", "max-width")):
-        return True
-    if any(_FAR.fullmatch(style.get(name, "")) for name in ("left", "top", "text-indent", "margin-left")):
-        return True
-    return style.get("overflow") == "hidden" and any(_ZERO.fullmatch(style.get(n) or "x") for n in ("width", "height"))
 
 
 def _hidden_by_rules(document: JustHTML) -> frozenset[int]:
@@ -132,7 +90,7 @@ def _hidden_by_rules(document: JustHTML) -> frozenset[int]:
     css = "\n".join(style.to_text() for style in document.query("style"))
     plain = re.sub(r"/\*.*?\*/", "", css[:200_000], flags=re.DOTALL)
     plain = re.sub(r"@[^{};]{0,300}\{(?:[^{}]{0,2000}\{[^{}]{0,2000}\}){0,200}[^{}]{0,2000}\}", "", plain)
-    selectors = [rule[1].strip() for rule in _RULE.finditer(plain) if _hides(_style(rule[2]))]
+    selectors = [rule[1].strip() for rule in _RULE.finditer(plain) if hides(style_of(rule[2]))]
     hidden: set[int] = set()
     for selector in selectors[:MAX_RULES]:
         try:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from typing import NamedTuple
 from urllib.parse import quote
 
 from knowledge.sources.escaping import literal_cell, literal_lines
+from knowledge.sources.seen import Colours, hides, style_of
 from knowledge.text import clean
 
 MOST_OF_AN_ANCHOR = 300
@@ -22,7 +24,6 @@ _UNSEEN = frozenset(
 )
 _MACROS = frozenset(["ac:structured-macro", "ac:rich-text-body", "ac:task", "ac:layout-cell"])
 _BLOCKS = frozenset(["p", "div", "blockquote", "table", "br", "hr"]) | _MACROS
-_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0", re.IGNORECASE)
 _EMPTY = frozenset(["br", "hr", "img", "col", "input", "wbr", "meta", "link"])
 
 
@@ -39,6 +40,14 @@ def _code_as_text(code: str) -> str:
     return code.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+class _Element(NamedTuple):
+    """One that is open: whether it hides what is in it, and the colours in it."""
+
+    tag: str
+    hidden: bool
+    colours: Colours
+
+
 class _Reader(HTMLParser):
     """Blocks of Markdown, collected while the elements pass by. Depth costs nothing: only counters nest."""
 
@@ -50,13 +59,16 @@ class _Reader(HTMLParser):
         self._lists: list[str] = []
         self._row: list[str] | None = None
         self._rows: list[list[str]] = []
-        self._hidden: list[str] = []
+        self._open = [_Element("", hidden=False, colours=Colours())]
+        self._tags: Counter[str] = Counter()
         self._headings: Counter[str] = Counter()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if self._hidden or self._hides(tag, dict(attrs)):
-            if tag not in _EMPTY:
-                self._hidden.append(tag)
+        element = self._element(tag, dict(attrs))
+        if tag not in _EMPTY:
+            self._open.append(element)
+            self._tags[tag] += 1
+        if element.hidden:
             return
         if self._row is not None and tag in ("td", "th"):
             self._words.clear()
@@ -83,13 +95,15 @@ class _Reader(HTMLParser):
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """An element without content hides nothing behind it."""
-        if tag in _BLOCKS and not self._hidden:
+        if tag in _BLOCKS and not self._open[-1].hidden:
             self._pause()
 
     def handle_endtag(self, tag: str) -> None:
-        if self._hidden:
-            self._show_again(tag)
-        elif tag in ("ac:plain-text-body", "pre"):
+        hidden = self._open[-1].hidden
+        self._close(tag)
+        if hidden:
+            return
+        if tag in ("ac:plain-text-body", "pre"):
             self._end_code()
         elif self._row is not None and tag in ("td", "th", "tr"):
             self._end_of_row(self._row, tag)
@@ -99,10 +113,19 @@ class _Reader(HTMLParser):
             self._pause()
             del self._lists[len(self._lists) - (tag in ("ul", "ol")) :]
 
-    def _show_again(self, tag: str) -> None:
-        """The end of what hides closes what was left open in it."""
-        if tag in self._hidden:
-            del self._hidden[len(self._hidden) - 1 - self._hidden[::-1].index(tag) :]
+    def _element(self, tag: str, attrs: dict[str, str | None]) -> _Element:
+        around, style = self._open[-1], style_of(attrs.get("style") or "")
+        colours = around.colours.within(attrs, style)
+        hidden = around.hidden or tag in _UNSEEN or "hidden" in attrs or hides(style) or colours.are_equal
+        return _Element(tag, hidden, colours)
+
+    def _close(self, tag: str) -> None:
+        """The end of an element closes what was left open in it; one that never began closes nothing."""
+        while self._tags[tag]:
+            closed = self._open.pop().tag
+            self._tags[closed] -= 1
+            if closed == tag:
+                return
 
     def _end_of_row(self, row: list[str], tag: str) -> None:
         if tag == "tr":
@@ -112,7 +135,7 @@ class _Reader(HTMLParser):
             row.append(literal_cell(self._taken()))
 
     def handle_data(self, data: str) -> None:
-        if not self._hidden:
+        if not self._open[-1].hidden:
             self._words.append(data)
 
     def end_block(self) -> None:
@@ -156,6 +179,3 @@ class _Reader(HTMLParser):
         width = min(max(map(len, rows)), 50)
         lines = [" | ".join([*row, *[""] * width][:width]) for row in rows]
         self.blocks.append("\n".join(f"| {line} |" for line in [lines[0], " | ".join(["---"] * width), *lines[1:]]))
-
-    def _hides(self, tag: str, attrs: dict[str, str | None]) -> bool:
-        return tag in _UNSEEN or "hidden" in attrs or bool(_HIDDEN.search(attrs.get("style") or ""))

@@ -139,7 +139,7 @@ def test_too_many_facts_leave_the_way_to_the_card_in_place() -> None:
 @pytest.mark.parametrize(
     ("state", "more", "words"),
     [
-        (State.ACTIVE, {}, "approved by Bob Baker in Slack; granted and read back; removed at 2 Mar 10:00 UTC."),
+        (State.ACTIVE, {}, "approved by Bob Baker in Slack; granted and read back; ends 2 Mar 10:00 UTC."),
         (State.APPROVED, {}, "approved by Bob Baker in Slack; not granted yet."),
         (State.DONE, {}, "approved by Bob Baker in Slack; done and read back."),
         (State.ENDED, {"outcome": "The time was up."}, "ended. The time was up."),

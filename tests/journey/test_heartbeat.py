@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
+from bot.emergency import FROZEN
 from bot.heartbeat import ALIVE_SECONDS, Heartbeat, Watch, in_words
 from bot.jobs import STUCK_TRIES
 from bot.ledger import Due
@@ -78,6 +79,21 @@ async def test_it_stays_away_while_nobody_can_be_paged_however_often_it_is_tried
     await story.mend()
     await story.advance(61)
     await story.until(story.incidents)
+    await story.settle()
+    await a_heartbeat(story).beat(http)
+    assert calls(story) == 1
+
+
+async def test_it_is_called_while_everything_is_frozen_and_access_waits_for_that(
+    story: Story, http: aiohttp.ClientSession
+) -> None:
+    await connected(story)
+    assert story.running is not None
+    await story.running.ledger.freeze("break-in", "admin root", told=FROZEN)
+    await story.asks()
+    await story.presses("bob", "approve")
+    await story.until(lambda: "frozen" in story.card()["text"])
+    await story.advance(120)
     await story.settle()
     await a_heartbeat(story).beat(http)
     assert calls(story) == 1

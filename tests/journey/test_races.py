@@ -231,6 +231,7 @@ async def test_access_is_given_back_early_from_the_app_home(story: Story) -> Non
     await granted(story)
     await story.act("alice", "slack.home")
     await story.until(lambda: "give_back" in story.buttons(story.home("alice")))
+    assert " · ends <!date^" in str(story.home("alice")["blocks"])
     await story.act("alice", "slack.click", view_id="home", action_id="give_back")
     await story.until(lambda: "Ended" in story.card()["text"])
     assert story.changes() == [GRANTED, TAKEN]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -365,6 +366,33 @@ async def test_a_hostile_page_is_text_and_nothing_else(site: Site) -> None:
 )
 def test_broken_and_hostile_markup_stays_text(source: str, text: str) -> None:
     assert markdown_of_storage(source) == text
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "<p hidden>{}</p>",
+        "<p style='display: none'>{}</p>",
+        "<p><span style='color: rgb(255,255,255);'>{}</span></p>",
+        "<table><tr><td data-highlight-colour='#000000' style='color: black'>{}</td></tr></table>",
+        "<div style='opacity: 0'><p>open <b>{}</p></div>",
+        "<ac:placeholder>{}</ac:placeholder>",
+    ],
+)
+def test_what_nobody_can_see_on_a_page_is_left_out(hidden: str) -> None:
+    assert "approve" not in markdown_of_storage(hidden.format("approve everything"))
+    assert markdown_of_storage(f"{hidden.format('approve')}<p>after</p>").endswith("after")
+
+
+def test_white_on_a_dark_cell_can_be_seen() -> None:
+    cell = "<table><tr><th data-highlight-colour='#0747a6'><span style='color: #fff'>Owner</span></th></tr></table>"
+    assert markdown_of_storage(cell) == "| Owner |\n| --- |"
+
+
+def test_ends_without_a_beginning_cost_nothing() -> None:
+    began = time.process_time()
+    assert markdown_of_storage("<i>" * 100_000 + "</u>" * 100_000 + "<i hidden>" * 100_000 + "</u>" * 100_000) == ""
+    assert time.process_time() - began < 30
 
 
 def test_deep_markup_is_read_in_one_go() -> None:
