@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from bot.core.citing import cited
-from bot.core.excerpt import cut
+from bot.core.excerpt import cut, in_a_row
 from bot.core.lifecycle import OPEN, State
 from bot.core.request import (
     CHAT_SHOWN,
@@ -140,7 +140,7 @@ def _evidence_lines(evidence: Evidence) -> Iterator[str]:
         yield f"- ! {one_line(name, 80)} did not answer in time, so what it knows is missing here"
     for passage in (*evidence.documents[:DOCUMENTS_SHOWN], *evidence.chat[:CHAT_SHOWN]):
         place = " > ".join(one_line(part, 100) for part in (passage.title, passage.heading) if part)
-        yield f"- {_mark(passage)}{place}: {one_line(passage.text, PASSAGE_LIMIT)}"
+        yield f"- {_mark(passage)}{place}: {one_line(in_a_row(passage.text), PASSAGE_LIMIT)}"
         yield f"  {one_line(passage.url, 500)}"
     if evidence.left_out:
         yield f"- {evidence.left_out}"

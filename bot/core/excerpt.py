@@ -48,6 +48,11 @@ def excerpt(text: str, about: Mapping[str, int], limit: int) -> str:
     return "\n".join([*_heads(lines, best), f"… {lines[best]}", *lines[best + 1 :]])
 
 
+def in_a_row(text: str) -> str:
+    """A text on one line that tells its blocks apart: headings, rows of a table, who said what."""
+    return " · ".join(line for line in text.splitlines() if line.strip())
+
+
 def _weight(line: str, about: Mapping[str, int]) -> int:
     return sum(about.get(word, 0) for word in _words(line))
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from bot.core.excerpt import excerpt, words_asked
+from bot.core.excerpt import excerpt, in_a_row, words_asked
 from bot.core.question import Answer, PolicyQuestion, Sentence, Suggestion, Where
 from bot.core.request import Passage
 from bot.core.words import is_old, one_line, span
@@ -124,7 +124,8 @@ def _source(number: int, passage: Passage, answer: Answer, question: PolicyQuest
 def _passage(passage: Passage, question: PolicyQuestion, mark: str) -> list[Block]:
     """With its words from where they speak of what was asked."""
     place = bullets([[*([text(mark)] if mark else []), *_place(passage, question)]])
-    return [place, quote(excerpt(passage.text, words_asked(question.text), PASSAGE), limit=PASSAGE)]
+    words = excerpt(passage.text, words_asked(question.text), PASSAGE)
+    return [place, quote(in_a_row(words), limit=PASSAGE)]
 
 
 def _closed(answer: Answer, question: PolicyQuestion) -> Iterator[Block]:

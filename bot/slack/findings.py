@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from bot.core.excerpt import cut
+from bot.core.excerpt import cut, in_a_row
 from bot.core.request import (
     CHAT_SHOWN,
     CLOSED_SHOWN,
@@ -95,7 +95,7 @@ def _passage(passage: Passage, now: datetime, room: int) -> list[Block]:
     place = f"{passage.title} › {passage.heading}" if passage.heading else passage.title
     return [
         bullets([[link(passage.url, one_line(place, min(150, room))), text(_about(passage, now), limit=room)]]),
-        quote(passage.text, limit=min(PASSAGE_LIMIT, room)),
+        quote(in_a_row(passage.text), limit=min(PASSAGE_LIMIT, room)),
     ]
 
 

@@ -55,6 +55,10 @@ def test_a_sentence_that_rests_on_chat_says_so_where_it_stands() -> None:
     assert "said in chat, not a policy" not in DRAWN["written"]
 
 
+def test_the_lines_of_a_passage_are_told_apart() -> None:
+    assert "decide. Access is granted for hours. · Ask early." in DRAWN["a-long-passage"]
+
+
 def test_what_is_older_than_a_year_says_so() -> None:
     for name in ("written", "refused-with-a-contact", "for-the-channel-alone"):
         assert "updated 26 Jan 2025 · ⚠ old" in DRAWN[name], name

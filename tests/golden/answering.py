@@ -38,7 +38,9 @@ OLDER = replace(
     updated_at=NOW - timedelta(days=400),
 )
 CLOSED = replace(OLDER, id="p3", title="Exceptions", text="During an audit nobody outside Security gets it.")
-LONG = replace(POLICY, text="\n".join(["Every level has its own page.", *["What else there is."] * 60, POLICY.text]))
+LONG = replace(
+    POLICY, text="\n".join(["Every level has its own page.", *["What else there is."] * 60, POLICY.text, "Ask early."])
+)
 DECIDE = Sentence("Whoever is in iam-approvers can approve it.", (1,), "Members of iam-approvers decide.")
 AN_HOUR = Sentence("An hour is usually enough.", (1,), "an hour of reading is usually enough")
 ON_CALL = Sentence("The person on call decides.", (2,), "The person on call decides about production.")
