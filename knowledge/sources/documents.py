@@ -29,6 +29,7 @@ _TEXT, _CONVERTED = (
         ".docx": "docx",
     },
 )
+_UNREADABLE: Mapping[str, Any] = {"visibility": RESPONDERS}  # in place of front matter that might say so
 _UPDATED = ("updated", "updated_at", "last_updated", "date")
 
 
@@ -72,11 +73,11 @@ class Folder:
                 yield Skipped(str(self._root), f"more than {MAX_FILES} files; the rest is not read")
                 return
             count += 1
-            yield self._one(root, path, checkout, converter)
+            yield from self._one(root, path, checkout, converter)
         for error in closed:
             yield Skipped(one_line(os.path.relpath(error.filename, root), limit=200), f"the folder: {error.strerror}")
 
-    def _one(self, root: Path, path: Path, checkout: Checkout, converter: Converter) -> Document | Skipped:
+    def _one(self, root: Path, path: Path, checkout: Checkout, converter: Converter) -> Iterator[Document | Skipped]:
         relative = path.relative_to(root).as_posix()
         try:
             if not relative.isprintable():
@@ -85,8 +86,11 @@ class Folder:
             title, front, body = _parsed(path, data, converter)
             changed = checkout.dates.get(relative) or datetime.fromtimestamp(path.stat().st_mtime, UTC)
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
-            return Skipped(one_line(relative, limit=200), one_line(str(error), limit=200))
-        return Document(
+            yield Skipped(one_line(relative, limit=200), one_line(str(error), limit=200))
+            return
+        if front is _UNREADABLE:
+            yield Skipped(relative, "from what everybody may see, as its front matter cannot be read; mend it")
+        yield Document(
             id=f"{self.name}/{relative}",
             title=title,
             text=body,
@@ -135,7 +139,7 @@ def _parsed(path: Path, data: bytes, converter: Converter) -> tuple[str, Mapping
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 at byte {error.start}; save it as UTF-8") from error
     body = visible(body)
-    known = {"visibility": RESPONDERS} if front is None else front
+    known = _UNREADABLE if front is None else front
     return _title(known, first_heading(body), path), known, body
 
 

@@ -20,9 +20,7 @@ class Colours:
 
     def within(self, attrs: Mapping[str, str | None], style: Mapping[str, str]) -> Colours:
         text = style.get("color") or attrs.get("color") or ""
-        marked = (
-            attrs.get("bgcolor") or attrs.get("data-highlight-colour") or ""
-        )  # the latter is Confluence's, of cells
+        marked = attrs.get("bgcolor") or attrs.get("data-highlight-colour") or ""  # Confluence's, of a cell
         ground = style.get("background-color") or style.get("background") or marked
         return Colours(_colour(text) or self.text, _colour(ground) or self.ground)
 

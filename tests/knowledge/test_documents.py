@@ -216,6 +216,13 @@ def test_front_matter_opens_a_document_only_in_so_many_words(folder: Path, front
     assert document.visibility == visibility
 
 
+def test_front_matter_that_cannot_be_read_is_said(folder: Path) -> None:
+    (folder / "a.md").write_text("---\nvisibility: public\n  broken: [\n---\n# A")
+    (folder / "b.md").write_text("---\nvisibility: responders\n---\n# B")
+    _, skipped = _read(folder)
+    assert skipped == [Skipped("a.md", "from what everybody may see, as its front matter cannot be read; mend it")]
+
+
 def test_what_lies_below_a_restricted_folder_is_for_responders_whatever_it_says(folder: Path) -> None:
     for name in ("secret/deep/a.md", "secretly/b.md", "c.md", "d.md"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
