@@ -333,6 +333,16 @@ async def asked_and_answered(life: Life) -> None:
     await life.ended()
 
 
+async def passed_on(life: Life) -> None:
+    life.case.expected = "granted"
+    await life.ask()
+    await life.until(life.incident, "nobody was paged")
+    await life.press("bob", "not_me")
+    await life.approve("carol")
+    await life.granted()
+    await life.ended()
+
+
 async def approved_by_two(life: Life) -> None:
     life.case.expected = "granted"
     await life.ask(Ticket="https://tickets.example.com/INC-3")
@@ -359,6 +369,7 @@ STORIES: dict[Callable[[Life], Awaitable[None]], tuple[tuple[str, str], int]] = 
     withdrawn: (READONLY, 1),
     approved_and_withdrawn_at_once: (READONLY, 1),
     asked_and_answered: (ADMIN, 3),
+    passed_on: (ADMIN, 3),
     approved_by_two: (ROOT, 2),
     left_undecided: (READONLY, 2),
 }
