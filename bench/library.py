@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from knowledge.catalogue import Catalogue
+from knowledge.closeness import parts
 from knowledge.sources import CHAT, PUBLIC, Document, Skipped
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / ".bench"
 WORDS_KEPT = KEPT / "words.txt"  # pages change, and an index that is kept would not fit any more
-SEED, VERSION = 20260101, "1"
+SEED, VERSION = 20260101, "2"
 TAIL, PARTS, WORDS = 30_000, 5, 105  # made-up words; passages a document; words a passage
 CENTRES, SPREAD = 400, 0.6
 IN_CHANNELS, CHANNELS = 10, 20  # one document in so many is of one of so many private channels
@@ -87,18 +88,27 @@ def questions(count: int, length: int) -> list[str]:
 
 
 def keep_vectors(catalogue: Catalogue, fingerprint: str, dimension: int) -> int:
-    """Give every passage that lacks one a vector, drawn around one of the centres."""
+    """Give every passage that lacks one a vector drawn around one of the centres, and each of its parts one near it."""
     import numpy as np
 
     chance = np.random.default_rng(SEED)
     centres = _unit(chance.standard_normal((CENTRES, dimension)))
-    missing = [name for name, _ in catalogue.missing(fingerprint)]
+    missing = catalogue.missing(fingerprint)
     for start in range(0, len(missing), 1000):
-        some = missing[start : start + 1000]
-        around = centres[chance.integers(CENTRES, size=len(some))]
-        noise = _unit(chance.standard_normal((len(some), dimension)))
-        catalogue.keep(fingerprint, some, _unit(around + SPREAD * noise).astype(np.float32))
+        names, texts = zip(*missing[start : start + 1000], strict=True)
+        whole = _near(centres[chance.integers(CENTRES, size=len(names))], chance)
+        counts = [len(parts(text.partition("\n")[2])) for text in texts]
+        closer = np.split(_near(np.repeat(whole, counts, axis=0), chance), np.cumsum(counts)[:-1])
+        catalogue.keep(fingerprint, names, whole, closer)
     return len(missing)
+
+
+def _near(places: Any, chance: Any) -> Any:
+    """A vector near each of these."""
+    import numpy as np
+
+    noise = _unit(chance.standard_normal(places.shape))
+    return _unit(places + SPREAD * noise).astype(np.float32)
 
 
 def _unit(rows: Any) -> Any:

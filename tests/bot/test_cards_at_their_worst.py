@@ -13,9 +13,7 @@ from bot.slack.home import home
 from tests.bot.hostile import entitlements, names, requests, texts
 from tests.bot.slack_limits import assert_message_fits, assert_view_fits
 
-worst = settings(
-    max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example], deadline=None
-)
+worst = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
 PAGE = "https://example.pagerduty.com/incidents/Q1"
 
 

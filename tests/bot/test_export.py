@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.audit import AuditEvent
@@ -95,7 +95,6 @@ DETAILS = st.dictionaries(TEXT, st.none() | st.booleans() | st.integers(-(2**53)
 EVENTS = st.lists(st.builds(an_event, TEXT, actor=TEXT, seq=st.integers(1, 10**9)), max_size=4)
 
 
-@settings(deadline=None)
 @given(events=EVENTS, detail=DETAILS)
 def test_whatever_stands_in_events_every_format_parses_back(events: list[AuditEvent], detail: dict[str, Any]) -> None:
     told = [replace(event, detail=detail) for event in events]

@@ -44,7 +44,7 @@ def test_what_bots_write_changes_nothing() -> None:
     assert heard({**HERE, "subtype": "message_changed", "message": {"ts": "1.000000", "bot_id": "B0TINYAPP"}}) is None
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(names, junk, max_size=6))
 def test_no_event_is_too_strange_to_be_read(event: dict[str, Any]) -> None:
     what = heard(event)

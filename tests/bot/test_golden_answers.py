@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.question import Answer, Sentence, Suggestion
@@ -69,7 +69,6 @@ def test_a_long_passage_is_shown_from_where_it_speaks_of_what_was_asked() -> Non
     assert "… Members of iam-approvers decide." in DRAWN["a-long-passage"]
 
 
-@settings(deadline=None)
 @given(
     sentences=st.lists(st.tuples(LONG, LONG), max_size=8),
     passage=st.tuples(

@@ -265,7 +265,7 @@ class LedgerAndModel(RuleBasedStateMachine):
 
 def some(examples: int) -> settings:
     slow = [HealthCheck.too_slow]
-    return settings(max_examples=examples, stateful_step_count=40, deadline=None, suppress_health_check=slow)
+    return settings(max_examples=examples, stateful_step_count=40, suppress_health_check=slow)
 
 
 def test_the_ledger_agrees_with_its_model() -> None:

@@ -77,7 +77,7 @@ async def _play(wanted: list[tuple[int, int]], by_hand: bool, folder: str) -> No
         await ledger.close()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(wanted=intervals, by_hand=st.booleans())
 def test_access_lasts_exactly_as_long_as_somebody_may_hold_it(wanted: list[tuple[int, int]], by_hand: bool) -> None:
     with TemporaryDirectory() as folder:

@@ -39,9 +39,7 @@ from tests.builders import (
 )
 
 CARD = "https://example-corp.slack.com/archives/C0ACCESS/p1"
-worst = settings(
-    max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None
-)
+worst = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def head(request: Request) -> str:

@@ -104,7 +104,7 @@ turns = st.tuples(st.sampled_from(NUMBERS), st.sampled_from([PUBLIC, RESPONDERS,
 steps = st.one_of(turns, st.sampled_from([True, False, None]), st.just("gather"))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(history=st.lists(steps, max_size=8))
 def test_nothing_stands_anywhere_that_not_everybody_there_may_see(
     tmp_path_factory: pytest.TempPathFactory, history: Sequence[tuple[int, str] | bool | str | None]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.request import Entitlement, Sensitivity
@@ -76,7 +76,6 @@ NOUNS = ("production", "billing", "logs", "invoices", "payments", "github", "vpn
 GROUPS = ["everyone", "engineering", "finance", "contractors"]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(NOUNS) | st.text(max_size=8), max_size=8).map(" ".join),
     st.lists(st.sampled_from(GROUPS), max_size=4),
@@ -93,7 +92,6 @@ async def test_nobody_is_suggested_what_they_may_not_ask_for(need: str, groups: 
     assert found is None or may_ask(found.entitlement, standing)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-1, 1), min_size=len(CATALOGUE), max_size=len(CATALOGUE)))
 def test_of_what_bears_a_name_the_least_is_suggested_however_alike_the_others_sound(alike: list[float]) -> None:
     found = narrowest("who can approve production access?", list(CATALOGUE.values()), alike)
@@ -101,7 +99,6 @@ def test_of_what_bears_a_name_the_least_is_suggested_however_alike_the_others_so
     assert found.entitlement.id == "prod-readonly"
 
 
-@settings(deadline=None)
 @given(st.permutations(list(Sensitivity)), st.lists(st.integers(15, 600), min_size=len(Sensitivity), unique=True))
 def test_of_equals_the_least_sensitive_wins(order: list[Sensitivity], minutes: list[int]) -> None:
     askable: list[Entitlement] = [

@@ -178,7 +178,7 @@ def again(disk: Disk, written: bytes) -> Disk:
     return disk
 
 
-many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def test_an_untouched_trail_is_whole(disk: Disk) -> None:

@@ -7,7 +7,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bot.core.question import Sentence
@@ -34,7 +34,6 @@ def quoted(draw: st.DrawFn) -> tuple[str, str]:
     return " ".join(words), " ".join(words[begin : begin + length])
 
 
-@settings(deadline=None)
 @given(quoted())
 def test_words_that_stand_there_are_found(case: tuple[str, str]) -> None:
     text, quote = case
@@ -42,7 +41,6 @@ def test_words_that_stand_there_are_found(case: tuple[str, str]) -> None:
     assert holds(text, quote)
 
 
-@settings(deadline=None)
 @given(quoted(), st.data())
 def test_case_marks_and_spacing_say_nothing(case: tuple[str, str], data: st.DataObject) -> None:
     text, quote = case
@@ -52,7 +50,6 @@ def test_case_marks_and_spacing_say_nothing(case: tuple[str, str], data: st.Data
     assert holds(text, unicodedata.normalize(data.draw(st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"])), dressed))
 
 
-@settings(deadline=None)
 @given(quoted(), st.sampled_from(["never", "not", "root", "9"]), st.data())
 def test_a_word_more_that_is_not_there_is_no_quote(case: tuple[str, str], word: str, data: st.DataObject) -> None:
     text, quote = case
@@ -133,7 +130,6 @@ def test_what_says_its_quote_in_other_words_stands(text: str, quote: str) -> Non
 ANY = st.text(max_size=60)
 
 
-@settings(deadline=None)
 @given(st.lists(st.builds(Sentence, ANY, st.tuples(st.integers(-2, 4)), ANY), max_size=5))
 def test_whatever_stands_quotes_what_it_cites(sentences: list[Sentence]) -> None:
     passages = [passage(TEXT), passage("Two approvers decide about root.")]
@@ -206,7 +202,6 @@ SENTENCES = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(SENTENCES, max_size=4), st.booleans(), st.booleans())
 def test_at_every_moment_the_sentences_so_far_are_those_of_the_end(
     sentences: list[dict[str, Any]], ascii_only: bool, spaced: bool
@@ -236,7 +231,6 @@ def test_what_is_not_of_the_form_is_not_heard(text: str) -> None:
     assert finished(text) == []
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_anything_may_be_heard(text: str) -> None:
     assert isinstance(finished(text), list)

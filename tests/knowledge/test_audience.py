@@ -29,7 +29,7 @@ def _thread(number: int, visibility: str, author: str) -> Document:
     )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=st.lists(_steps, max_size=20), audience=_audiences)
 def test_an_audience_sees_exactly_what_its_place_may_see_now(
     tmp_path_factory: pytest.TempPathFactory, history: list[tuple[int, str, str]], audience: frozenset[str]

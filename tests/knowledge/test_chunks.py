@@ -112,7 +112,7 @@ _LINES = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(_LINES, st.text(max_size=60), st.text(min_size=300, max_size=900)), max_size=25))
 def test_any_document_gives_passages_that_fit(lines: list[str]) -> None:
     for chunk in _cut("\n".join(lines)):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.closeness import PART_CHARACTERS, likeness, parts
@@ -27,7 +27,6 @@ def test_a_passage_of_one_part_needs_no_second_look() -> None:
     assert parts("") == []
 
 
-@settings(deadline=None)
 @given(st.text(max_size=600))
 def test_every_text_is_cut_into_few_parts(text: str) -> None:
     assert len(parts(text)) <= 2 * len(text) / PART_CHARACTERS + 2

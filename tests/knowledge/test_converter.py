@@ -216,7 +216,7 @@ _PDF, _DOCX = a_pdf([line("Hello", y=700)]), a_docx(para("Hello"))
 
 
 @given(st.sampled_from([("pdf", _PDF), ("docx", _DOCX)]), st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_damaged_in_a_file_it_is_text_or_a_sentence(
     converter: Converter, file: tuple[str, bytes], data: st.DataObject
 ) -> None:

@@ -66,7 +66,7 @@ def test_responders_are_shown_the_newer_page_that_is_for_them(tmp_path: Path) ->
     assert [one.file for one in found_in(tmp_path, [NEW, SECRET], frozenset({PUBLIC, RESPONDERS}))] == ["secret"]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations([NEW, OLD, COPY, ORDERS, STOCK, SHORT]))
 def test_the_order_of_reading_changes_nothing(tmp_path_factory: pytest.TempPathFactory, order: list[Document]) -> None:
     found = found_in(tmp_path_factory.mktemp("order"), order)
@@ -97,7 +97,6 @@ _rows = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(_rows)
 def test_whatever_is_folded_away_has_a_newer_twin_that_is_kept_and_chat_never_is(rows: list[Row]) -> None:
     kept = fold(rows)
@@ -110,7 +109,6 @@ def test_whatever_is_folded_away_has_a_newer_twin_that_is_kept_and_chat_never_is
         )
 
 
-@settings(deadline=None)
 @given(_rows)
 def test_nothing_is_invented_and_the_first_stays_in_its_place(rows: list[Row]) -> None:
     kept = fold(rows)

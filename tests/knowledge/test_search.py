@@ -30,7 +30,7 @@ _SYNTAX = st.sampled_from(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(_SYNTAX, st.text(max_size=20)), max_size=12).map(" ".join))
 def test_no_query_is_a_syntax_error(catalogue: Catalogue, query: str) -> None:
     search(catalogue, tidy([query]), 5, None)

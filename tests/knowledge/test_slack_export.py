@@ -334,7 +334,7 @@ async def test_a_file_that_is_no_export_is_told_and_nothing_is_forgotten(office:
         assert "export.zip" in trouble
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, 10_000), by=st.integers(1, 255), cut=st.integers(0, 10_000))
 def test_whatever_is_spoiled_is_refused_with_a_sentence(tmp_path: Path, at: int, by: int, cut: int) -> None:
     data = bytearray(an_export(tmp_path / "whole.zip", {f"general/{DAY}": [said("U0BOB", "x")]}).read_bytes())

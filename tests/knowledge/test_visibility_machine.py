@@ -277,7 +277,6 @@ class Visibility(RuleBasedStateMachine):
 Visibility.TestCase.settings = settings(
     max_examples=25,
     stateful_step_count=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestVisibility = Visibility.TestCase

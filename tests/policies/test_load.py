@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
@@ -255,7 +255,6 @@ def test_nothing_shipped_makes_anybody_an_approver(shipped: Policies) -> None:
     assert not any(gives_power(shipped.entitlements, one) for one in shipped.entitlements.values())
 
 
-@settings(deadline=None)
 @given(st.integers(1, 99_999), st.sampled_from("mhd"))
 def test_durations_are_whole_minutes_up_to_thirty_days(number: int, unit: str) -> None:
     minutes = number * {"m": 1, "h": 60, "d": 1440}[unit]
@@ -266,7 +265,6 @@ def test_durations_are_whole_minutes_up_to_thirty_days(number: int, unit: str) -
             read_minutes(f"{number}{unit}")
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(max_size=8), st.integers(), st.floats(), st.booleans(), st.none()))
 def test_nothing_else_is_a_duration(value: object) -> None:
     try:

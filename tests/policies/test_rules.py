@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.request import Answer, Approvers, Entitlement, Fallback, Place, Ruling, Sensitivity, Standing, Wake
@@ -283,7 +283,6 @@ def test_guardrails_may_refuse_a_decision(shipped: Policies) -> None:
     assert decide(shipped, guard=Strict()).rule == "guardrails#closed"
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([ALICE, BOB, CAROL, MALLORY, DAVE]),
     st.sampled_from([ALICE, BOB, CAROL, MALLORY, DAVE]),
@@ -361,7 +360,6 @@ def test_critical_access_takes_two_people_whatever_a_file_says(shipped: Policies
     assert approvals_needed(replace(shipped.entitlements["prod-root"], approvals=1)) == 2
 
 
-@settings(deadline=None)
 @given(st.integers(1, 43_200))
 def test_durations_are_spelt_without_losing_a_minute(minutes: int) -> None:
     number, unit = spell(minutes).split()

@@ -57,12 +57,17 @@ class Aims:
 
     def next(self, chance: random.Random, *, asks: str = "") -> Aim:
         """`asks` is the vendor that this process asks, if it is one alone."""
-        edges = sorted(edge for edge in set(self.hits) - {RANDOM} if asks in edge)
+        edges = sorted(edge for edge in set(self.hits) - {RANDOM} if asks in edge and self._is_wanted_more(edge))
         rarest = sorted(edges, key=lambda edge: (self.hits[edge], chance.random()))[:CHOICES]
         wanted = rarest and self.hits[rarest[0]] < ENOUGH
         if not rarest or chance.random() > (AIMED_WANTED if wanted else AIMED):
             return Aim(frozenset(), chance.expovariate(1 / SOON) * self._pace, early=chance.random() < EARLY)
         return Aim(frozenset(rarest), PATIENCE * self._pace)
+
+    def _is_wanted_more(self, edge: str) -> bool:
+        """Whether the other edge of the same kind of call was not hit less: before comes before after, every time."""
+        when, kind = edge.split(" ", 1)
+        return all(self.hits[f"{other} {kind}"] >= self.hits[edge] for other in EDGES if other != when)
 
     def hit(self, what: str) -> None:
         self.hits[what] += 1

@@ -24,6 +24,7 @@ SHORT, USUAL = "15 minutes", "30 minutes"
 GLANCE, AGAIN = 0.05, 0.3
 PATIENCE = 300.0
 FINISHED = ("Ended", "Denied", "Expired", "Withdrawn", "Refused", "Could not be granted")
+DECIDED = (*FINISHED, "Approved", "Granted and read back")
 ENDS = re.compile(r"ends <!date\^(\d+)")
 
 
@@ -160,7 +161,7 @@ class Life:
 
     async def approve(self, who: str) -> None:
         """Press until the card asks nobody any more: whoever hit a twin of it is told so, and presses the right one."""
-        await self.until(lambda: self.offers("approve") or self.says(*FINISHED)(), "nobody could approve")
+        await self.until(lambda: self.offers("approve") or self.says(*DECIDED)(), "nobody could approve")
 
         pending = self.says("Waiting for a decision", "Gathering")  # what they hit may have been a twin that is gone
 
@@ -190,7 +191,7 @@ class Life:
 
     async def comment(self, who: str, words: str) -> None:
         """On the page, again if nothing comes of it."""
-        await self.until(lambda: self.incident() or self.says(*FINISHED)(), "nobody was paged")
+        await self.until(lambda: self.incident() or self.says(*DECIDED)(), "nobody was paged")
         pending = self.says("Waiting for a decision", "Gathering")
 
         async def write() -> None:
@@ -318,8 +319,7 @@ async def withdrawn(life: Life) -> None:
 
 async def approved_and_withdrawn_at_once(life: Life) -> None:
     await life.ask()
-    closed = life.says(*FINISHED, "Approved", "Granted and read back")
-    await asyncio.gather(life.approve("bob"), life.own_button("withdraw", closed))
+    await asyncio.gather(life.approve("bob"), life.own_button("withdraw", life.says(*DECIDED)))
     await life.decided()
     await life.ended_if_granted()
 
@@ -329,6 +329,16 @@ async def asked_and_answered(life: Life) -> None:
     await life.ask()
     await life.question("bob", "For which customer?")
     await life.approve("bob")
+    await life.granted()
+    await life.ended()
+
+
+async def passed_on(life: Life) -> None:
+    life.case.expected = "granted"
+    await life.ask()
+    await life.until(life.incident, "nobody was paged")
+    await life.press("bob", "not_me")
+    await life.approve("carol")
     await life.granted()
     await life.ended()
 
@@ -359,6 +369,7 @@ STORIES: dict[Callable[[Life], Awaitable[None]], tuple[tuple[str, str], int]] = 
     withdrawn: (READONLY, 1),
     approved_and_withdrawn_at_once: (READONLY, 1),
     asked_and_answered: (ADMIN, 3),
+    passed_on: (ADMIN, 3),
     approved_by_two: (ROOT, 2),
     left_undecided: (READONLY, 2),
 }
