@@ -10,16 +10,12 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from bot.ledger import tables as t
 from bot.ledger.database import Due
-from bot.ledger.queue import Queue
+from bot.ledger.queue import TAKE, Queue
 
 EVENTS = "pagerduty.event"
 _CASES = select(t.incidents.c.incident_id, t.incidents.c.request_id).where(
     t.incidents.c.incident_id.in_(bindparam("incidents", expanding=True))
 )
-_TAKEN = select(t.inbox.c.delivery_id).where(
-    t.inbox.c.source == bindparam("by"), t.inbox.c.delivery_id.in_(bindparam("ids", expanding=True))
-)
-_TAKE = insert(t.inbox)
 _SEEN_AGAIN = (
     update(t.seen)
     .where(t.seen.c.name == bindparam("n"))
@@ -44,7 +40,7 @@ class Inbox(Queue):
         """Take webhook events (event id to incident id) in one commit: an incident of ours is read next.
 
         They are asked for on the ledger's thread when it comes to them. Each counts as `taken`, `repeated`, or `other`
-        when it is about nothing of ours.
+        when it is about nothing of ours; those that are all repeated want nothing.
         """
         if await self._run(lambda c: self._hear(c, told())):
             self.on_commit()
@@ -54,14 +50,12 @@ class Inbox(Queue):
         found = c.execute(_CASES, {"incidents": sorted({one for one in told.values() if one})}).all()
         cases: dict[str | None, str] = {row.incident_id: row.request_id for row in found}
         ours = {event: cases[incident] for event, incident in told.items() if incident in cases}
-        taken = set(c.execute(_TAKEN, {"by": EVENTS, "ids": list(ours)}).scalars()) if ours else set()
-        new = {event: case for event, case in ours.items() if event not in taken}
-        if new:
-            c.execute(_TAKE, [{"source": EVENTS, "delivery_id": one, "at": now} for one in new])
+        rows = [{"source": EVENTS, "delivery_id": event, "at": now} for event in ours]
+        new = c.execute(TAKE, rows).rowcount if rows else 0
         hinted = Due("poll", payload={"hinted": now.isoformat()})
-        for case in sorted(set(new.values())):
+        for case in sorted(set(ours.values())) if new else ():
             self._schedule(c, case, [hinted])
-        self._count(c, taken=len(new), repeated=len(taken), other=len(told) - len(ours))
+        self._count(c, taken=new, repeated=len(ours) - new, other=len(told) - len(ours))
         return bool(new)
 
     def _count(self, c: Connection, **outcomes: int) -> None:

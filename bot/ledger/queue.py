@@ -138,7 +138,7 @@ _PUT_BACK = (
 _DONE = delete(t.jobs).where(_UNCHANGED)
 _LATER = update(t.jobs).where(_UNCHANGED).values(**_AGAIN, due=bindparam("at"))
 _WANTED_MEANWHILE = update(t.jobs).where(_OURS).values(**_AGAIN, due=_AT_EARLIEST)
-_TAKE = text(
+TAKE = text(
     "INSERT INTO inbox (source, delivery_id, at) VALUES (:source, :delivery_id, :at) ON CONFLICT DO NOTHING"
 ).bindparams(bindparam("at", type_=t.Instant()))
 _TAKEN = select(t.inbox.c.delivery_id).where(
@@ -290,7 +290,7 @@ class Queue(Database):
     def _accept(
         self, c: Connection, source: str, delivery_id: str, request: str, audit: Audit | None, jobs: Sequence[Due]
     ) -> bool:
-        if c.execute(_TAKE, {"source": source, "delivery_id": delivery_id, "at": self._now()}).rowcount != 1:
+        if c.execute(TAKE, {"source": source, "delivery_id": delivery_id, "at": self._now()}).rowcount != 1:
             return False
         if audit is not None:
             self._append(c, request, audit)
