@@ -75,7 +75,7 @@ class Comments:
     pager: Pager
     clock: Clock
     pace: Pace = field(default_factory=Pace)
-    aside: Pace = field(default_factory=lambda: Pace(CALLS_A_SECOND / 4))
+    aside: Pace = field(default_factory=lambda: Pace(CALLS_A_SECOND / 5))
 
     async def poll(self, job: Job) -> datetime | None:
         """Take what is new on one incident; again later while the request is open, and once after that."""
