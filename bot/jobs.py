@@ -101,12 +101,12 @@ class Worker:
 
     async def _turn(self) -> None:
         """Start what is due, and sleep. A database that is away for a while is waited for."""
-        if self._in_a_burst():
-            await asyncio.sleep(BURST_SECONDS)
+        await self._lets_cards_go_first()
         self._wake.clear()
         try:
             room = max(0, AT_ONCE - len(self._running))  # cards may have been handed over together
             jobs = await self._claim(room) if room else []
+            await self._lets_cards_go_first()
             for job in jobs:
                 self._start(job)
             if not room or len(jobs) < room:
@@ -192,9 +192,10 @@ class Worker:
         self._handed_over.add(job.id)
         self._start(job)
 
-    def _in_a_burst(self) -> bool:
-        """Many new requests are stored or about to be: their cards go out before anything else about them begins."""
-        return bool(self._handed_over) and len(self._handed_over) + self._ledger.queued > BURST
+    async def _lets_cards_go_first(self) -> None:
+        """In a burst of new requests, stored or about to be, their cards go out before anything else about them."""
+        if self._handed_over and len(self._handed_over) + self._ledger.queued > BURST:
+            await asyncio.sleep(BURST_SECONDS)
 
     def _start(self, job: Job) -> None:
         task = asyncio.create_task(self._attempt(job), name=f"{job.subject} {job.kind}")
