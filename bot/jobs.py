@@ -101,11 +101,14 @@ class Worker:
 
     async def _turn(self) -> None:
         """Start what is due, and sleep. A database that is away for a while is waited for."""
+        await self._lets_cards_go_first()
         self._wake.clear()
         try:
             room = max(0, AT_ONCE - len(self._running))  # cards may have been handed over together
             jobs = await self._claim(room) if room else []
-            self._start_all(jobs)
+            await self._lets_cards_go_first()
+            for job in jobs:
+                self._start(job)
             if not room or len(jobs) < room:
                 await self._sleep()
         except Fault as fault:
@@ -187,16 +190,15 @@ class Worker:
     def _take(self, job: Job) -> None:
         """The card of a request that was just stored: the first that people see of it."""
         self._handed_over.add(job.id)
-        self._start(job, after=0.0)
+        self._start(job)
 
-    def _start_all(self, jobs: Sequence[Job]) -> None:
-        """In a burst of new requests their cards go out before anything else about them begins."""
-        burst = len(self._handed_over) > BURST
-        for job in jobs:
-            self._start(job, after=BURST_SECONDS if burst else 0.0)
+    async def _lets_cards_go_first(self) -> None:
+        """In a burst of new requests, stored or about to be, their cards go out before anything else about them."""
+        if self._handed_over and len(self._handed_over) + self._ledger.queued > BURST:
+            await asyncio.sleep(BURST_SECONDS)
 
-    def _start(self, job: Job, *, after: float) -> None:
-        task = asyncio.create_task(self._attempt(job, after), name=f"{job.subject} {job.kind}")
+    def _start(self, job: Job) -> None:
+        task = asyncio.create_task(self._attempt(job), name=f"{job.subject} {job.kind}")
         self._running[job.id] = job, task
         task.add_done_callback(lambda _: self._finished(job))
 
@@ -219,10 +221,8 @@ class Worker:
             async with asyncio.timeout(min(max(seconds, 0.001), LONGEST_WAIT)):
                 await self._wake.wait()
 
-    async def _attempt(self, job: Job, after: float) -> None:
+    async def _attempt(self, job: Job) -> None:
         """Run one job to its end; whatever goes wrong becomes a later try."""
-        if after:
-            await asyncio.sleep(after)
         started = time.monotonic()
         holding(partial(self._hold, job), lasts=partial(self._lasts, job))
         try:

@@ -167,7 +167,12 @@ class Database:
     @property
     def crowded(self) -> bool:
         """Whether more waits to be written than should: whoever can come again is asked to."""
-        return len(self._waiting) >= LONGEST_QUEUE
+        return self.queued >= LONGEST_QUEUE
+
+    @property
+    def queued(self) -> int:
+        """How many pieces of work wait to be committed."""
+        return len(self._waiting)
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
         """One piece of work, whole or not at all. What waits meanwhile is committed together with it, once."""

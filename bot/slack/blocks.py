@@ -83,7 +83,7 @@ def text(value: str, *, limit: int = LINE, **style: bool) -> Block:
 def link(url: str, label: str) -> Block:
     """A link that shows its label; only http and https are linked, anything else stays text."""
     if url.startswith(("https://", "http://")):
-        return {"type": "link", "url": url[:3000], "text": one_line(label, 150) or url[:150]}
+        return {"type": "link", "url": url[:3000], "text": one_line(label, 150) or one_line(url, 150)}
     return text(label)
 
 

@@ -68,8 +68,10 @@ TELLS_WHY = FINAL | {State.FAILED}
 
 def card(request: Request, *, page_url: str | None = None) -> Message:
     """The context card in the responder channel; what was looked up makes room when it is all too much for Slack."""
-    drawn = ([*_card(request, page_url, room)] for room in ROOMS)
-    blocks = next((blocks for blocks in drawn if characters(blocks) <= BUDGET), [*_card(request, page_url, ROOMS[-1])])
+    for room in ROOMS:
+        blocks = [*_card(request, page_url, room)]
+        if characters(blocks) <= BUDGET:
+            break
     return Message(text=sentence(request), blocks=blocks)
 
 
