@@ -16,10 +16,20 @@ from bot.app import SANDBOX, Running, start
 from bot.demo import link_responders, sandbox_settings
 from connectors.sandbox import new_sandbox
 from connectors.sandbox.server import Sandbox
+from connectors.sandbox.world import World, new_world
 
 Json = dict[str, Any]
 CHANNEL = "C0ACCESS"
 PATIENCE = 12.0
+TUESDAY, DAY = 1, 24 * 3600.0
+
+
+def early_on_a_tuesday() -> World:
+    """A world three hours before working hours begin, whenever the tests run."""
+    world = new_world()
+    days = timedelta((TUESDAY - world.now().weekday()) % 7 or 7)
+    world.advance((world.now() + days).replace(hour=6, minute=0, second=0, microsecond=0) - world.now())
+    return world
 
 
 class Story:
@@ -28,7 +38,7 @@ class Story:
     def __init__(self, data_dir: Path, **settings: Any) -> None:
         self.data_dir = data_dir
         self.settings = {"TINYAPPROVER_EMBEDDER": "none", **settings}
-        self.sandbox: Sandbox = new_sandbox()
+        self.sandbox: Sandbox = new_sandbox(early_on_a_tuesday())
         self.base = ""
         self.running: Running | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -92,6 +102,13 @@ class Story:
         async with self._http.post(f"{self.base}/_sandbox/clock", json={"advance": seconds}) as response:
             assert response.status == 200
         await self.until(self._follows, what="the program's clock does not follow")
+
+    async def advance_to(self, clock: str, *, but: float = 0.0) -> None:
+        """Move everybody's clock to when it is next `clock` (HH:MM, UTC), less so many seconds."""
+        now = self.sandbox.world.now()
+        hour, minute = map(int, clock.split(":"))
+        then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        await self.advance((then - now).total_seconds() % DAY - but)
 
     def _follows(self) -> bool:
         """Whether the program, if it runs here, has the time that everybody has."""

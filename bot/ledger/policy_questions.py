@@ -5,7 +5,8 @@ They are personal words: they go after thirty days, and at once when their write
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from enum import Enum
 from typing import Any
 
@@ -33,23 +34,23 @@ class Rated(Enum):
 class PolicyQuestions(Database):
     """What was asked, and where the answer stands."""
 
-    async def take_question(self, question: PolicyQuestion, *, refusal: str = "") -> bool:
-        """Take a question once, with the job that answers it (or says why not); false when it was taken before."""
-        due = Due(_ANSWER, subject=question.id, payload={"refusal": refusal})
-        return await self._change(lambda c: self._take_question(c, question, due))
+    async def take_question(self, question: PolicyQuestion, refuse: Callable[[int], str] = lambda _: "") -> bool:
+        """Take a question once, with the job that answers it or says why not; false when it was taken before.
 
-    def _take_question(self, c: Connection, question: PolicyQuestion, due: Due) -> bool:
+        `refuse` says why not, or nothing, by how many this person asked in the hour before. That is counted in the same
+        transaction, so that questions at the same moment count each other.
+        """
+        return await self._change(lambda c: self._take_question(c, question, refuse))
+
+    def _take_question(self, c: Connection, question: PolicyQuestion, refuse: Callable[[int], str]) -> bool:
         if c.execute(select(_Q.id).where(_Q.id == question.id)).scalar() is not None:
             return False
         _forget(c, _Q.asked_at < self._now() - KEPT)
+        recent = (_Q.user == question.user) & (_Q.asked_at > question.asked_at - timedelta(hours=1))
+        refusal = refuse(int(c.execute(select(func.count()).where(recent)).scalar_one()))
         c.execute(insert(t.policy_questions), {name: getattr(question, name) for name in _NAMES})
-        self._schedule(c, question.id, [due])
+        self._schedule(c, question.id, [Due(_ANSWER, subject=question.id, payload={"refusal": refusal})])
         return True
-
-    async def questions_since(self, user: str, since: datetime) -> int:
-        """How many questions somebody has asked from then on."""
-        query = select(func.count()).where(_Q.user == user, _Q.asked_at > since)
-        return await self._run(lambda c: int(c.execute(query).scalar_one()))
 
     async def policy_question(self, question: str) -> PolicyQuestion | None:
         """A question; None when it was forgotten."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from bot.core.question import PolicyQuestion, Where
@@ -100,16 +99,12 @@ class Answers:
 
     async def _store(self, question: PolicyQuestion) -> None:
         """One commit; words that look like a secret go no further, and nobody keeps the model to themselves."""
-        found, since = looks_secret(question.text), question.asked_at - timedelta(hours=1)
-        refusal = "" if has_words(question.text) else EMPTY
-        if await self._journey.ledger.questions_since(question.user, since) >= MOST_AN_HOUR:
-            refusal = OFTEN
-        if found:
-            question, refusal = (
-                replace(question, text=""),
-                f"This looks like {found}. Remove it, and replace it: it was seen.",
-            )
-        await self._journey.ledger.take_question(question, refusal=refusal)
+        if found := looks_secret(question.text):
+            seen = f"This looks like {found}. Remove it, and replace it: it was seen."
+            await self._journey.ledger.take_question(replace(question, text=""), lambda _: seen)
+        else:
+            empty = "" if has_words(question.text) else EMPTY
+            await self._journey.ledger.take_question(question, lambda asked: OFTEN if asked >= MOST_AN_HOUR else empty)
 
     async def on_command(self, ack: Any, body: Body) -> None:
         """`/ask` is answered by a direct message, so that it survives whatever happens meanwhile."""

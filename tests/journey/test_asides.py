@@ -6,7 +6,6 @@ import asyncio
 import time
 from typing import Any
 
-from bot.calendar import next_morning
 from tests.story import PATIENCE, Story
 
 READONLY = "prod-readonly"
@@ -86,8 +85,7 @@ async def test_what_was_asked_and_answered_before_a_page_stands_on_it(story: Sto
     await answers(story, "Sales & churn")
     await story.until(lambda: "Sales" in str(story.card()["blocks"]))
     assert story.incidents() == []
-    now = story.sandbox.world.now()
-    await story.advance((next_morning(now, "09:00 UTC") - now).total_seconds() + 1)
+    await story.advance_to("09:00", but=-1)
     incident = await story.until(lambda: story.incidents()[0])
     assert "Bob Baker asked: Which <dashboard>?\nAnswer: Sales & churn" in incident["body"]
 

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from bot.calendar import next_morning
 from connectors.sandbox.slack import Slack
 from tests.story import Story
 
@@ -304,8 +303,7 @@ async def test_whoever_has_no_account_in_the_directory_any_more_is_told_that_it_
 
 async def test_what_wakes_nobody_is_paged_in_the_morning_and_can_be_decided_from_then_on(story: Story) -> None:
     await story.asks(access="Analytics, viewer")
-    now = story.sandbox.world.now()
-    await story.advance((next_morning(now, "09:00 UTC") - now).total_seconds() + 1)
+    await story.advance_to("09:00", but=-1)
     await story.until(story.incidents)
     await story.settle()
     assert "Waiting for a decision" in story.card()["text"]

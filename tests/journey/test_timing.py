@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import pytest
 
 from tests.story import Json, Story
 
@@ -108,14 +108,14 @@ async def test_who_is_in_neither_group_never_decides_however_long_nobody_answers
     assert story.members("github-admins") == []
 
 
-async def test_what_wakes_nobody_is_paged_in_working_hours_if_nobody_answers(story: Story) -> None:
-    request = await story.asks(access="Analytics, viewer")
+@pytest.mark.parametrize(("asked", "paged"), [("06:00", "09:00"), ("10:00", "10:30"), ("16:50", "09:00")])
+async def test_what_wakes_nobody_is_paged_in_working_hours_if_nobody_answers(
+    story: Story, asked: str, paged: str
+) -> None:
+    await story.advance_to(asked)
+    await story.asks(access="Analytics, viewer")
     await story.settle()
-    assert story.running is not None
-    found = await story.running.ledger.request(request)
-    begins = found.deadline - timedelta(hours=8)
-    assert begins >= found.created_at + timedelta(minutes=30)
-    await story.advance((begins - story.sandbox.world.now()).total_seconds() - 30)
+    await story.advance_to(paged, but=30)
     await story.settle()
     assert story.incidents() == []
     await story.advance(31)
