@@ -184,7 +184,7 @@ class Database:
         return result
 
     def _submit(self, piece: _Piece) -> None:
-        """Hand it to a thread: on SQLite after a few turns of the loop, so that what comes with it is committed with it.
+        """Hand it to a thread, on SQLite after a few turns of the loop: what comes with it is committed with it.
 
         On a quiet loop they take no time; on a busy one the thread would only contend with it for the interpreter.
         """
