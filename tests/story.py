@@ -103,6 +103,13 @@ class Story:
             assert response.status == 200
         await self.until(self._follows, what="the program's clock does not follow")
 
+    async def steps(self, times: int, *, seconds: float = 150.0) -> None:
+        """Time passes, with a try of everything that failed in each step, and of what waited for another's hand."""
+        for _ in range(times):
+            for by in (seconds, 1.0):
+                await self.advance(by)
+                await self.settle()
+
     async def advance_to(self, clock: str, *, but: float = 0.0) -> None:
         """Move everybody's clock to when it is next `clock` (HH:MM, UTC), less so many seconds."""
         now = self.sandbox.world.now()

@@ -37,9 +37,7 @@ async def failed(story: Story) -> str:
     await story.fault("okta", "PUT /groups/*", "error", status=500, times=None)
     await story.presses("bob", "approve")
     await story.until(lambda: story.calls("okta", "PUT /groups/"))
-    for _ in range(8):
-        await story.advance(150)
-        await story.settle()
+    await story.steps(8)
     await story.mend()
     await story.until(lambda: story.card(button="retry"))
     return request

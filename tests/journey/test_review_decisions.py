@@ -27,13 +27,6 @@ def codes_of(story: Story, who: str) -> list[str]:
     return CODE.findall("\n".join(str(one["text"]) for one in story.dms(who)))
 
 
-async def steps(story: Story, times: int) -> None:
-    """Time passes, with a try of everything that failed in each step."""
-    for _ in range(times):
-        await story.advance(150)
-        await story.settle()
-
-
 async def granted(story: Story, request: str | None = None) -> None:
     await story.until(lambda: "Granted and read back" in story.card(request=request)["text"])
 
@@ -116,7 +109,7 @@ async def test_asking_again_for_access_that_is_overdue_keeps_it_when_the_removal
     await story.fault("okta", "DELETE /groups/*", "error", status=500, times=None)
     await story.advance(3601)
     await story.until(lambda: story.calls("okta", "DELETE /groups/"))
-    await steps(story, 3)
+    await story.steps(3)
     await story.until(lambda: "Overdue" in shown(story))
 
     second = await story.asks()
@@ -138,9 +131,9 @@ async def test_what_a_failed_grant_left_behind_wakes_somebody_until_it_is_gone(s
     await story.presses("bob", "approve")
     await story.until(lambda: story.calls("okta", "PUT /groups/"))
     await story.fault("okta", "GET /users/*/groups", "error", times=None)
-    await steps(story, 7)
+    await story.steps(7)
     await story.until(lambda: "is being taken away" in story.told("alice"))
-    await steps(story, 3)
+    await story.steps(3)
     await story.until(lambda: "what was written could not be removed yet" in shown(story))
     await story.until(lambda: len(story.incidents()) == 2)
     assert "could not be removed" in story.incidents()[1]["title"]
@@ -157,7 +150,7 @@ async def test_a_grant_is_not_tried_again_after_the_time_to_decide_it(story: Sto
     await story.asks()
     await story.presses("bob", "approve")
     await story.until(lambda: story.calls("okta", "PUT /groups/"))
-    await steps(story, 6)
+    await story.steps(6)
     await story.until(lambda: story.card(button="retry"))
     await story.mend()
     await story.advance(EIGHT_HOURS)
@@ -266,7 +259,7 @@ async def test_whoever_answers_while_the_directory_is_down_is_told_once_that_it_
     await story.presses("bob", "approve")
     await story.until(lambda: "your answer is taken" in story.told("bob"))
     await story.presses("bob", "approve")
-    await steps(story, 2)
+    await story.steps(2)
     assert story.told("bob").count("your answer is taken") == 1
     await story.mend()
     await story.advance(61)

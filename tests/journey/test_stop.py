@@ -72,9 +72,7 @@ async def test_a_grant_that_failed_cannot_be_tried_again_after_a_stop(story: Sto
     await story.asks()
     await story.fault("okta", "PUT /groups/*", "error", times=None, status=403)
     await story.presses("bob", "approve")
-    for _ in range(8):
-        await story.advance(61)
-        await story.settle()
+    await story.steps(8, seconds=61)
     await story.until(lambda: story.card(button="retry"))
     await story.presses("bob", "stop")
     await story.until(lambda: "Withdrawn" in story.card()["text"])
