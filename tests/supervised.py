@@ -18,6 +18,7 @@ from bot.app import PRODUCTION
 from bot.config import EXECUTOR, FRONT
 from bot.demo import sandbox_settings
 from bot.supervisor import SUPERVISED, environment
+from connectors.sandbox.world import new_world
 from tests.responders import link_in
 from tests.story import Story
 
@@ -28,6 +29,7 @@ PATIENCE = 60.0
 class SupervisedStory(Story):
     """Runs against the sandbox with settings in the environment, or in a file; time is the machine's own."""
 
+    world = staticmethod(new_world)
     process: Process | None = None
 
     async def open(self) -> None:
