@@ -59,6 +59,7 @@ class Hints:
         late = TimeoutError("it was not stored in time")
         timer = asyncio.get_running_loop().call_later(STORE_SECONDS, self._give_up, batch, late)
         try:
+            await asyncio.sleep(0)  # what has come in by now joins, instead of contending with the commit
             await self.ledger.hear(lambda: self._close(batch))
             batch.settle()
         except Exception as problem:  # noqa: BLE001 - told to whoever waits

@@ -112,12 +112,12 @@ class Story:
                 await self.advance(by)
                 await self.settle()
 
-    async def advance_to(self, clock: str, *, but: float = 0.0) -> None:
-        """Move everybody's clock to when it is next `clock` (HH:MM, UTC), less so many seconds."""
+    async def advance_to(self, clock: str, *, after: float = 0.0) -> None:
+        """Move everybody's clock to so many seconds after it is next `clock` (HH:MM, UTC), or before if negative."""
         now = self.sandbox.world.now()
         hour, minute = map(int, clock.split(":"))
         then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-        await self.advance((then - now).total_seconds() % DAY - but)
+        await self.advance((then - now).total_seconds() % DAY + after)
 
     def _follows(self) -> bool:
         """Whether the program, if it runs here, has the time that everybody has."""

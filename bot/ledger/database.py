@@ -48,7 +48,7 @@ from bot.ledger.wake import Bell, heard
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-TOGETHER, TURNS = 64, 3
+TOGETHER = 64
 SET_UP_TRIES = 4
 TRIES, FIRST_WAIT = 6, 0.05
 WORTH_A_RING = 15.0  # seconds: who sleeps looks by itself before a job that is due later
@@ -154,8 +154,6 @@ class Database:
                 self._locks.append(RoleLock.take(file, role))
 
     async def close(self) -> None:
-        for _ in range(TURNS):  # what is on its way to the thread arrives
-            await asyncio.sleep(0)
         await asyncio.to_thread(self._threads.shutdown, wait=True)
         await asyncio.to_thread(self._checkpoints.close)
         self._engine.dispose()
@@ -184,18 +182,8 @@ class Database:
         return result
 
     def _submit(self, piece: _Piece) -> None:
-        """Hand it to a thread, on SQLite after a few turns of the loop: what comes with it is committed with it.
-
-        On a quiet loop they take no time; on a busy one the thread would only contend with it for the interpreter.
-        """
         self._waiting.append(piece)
-        self._after_turns(0 if self._shared else TURNS)
-
-    def _after_turns(self, turns: int) -> None:
-        if turns:
-            asyncio.get_running_loop().call_soon(self._after_turns, turns - 1)
-        else:
-            self._threads.submit(self._commit_waiting)
+        self._threads.submit(self._commit_waiting)
 
     def _commit_waiting(self) -> None:
         """On a thread of the ledger: what waits, in one transaction. Nobody is told before it is committed."""

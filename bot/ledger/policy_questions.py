@@ -34,7 +34,7 @@ class Rated(Enum):
 class PolicyQuestions(Database):
     """What was asked, and where the answer stands."""
 
-    async def take_question(self, question: PolicyQuestion, refuse: Callable[[int], str] = lambda _: "") -> bool:
+    async def take_question(self, question: PolicyQuestion, refuse: Callable[[int], str]) -> bool:
         """Take a question once, with the job that answers it or says why not; false when it was taken before.
 
         `refuse` says why not, or nothing, by how many this person asked in the hour before. That is counted in the same

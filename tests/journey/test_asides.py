@@ -85,7 +85,7 @@ async def test_what_was_asked_and_answered_before_a_page_stands_on_it(story: Sto
     await answers(story, "Sales & churn")
     await story.until(lambda: "Sales" in str(story.card()["blocks"]))
     assert story.incidents() == []
-    await story.advance_to("09:00", but=-1)
+    await story.advance_to("09:00", after=1)
     incident = await story.until(lambda: story.incidents()[0])
     assert "Bob Baker asked: Which <dashboard>?\nAnswer: Sales & churn" in incident["body"]
 

@@ -296,7 +296,7 @@ async def test_whoever_has_no_account_in_the_directory_any_more_is_told_that_it_
 
 async def test_what_wakes_nobody_is_paged_in_the_morning_and_can_be_decided_from_then_on(story: Story) -> None:
     await story.asks(access="Analytics, viewer")
-    await story.advance_to("09:00", but=-1)
+    await story.advance_to("09:00", after=1)
     await story.until(story.incidents)
     await story.settle()
     assert "Waiting for a decision" in story.card()["text"]

@@ -115,7 +115,7 @@ async def test_what_wakes_nobody_is_paged_in_working_hours_if_nobody_answers(
     await story.advance_to(asked)
     await story.asks(access="Analytics, viewer")
     await story.settle()
-    await story.advance_to(paged, but=30)
+    await story.advance_to(paged, after=-30)
     await story.settle()
     assert story.incidents() == []
     await story.advance(31)
