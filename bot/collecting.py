@@ -12,8 +12,7 @@ from collections.abc import Callable
 
 EVERY_SECONDS, GLANCE_SECONDS = 300.0, 0.5
 GLANCES = 600
-YOUNG, MIDDLE = gc.get_threshold()[:2]
-SELDOM = 1000  # collections of the middle generation between two full ones that nobody asked for: millions of objects
+YOUNG, MIDDLE, SELDOM = 10_000, 10, 100  # objects, young collections, middle ones: a burst sees at most one of them
 
 
 def settle() -> None:

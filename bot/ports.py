@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 from bot.core.question import Said, Sentence
@@ -26,14 +27,14 @@ class Clock(Protocol):
 # --- chat ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Message:
     """A chat message: a full sentence as `text` (notification, screen readers) and blocks. `text` is escaped mrkdwn."""
 
     text: str
     blocks: Blocks
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of what it says, carried along so that reading back tells whether it still says that."""
         return hashlib.sha256(json.dumps([self.text, self.blocks], sort_keys=True).encode()).hexdigest()

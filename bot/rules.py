@@ -41,6 +41,19 @@ class Rules:
             protected=self.protected,
         )
 
+    def foresee(self, entitlement: Entitlement, person: Standing) -> Ruling:
+        """What would be said of it as it is offered, for themselves; asked early, it is known when they ask for it."""
+        return rule_submission(
+            self.entitlements,
+            entitlement,
+            requester=person,
+            beneficiary=person,
+            minutes=entitlement.default_minutes,
+            ticket="given" if entitlement.ticket_required else "",
+            guard=self.guard,
+            protected=self.protected,
+        )
+
     def at_decision(
         self,
         request: Request,

@@ -10,10 +10,12 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bot.core.request import Approvers, Entitlement, Place, Sensitivity, Wake
+from bot.core.request import Approvers, Entitlement, Place, Sensitivity, Standing, Wake
 from bot.errors import SettingsError
 from policies.marks import read_text
 from policies.rules import Inquiry, Opinion, Step, approvals_needed
@@ -83,15 +85,13 @@ class Guardrails:
             return _unclear("The guardrails could not be asked")
 
     def _ask(self, inquiry: Inquiry) -> AuthzResult:
-        from cedarpy import is_authorized
-
         request = {
             "principal": _user(inquiry.principal) if inquiry.principal is not None else _entity("Bot", BOT),
             "action": _entity("Action", inquiry.step.value),
             "resource": _entity("Entitlement", inquiry.entitlement.id),
             "context": _context(inquiry),
         }
-        return is_authorized(request, self._policies, _entities(inquiry), self._schema)
+        return _answer(self._policies, self._schema, json.dumps(request), json.dumps(_entities(inquiry)))
 
     def _judge(self, result: AuthzResult) -> Opinion:
         from cedarpy import Decision
@@ -122,7 +122,18 @@ class Guardrails:
             for error in self._ask(_sample(step)).diagnostics.errors:
                 if not _POLICY_NUMBER.search(error):
                     what = error.splitlines()[0].split("[{", 1)[0]
-                    raise SettingsError(f"{schema_path}: does not fit the facts of the action {step}: {what}")
+                    raise SettingsError(
+                        f"{schema_path}: does not fit the facts of the action {step}; the program fills these in, "
+                        f"so leave their names and types as they were shipped ({what})"
+                    )
+
+
+@lru_cache(maxsize=1024)
+def _answer(policies: PolicySet, schema: Schema, request: str, entities: str) -> AuthzResult:
+    """Cedar looks at nothing but these: what was asked a moment ago, as while a form was filled in, is known."""
+    from cedarpy import is_authorized
+
+    return is_authorized(json.loads(request), policies, entities, schema)
 
 
 def _unclear(what: str) -> Opinion:
@@ -311,7 +322,7 @@ def _sample(step: Step) -> Inquiry:
         requester="x",
         beneficiary="y",
         principal=None if step is Step.EXECUTE else "x",
-        people=(),
+        people=(Standing("x", "x@example.com", "X", "ACTIVE", frozenset({"a"}), datetime.fromtimestamp(0, UTC)),),
         conflicts=frozenset({"c"}),
         minutes=1,
         place=Place.SLACK,

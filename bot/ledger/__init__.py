@@ -7,16 +7,17 @@ writer thread (WAL, synchronous=FULL), PostgreSQL on a few, so nothing here bloc
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from bot.core.request import Draft, Entitlement, Request
 from bot.core.traffic import Traffic
-from bot.ledger.database import Audit, Due
+from bot.ledger.database import Audit, Due, Following, following_in
 from bot.ledger.decisions import Decisions
 from bot.ledger.erasing import Erasing, Erasure
 from bot.ledger.grants import Grants, written
@@ -36,6 +37,22 @@ from bot.ledger.trail import Trail
 from bot.ledger.waiting import Waiting
 
 FIRST = "card"
+TURNS = 8  # of the loop: less than 0.1 ms, unless much has come in
+
+
+async def _let_others_join() -> None:
+    """What is submitted at the same moment is committed together, instead of contending with a commit under way."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+
+
+@dataclass(slots=True)
+class _Received:
+    """What became of a submission; when it is new and its card is claimed with it, that job."""
+
+    id: str
+    request: Request | None = None
+    first: Job | None = None
 
 
 class _Undone(Exception):
@@ -88,10 +105,11 @@ class Ledger(
 
         `admit` raises `Refused` if what this person has asked for so far stands against one more.
         """
-        request, first = await self._change(lambda c: self._receive(c, draft, entitlement, deadline, jobs, admit))
-        if first is not None and self._first_to is not None:
-            self._first_to(first)
-        return request
+        await _let_others_join()
+        received = await self._change(lambda c: self._receive(c, draft, entitlement, deadline, jobs, admit))
+        if received.first is not None and self._first_to is not None:
+            self._first_to(received.first)
+        return received.id
 
     def _receive(
         self,
@@ -101,16 +119,24 @@ class Ledger(
         deadline: datetime,
         jobs: Sequence[Due],
         admit: Callable[[Traffic], None] | None,
-    ) -> tuple[str, Job | None]:
+    ) -> _Received:
         if (known := self._known(c, draft.key)) is not None:
-            return known, None
+            return _Received(known)
         if admit is not None:
             admit(self._traffic(c, draft))
         request = self._store(c, draft, entitlement, deadline, jobs)
-        if not self._hands_over() or all(due.kind != FIRST for due in jobs):
-            return request.id, None
-        first = self._claim_at_once(c, request.id, FIRST, lease=self._lease)
-        return request.id, replace(first, reading=(request, None))
+        received = _Received(request.id, request)
+        if self._hands_over() and any(due.kind == FIRST for due in jobs):
+            following_in(c).claims[request.id] = received
+        return received
+
+    def _write_new(self, c: Connection, following: Following) -> None:
+        """With the jobs of new requests, those cards that somebody waits for are claimed."""
+        super()._write_new(c, following)
+        if following.claims:
+            for request, job in self._claim_at_once(c, following.claims, FIRST, lease=self._lease).items():
+                received = following.claims[request]
+                received.first = replace(job, reading=(received.request, None))
 
     async def to_show(self, request: str, kind: str) -> tuple[Request, Shown | None]:
         """A request, and our message of a kind about it as it stands, in one reading."""
@@ -131,8 +157,9 @@ class Ledger(
         """Store, read and claim a request that is undone again, so that nobody waits for what the first time takes."""
 
         def work(c: Connection) -> None:
-            request, _ = self._receive(c, draft, entitlement, self._now(), [Due(FIRST)], lambda _: None)
-            self._to_show(c, request, FIRST)
+            received = self._receive(c, draft, entitlement, self._now(), [Due(FIRST)], lambda _: None)
+            self._write_new(c, following_in(c))
+            self._to_show(c, received.id, FIRST)
             raise _Undone
 
         with suppress(_Undone):

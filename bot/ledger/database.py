@@ -92,9 +92,15 @@ class _Piece:
 
 
 @dataclass(slots=True)
-class _Following:
-    """What follows at the end of a transaction: events for the trail, and the roles that have something to do."""
+class Following:
+    """What follows at the end of a transaction.
 
+    Jobs of subjects that nobody knows before its commit, with those whose first job is claimed at once; events for the
+    trail; and the roles that have something to do.
+    """
+
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+    claims: dict[str, Any] = field(default_factory=dict)
     events: list[tuple[str, Audit]] = field(default_factory=list)
     roles: set[str] = field(default_factory=set)
 
@@ -113,6 +119,7 @@ class Database:
         self._shared = is_shared(engine)
         self._threads = ThreadPoolExecutor(AT_ONCE if self._shared else 1, thread_name_prefix="ledger")
         self._waiting: deque[_Piece] = deque()
+        self._committing = 0
         self._taking = threading.Lock()
         self._locks: list[RoleLock] = []
         self._checkpoints = Checkpoints(None if self._shared else file_of(str(engine.url)))
@@ -171,8 +178,8 @@ class Database:
 
     @property
     def queued(self) -> int:
-        """How many pieces of work wait to be committed."""
-        return len(self._waiting)
+        """How many pieces of work are not committed yet."""
+        return len(self._waiting) + self._committing
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
         """One piece of work, whole or not at all. What waits meanwhile is committed together with it, once."""
@@ -188,20 +195,25 @@ class Database:
     def _commit_waiting(self) -> None:
         """On a thread of the ledger: what waits, in one transaction. Nobody is told before it is committed."""
         with self._taking:
-            pieces = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
+            count = min(len(self._waiting), TOGETHER)
+            self._committing += count
+            pieces = [self._waiting.popleft() for _ in range(count)]
         if not pieces:
             return
         results = self._commit(pieces)
+        with self._taking:
+            self._committing -= count
         loop = pieces[0].done.get_loop()
         loop.call_soon_threadsafe(self._tell, pieces, results)
 
     def _commit(self, pieces: Sequence[_Piece]) -> Sequence[Any]:
         """What came of each, result or error. If one fails, each is done again by itself, and undoes no other."""
-        following, committing = _Following(), False
+        following, committing = Following(), False
         try:
             with self._engine.begin() as connection:
                 connection.info[FOLLOWING] = following
                 results = [piece.work(connection) for piece in pieces]
+                self._write_new(connection, following)
                 self._chain(connection, following.events)
                 self._bell.ring_in(connection, following.roles)
                 committing = True
@@ -248,7 +260,7 @@ class Database:
 
     def _append(self, c: Connection, request: str, audit: Audit) -> None:
         """Tell the trail, at the end of this transaction."""
-        _following(c).events.append((request, audit))
+        following_in(c).events.append((request, audit))
 
     def _chain(self, c: Connection, told: Sequence[tuple[str, Audit]]) -> None:
         """Append to the trail, last of all: from here to the commit nobody else can, or there would be two heads."""
@@ -268,22 +280,32 @@ class Database:
 
     def _schedule(self, c: Connection, subject: str, jobs: Sequence[Due]) -> None:
         """In one order everywhere, so that two transactions never wait for each other's jobs."""
+        if rows := self._job_rows(c, subject, jobs):
+            c.execute(_WANT, rows)
+
+    def _schedule_new(self, c: Connection, subject: str, jobs: Sequence[Due]) -> None:
+        """The same for a subject that nobody knows before the commit: its jobs are written with those of others."""
+        following_in(c).jobs += self._job_rows(c, subject, jobs)
+
+    def _write_new(self, c: Connection, following: Following) -> None:
+        if following.jobs:
+            c.execute(_WANT, following.jobs)
+
+    def _job_rows(self, c: Connection, subject: str, jobs: Sequence[Due]) -> list[dict[str, Any]]:
         now = self._now()
-        rows = sorted((_job_row(subject, due, now=now) for due in jobs), key=lambda row: (row["subject"], row["kind"]))
-        if not rows:
-            return
-        c.execute(_WANT, rows)
         soon = now.timestamp() + WORTH_A_RING
-        _following(c).roles.update(row["role"] for row in rows if row["due"] < soon)
+        rows = sorted((_job_row(subject, due, now=now) for due in jobs), key=lambda row: (row["subject"], row["kind"]))
+        following_in(c).roles.update(row["role"] for row in rows if row["due"] < soon)
+        return rows
 
 
 def ring_for(c: Connection, kinds: Iterable[str]) -> None:
     """Jobs of these kinds are due now: whoever does them is told after the commit."""
-    _following(c).roles.update(kind_of(kind).role for kind in kinds)
+    following_in(c).roles.update(kind_of(kind).role for kind in kinds)
 
 
-def _following(c: Connection) -> _Following:
-    following: _Following = c.info[FOLLOWING]
+def following_in(c: Connection) -> Following:
+    following: Following = c.info[FOLLOWING]
     return following
 
 

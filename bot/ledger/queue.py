@@ -112,7 +112,7 @@ _LEASE = (
 )
 _LEASE_AT_ONCE = (
     update(t.jobs)
-    .where(t.jobs.c.subject == bindparam("s"), t.jobs.c.kind == bindparam("k"))
+    .where(t.jobs.c.subject.in_(bindparam("subjects", expanding=True)), t.jobs.c.kind == bindparam("k"))
     .values(leased_until=_UNTIL, attempts=t.jobs.c.attempts + 1, claim=t.jobs.c.claim + 1)
     .returning(t.jobs)
 )
@@ -178,10 +178,10 @@ class Queue(Database):
     def _with_reading(self, c: Connection, job: Job) -> Job:
         return job
 
-    def _claim_at_once(self, c: Connection, subject: str, kind: str, *, lease: float) -> Job:
-        """A job that was scheduled in this very transaction."""
-        asked_at = running_clock()
-        return _job(c.execute(_LEASE_AT_ONCE, {"s": subject, "k": kind, "lease": lease}).one(), asked_at, claims=0)
+    def _claim_at_once(self, c: Connection, subjects: Collection[str], kind: str, *, lease: float) -> dict[str, Job]:
+        """Jobs that were scheduled in this very transaction, by their subjects."""
+        asked_at, these = running_clock(), {"subjects": list(subjects), "k": kind, "lease": lease}
+        return {row.subject: _job(row, asked_at, claims=0) for row in c.execute(_LEASE_AT_ONCE, these)}
 
     async def finish(
         self,

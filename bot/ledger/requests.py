@@ -127,7 +127,7 @@ class Requests(Asked):
             detail["extends"] = draft.extends.of
         texts = {"justification": draft.justification, "ticket": draft.ticket}
         self._append(c, request, Audit(draft.requester.id, "request.received", detail, texts))
-        self._schedule(c, request, [Due("expire", at=deadline), *jobs])
+        self._schedule_new(c, request, [Due("expire", at=deadline), *jobs])
         return _received(request, draft, entitlement, now=now, deadline=deadline)
 
     async def request(self, request: str) -> Request:

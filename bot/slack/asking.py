@@ -104,9 +104,10 @@ class Asking:
         await self._journey.chat.update_modal(view_id, view)
 
     async def _foresee(self, user: str, entitlement: Entitlement) -> None:
-        """What is looked up slowly begins while they write why."""
+        """What takes a while begins while they write why."""
         with suppress(Refused):
             _, standing = await self._readings.get(user)
+            self._journey.rules.foresee(entitlement, standing)
             await foresee(self._journey.directory, entitlement, standing.department)
 
     async def on_beneficiary(self, ack: Any, body: Body) -> None:

@@ -53,6 +53,21 @@ async def state(ledger: Ledger, request: Request) -> State:
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 
+async def test_what_is_submitted_in_the_same_moment_is_committed_together(ledger: Ledger) -> None:
+    first = asyncio.create_task(received(ledger, "first"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert (ledger.queued, first.done()) == (0, False)  # not on its way yet, so that others join
+    others = [asyncio.create_task(received(ledger, str(number))) for number in range(31)]
+    assert len({await one for one in (first, *others)}) == 32
+
+
+async def test_what_is_being_committed_counts_as_not_committed_yet(ledger: Ledger) -> None:
+    counted: list[int] = []
+    await ledger._run(lambda c: counted.append(ledger.queued))
+    assert (counted, ledger.queued) == ([1], 0)
+
+
 async def test_a_new_request_is_handed_over_as_it_is_stored_with_its_card_claimed(ledger: Ledger) -> None:
     handed: list[Job] = []
     ledger.hand_first_cards_to(handed.append, lease=60)

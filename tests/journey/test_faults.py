@@ -384,6 +384,7 @@ async def test_a_removal_whose_answer_is_lost_is_made_once_and_read_back(story: 
 
 async def test_access_that_cannot_be_taken_back_is_overdue_pages_and_is_tried_until_it_is_gone(story: Story) -> None:
     await story.asks()
+    await story.until(story.incidents)
     await story.presses("bob", "approve")
     await granted(story)
     await story.fault("okta", "DELETE /groups/*", "error", status=500, times=None)

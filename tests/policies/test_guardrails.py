@@ -40,6 +40,28 @@ def test_a_forbid_answers_with_its_own_sentence(shipped: Policies) -> None:
     assert opinion.reason == "This is longer than the access may be held; ask for less time."
 
 
+def test_an_answer_given_a_moment_ago_does_not_outlive_its_facts(shipped: Policies) -> None:
+    decide, asked = shipped.guardrails.decide, submission(shipped)
+    for _ in range(2):
+        assert decide(asked).allowed
+        for changed in (
+            {"minutes": 9_999},
+            {"people": (replace(ALICE, groups=frozenset()),)},
+            {"people": (replace(ALICE, status="SUSPENDED"),)},
+            {"beneficiary": BOB.person_id},
+            {"entitlement": replace(asked.entitlement, max_minutes=1)},
+            {"entitlement": replace(asked.entitlement, requestable_by=frozenset({"nobody"}))},
+            {"conflicts": ALICE.groups},
+        ):
+            assert not decide(submission(shipped, **changed)).allowed, changed
+
+
+def test_other_guardrails_answer_for_themselves(folder: Folder, shipped: Policies) -> None:
+    assert shipped.guardrails.decide(submission(shipped)).allowed
+    folder.append(FILE, '@id("closed") @reason("No.") forbid (principal, action == Action::"submit", resource);\n')
+    assert not load(folder.path).guardrails.decide(submission(shipped)).allowed
+
+
 def test_what_nothing_permits_is_refused(shipped: Policies) -> None:
     opinion = shipped.guardrails.decide(submission(shipped, principal=BOB.person_id, people=(ALICE, BOB)))
     assert (opinion.allowed, opinion.rule) == (False, "guardrails#nothing-permits")
@@ -159,6 +181,7 @@ def test_a_schema_that_cannot_be_read_is_refused(folder: Folder) -> None:
     [
         ("ticket: Bool, approvals: Long }", "ticket: Bool, approvals: Long, weather: Bool }"),
         ("longest_minutes: Long,", "longest_minutes: Long, colour: Group,"),
+        ("entity User in [Group, Status];", "entity User in [Status];"),
     ],
 )
 def test_a_schema_that_does_not_fit_our_facts_is_noticed_at_start(folder: Folder, old: str, new: str) -> None:
