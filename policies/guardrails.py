@@ -121,7 +121,7 @@ class Guardrails:
         for step in Step:
             for error in self._ask(_sample(step)).diagnostics.errors:
                 if not _POLICY_NUMBER.search(error):
-                    what = error.splitlines()[0].split("[{", 1)[0]
+                    what = error.rsplit("]: ", 1)[-1].splitlines()[0]  # behind all entities, where they are the matter
                     raise SettingsError(
                         f"{schema_path}: does not fit the facts of the action {step}; the program fills these in, "
                         f"so leave their names and types as they were shipped ({what})"

@@ -177,16 +177,21 @@ def test_a_schema_that_cannot_be_read_is_refused(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "named"),
     [
-        ("ticket: Bool, approvals: Long }", "ticket: Bool, approvals: Long, weather: Bool }"),
-        ("longest_minutes: Long,", "longest_minutes: Long, colour: Group,"),
-        ("entity User in [Group, Status];", "entity User in [Status];"),
+        ("ticket: Bool, approvals: Long }", "ticket: Bool, approvals: Long, weather: Bool }", "`weather`"),
+        ("longest_minutes: Long,", "longest_minutes: Long, colour: Group,", "`colour`"),
+        ("entity User in [Group, Status];", "entity User in [Status];", "`Group`"),
     ],
 )
-def test_a_schema_that_does_not_fit_our_facts_is_noticed_at_start(folder: Folder, old: str, new: str) -> None:
+def test_a_schema_that_does_not_fit_our_facts_is_noticed_at_start(
+    folder: Folder, old: str, new: str, named: str
+) -> None:
     folder.swap("guardrails.cedarschema", old, new)
-    assert folder.error().startswith("guardrails.cedarschema: does not fit the facts of the action ")
+    error = folder.error()
+    assert error.startswith("guardrails.cedarschema: does not fit the facts of the action ")
+    assert named in error
+    assert "leave their names and types as they were shipped" in error
 
 
 def test_each_guardrail_knows_its_line(shipped: Policies) -> None:
