@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 
 from bot.core.words import one_line, run
 
@@ -26,8 +25,6 @@ def set_up(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(Line())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    # requests mutes it as it is imported, which the import of another package on another thread can undo
-    warnings.filterwarnings("ignore", message="SOCKS support in urllib3")
     for name in ("bot", "connectors", "knowledge", "policies"):
         logging.getLogger(name).setLevel(level.upper())
     for name in ("slack", "slack_bolt", "slack_sdk", "okta", "pdpyras", "openai", "chromadb"):

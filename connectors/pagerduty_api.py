@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, TypeVar
 
 from bot.errors import Fault
@@ -20,7 +21,7 @@ VENDOR = "pagerduty"
 THREADS = 16  # 960 calls a minute of a quarter of a second each keep four busy; a page waits behind nothing
 IDENTIFIER = re.compile(r"[A-Za-z0-9]{1,64}")
 T = TypeVar("T")
-IMPORTING = threading.Lock()
+ANNOUNCED = 'The package "pdpyras" is deprecated'
 
 
 class PagerDutyApi:
@@ -107,11 +108,16 @@ class PagerDutyApi:
         return self._local.session
 
 
+@cache
 def pdpyras_package() -> Any:
-    """The package, which announces the end of its maintenance as a warning when it is imported."""
-    with IMPORTING, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        import pdpyras  # type: ignore[import-untyped]
+    """The package, which announces the end of its maintenance as a warning when it is imported.
+
+    It is muted for good: to restore what was muted before would undo what a package that is imported on another thread
+    at this moment mutes for itself.
+    """
+    warnings.filterwarnings("ignore", message=ANNOUNCED, category=UserWarning)
+    import pdpyras  # type: ignore[import-untyped]
+
     return pdpyras
 
 
