@@ -93,13 +93,13 @@ def keep_vectors(catalogue: Catalogue, fingerprint: str, dimension: int) -> int:
 
     chance = np.random.default_rng(SEED)
     centres = _unit(chance.standard_normal((CENTRES, dimension)))
-    missing = catalogue.missing(fingerprint)
+    missing = catalogue.embeddings.missing(fingerprint)
     for start in range(0, len(missing), 1000):
         names, texts = zip(*missing[start : start + 1000], strict=True)
         whole = _near(centres[chance.integers(CENTRES, size=len(names))], chance)
         counts = [len(parts(text.partition("\n")[2])) for text in texts]
         closer = np.split(_near(np.repeat(whole, counts, axis=0), chance), np.cumsum(counts)[:-1])
-        catalogue.keep(fingerprint, names, whole, closer)
+        catalogue.embeddings.keep(fingerprint, names, whole, closer)
     return len(missing)
 
 

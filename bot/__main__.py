@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -334,6 +335,8 @@ def main() -> None:
     """Errors become one clear message and an exit code: 1 fault, 2 usage or settings, 3 refused."""
     from bot.errors import Fault, Refused, SettingsError
 
+    if not sys.warnoptions:  # packages warn those who develop; what is for whoever runs this, it says itself
+        warnings.simplefilter("ignore")
     try:
         app()
     except SettingsError as problem:

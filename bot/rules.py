@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot.calendar import next_morning, working
 from bot.core.patience import Patience
@@ -29,30 +30,24 @@ class Rules:
         self, asked: Draft | Request, entitlement: Entitlement, requester: Standing, beneficiary: Standing
     ) -> Ruling:
         """Whether it may be put before people to decide."""
-        return rule_submission(
-            self.entitlements,
+        return self._submission(
             entitlement,
             requester=requester,
             beneficiary=beneficiary,
             minutes=asked.minutes,
             before=_before(asked),
             ticket=asked.ticket,
-            guard=self.guard,
-            protected=self.protected,
         )
 
     def foresee(self, entitlement: Entitlement, person: Standing) -> Ruling:
         """What would be said of it as it is offered, for themselves; asked early, it is known when they ask for it."""
-        return rule_submission(
-            self.entitlements,
-            entitlement,
-            requester=person,
-            beneficiary=person,
-            minutes=entitlement.default_minutes,
-            ticket="given" if entitlement.ticket_required else "",
-            guard=self.guard,
-            protected=self.protected,
-        )
+        ticket = "given" if entitlement.ticket_required else ""
+        minutes = entitlement.default_minutes
+        return self._submission(entitlement, requester=person, beneficiary=person, minutes=minutes, ticket=ticket)
+
+    @property
+    def _submission(self) -> partial[Ruling]:
+        return partial(rule_submission, self.entitlements, guard=self.guard, protected=self.protected)
 
     def at_decision(
         self,

@@ -1,4 +1,4 @@
-"""Documents, their passages, the BM25 index and every vector ever computed, in SQLite: the copy that counts.
+"""Documents, their passages and the BM25 index, in SQLite with the vectors of `embeddings`: the copy that counts.
 
 The vector index is made from this and may be thrown away. Used from one thread only.
 """
@@ -8,29 +8,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from knowledge.chunks import Chunk
+from knowledge.embeddings import Embeddings
 from knowledge.reports import Reports, Tally
 from knowledge.sources import DOCUMENT, Author, Document, Held
-from knowledge.vectors import Place
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Vectors = NDArray[np.float32]
+from knowledge.statements import marks, portions
 
 PARTS = ("", "-wal", "-shm")  # the files of a database
-_MARKS = re.compile(r"([\\*_\[\]`])")  # what Markdown would take for its own
+_MARKDOWN = re.compile(r"([\\*_\[\]`])")  # what Markdown would take for its own
 _WEIGHED, _AHEAD = 15_000, 4  # passages that are ranked by words; times the wanted ones that are looked at
-_MANY = 500  # ids in one statement
 _SCHEMA = 5  # raise it when the tables change: an older file is made anew from the sources
 
 
@@ -84,6 +76,7 @@ class Catalogue:
         self._db.execute("PRAGMA secure_delete=ON")
         self._drop_older_tables()
         self._create()
+        self.embeddings = Embeddings(self._db)
         self.reports = Reports(self._db)
         self.sources: tuple[str, ...] = ()  # of others nothing is shown: nobody says any more who may see it
 
@@ -131,11 +124,6 @@ class Catalogue:
         chunks.create_index(["text_hash"], if_not_exists=True)
         if chunks.detect_fts() is None:
             chunks.enable_fts(["prefix", "text"], create_triggers=True, tokenize="porter unicode61 remove_diacritics 2")
-        self._db.table("embeddings").create(
-            {"fingerprint": str, "text_hash": str, "vector": bytes, "parts": bytes},
-            pk=("fingerprint", "text_hash"),
-            if_not_exists=True,
-        )
         self._db.table("reports").create({"source": str, "report": str}, pk="source", if_not_exists=True)
         self._db.table("cursors").create({"source": str, "cursor": str}, pk="source", if_not_exists=True)
         self._db.table("leftovers").create({"id": int, "since": str}, pk="id", if_not_exists=True)
@@ -274,7 +262,7 @@ class Catalogue:
     def _mentioning(self, names: Iterable[str]) -> set[str]:
         """The documents in whose passages one of these is mentioned, as text or as Markdown."""
         sql = "SELECT DISTINCT doc_id FROM chunks WHERE instr(prefix || char(10) || text, ?)"
-        spellings = {spelling for name in names for spelling in (name, _MARKS.sub(r"\\\1", name)) if name}
+        spellings = {spelling for name in names for spelling in (name, _MARKDOWN.sub(r"\\\1", name)) if name}
         return {row[0] for spelling in sorted(spellings) for row in self._db.execute(sql, [f"@{spelling}"])}
 
     def _is_chat(self, doc_id: str) -> bool:
@@ -291,7 +279,7 @@ class Catalogue:
 
     def forget_leftovers(self) -> None:
         """Have the files hold nothing that was deleted: not in the word index, free pages, the log, or put aside."""
-        self.drop_unused_vectors()
+        self.embeddings.drop_unused()
         self._db.execute("INSERT INTO chunks_fts(chunks_fts) VALUES ('optimize')")
         for path in damaged(self._path):
             path.unlink(missing_ok=True)
@@ -324,7 +312,7 @@ class Catalogue:
             SELECT c.chunk_id, -best.score FROM (
                 SELECT rowid AS n, rank AS score FROM chunks_fts WHERE chunks_fts MATCH ? ORDER BY rank LIMIT ?
             ) AS best JOIN chunks c ON c.n = best.n JOIN documents d ON d.doc_id = c.doc_id
-            WHERE d.visibility IN ({_marks(audience)}) AND d.source IN ({_marks(self.sources)})
+            WHERE d.visibility IN ({marks(audience)}) AND d.source IN ({marks(self.sources)})
             ORDER BY best.score, c.chunk_id LIMIT ?"""  # noqa: S608 - question marks only
         return dict(self._db.execute(sql, [match, ahead, *audience, *self.sources, limit]))
 
@@ -348,7 +336,7 @@ class Catalogue:
         """Whether anything that this audience may see matches an FTS5 expression."""
         sql = f"""
             SELECT 1 FROM chunks_fts JOIN chunks c ON c.n = chunks_fts.rowid JOIN documents d ON d.doc_id = c.doc_id
-            WHERE chunks_fts MATCH ? AND d.visibility IN ({_marks(audience)}) AND d.source IN ({_marks(self.sources)})
+            WHERE chunks_fts MATCH ? AND d.visibility IN ({marks(audience)}) AND d.source IN ({marks(self.sources)})
             LIMIT 1"""  # noqa: S608 - question marks only
         return self._db.execute(sql, [match, *audience, *self.sources]).fetchone() is not None
 
@@ -361,78 +349,16 @@ class Catalogue:
         return list(self._rows("doc_id", doc_ids, audience))
 
     def _rows(self, column: str, values: Sequence[str], audience: frozenset[str]) -> Iterator[Row]:
-        for some in _some(values):
+        for some in portions(values):
             sql = f"""
                 SELECT c.chunk_id, c.doc_id, d.title, c.heading, c.anchor, c.text, c.text_hash, d.url, d.file,
                 d.visibility, d.kind, d.authors, d.updated_at FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
-                WHERE d.visibility IN ({_marks(audience)}) AND d.source IN ({_marks(self.sources)})
-                AND c.{column} IN ({_marks(some)})"""  # noqa: S608 - our own names
+                WHERE d.visibility IN ({marks(audience)}) AND d.source IN ({marks(self.sources)})
+                AND c.{column} IN ({marks(some)})"""  # noqa: S608 - our own names
             for *told, authors, updated in self._db.execute(sql, [*audience, *self.sources, *some]):
                 people = tuple(Author(*author) for author in json.loads(authors))
                 told += [people, datetime.fromisoformat(updated) if updated else None]
                 yield Row(*told)
-
-    # --- vectors -----------------------------------------------------------------------------------------------------
-
-    def missing(self, fingerprint: str) -> list[tuple[str, str]]:
-        """(text hash, text to embed) of the passages that have no vector in this space, short ones first."""
-        sql = """
-            SELECT DISTINCT c.text_hash, c.prefix || char(10) || c.text AS indexed
-            FROM chunks c LEFT JOIN embeddings e ON e.fingerprint = ? AND e.text_hash = c.text_hash
-            WHERE e.text_hash IS NULL ORDER BY length(indexed)"""
-        return [(row[0], row[1]) for row in self._db.execute(sql, [fingerprint])]
-
-    def keep(
-        self, fingerprint: str, text_hashes: Sequence[str], vectors: Vectors, parts: Sequence[Vectors] = ()
-    ) -> None:
-        """Cache vectors for good, and those of each text's parts (in half precision: they only rank)."""
-        rows = (
-            {
-                "fingerprint": fingerprint,
-                "text_hash": name,
-                "vector": vector.astype("<f4").tobytes(),
-                "parts": b"" if some is None else some.astype("<f2").tobytes(),
-            }
-            for name, vector, some in zip_longest(text_hashes, vectors, parts)
-        )
-        self._db.table("embeddings").insert_all(rows, pk=("fingerprint", "text_hash"), replace=True)
-
-    def vectors(self, fingerprint: str, text_hashes: Sequence[str]) -> dict[str, Vectors]:
-        """The cached vectors of these texts."""
-        import numpy as np
-
-        found = {}
-        for some in _some(text_hashes):
-            sql = f"SELECT text_hash, vector FROM embeddings WHERE fingerprint = ? AND text_hash IN ({_marks(some)})"  # noqa: S608
-            for name, vector in self._db.execute(sql, [fingerprint, *some]):
-                found[name] = np.frombuffer(vector, dtype="<f4")
-        return found
-
-    def looks(self, fingerprint: str, text_hashes: Sequence[str]) -> dict[str, Vectors]:
-        """The cached vectors of these texts, a row each: the whole's first, then those of its parts."""
-        import numpy as np
-
-        found = {}
-        for some in _some(text_hashes):
-            sql = f"""
-                SELECT text_hash, vector, parts FROM embeddings
-                WHERE fingerprint = ? AND text_hash IN ({_marks(some)})"""  # noqa: S608 - question marks only
-            for name, vector, parts in self._db.execute(sql, [fingerprint, *some]):
-                whole = np.frombuffer(vector, dtype="<f4")
-                found[name] = np.vstack([whole, np.frombuffer(parts, dtype="<f2").reshape(-1, len(whole))])
-        return found
-
-    def embedded(self, fingerprint: str) -> Mapping[Place, str]:
-        """Place to text hash, for every passage that has a vector in this space: what a vector index holds."""
-        sql = """
-            SELECT d.visibility, c.chunk_id, c.text_hash FROM chunks c JOIN documents d ON d.doc_id = c.doc_id
-            JOIN embeddings e ON e.fingerprint = ? AND e.text_hash = c.text_hash"""
-        return {Place(*row): text_hash for *row, text_hash in self._db.execute(sql, [fingerprint])}
-
-    def drop_unused_vectors(self) -> None:
-        """Forget the vectors of texts that no document holds any more."""
-        with self._db.atomic():
-            self._db.execute("DELETE FROM embeddings WHERE text_hash NOT IN (SELECT text_hash FROM chunks)")
 
 
 def _content_hash(document: Document, cut_by: str) -> str:
@@ -449,13 +375,3 @@ def _as_json(authors: Iterable[Author]) -> str:
 def damaged(path: Path) -> list[Path]:
     """Where the parts of a catalogue are put that could not be read."""
     return [path.with_name(f"{path.name}.damaged{tail}") for tail in PARTS]
-
-
-def _some(values: Sequence[str]) -> Iterator[list[str]]:
-    """`values` in portions that fit one statement."""
-    for start in range(0, len(values), _MANY):
-        yield list(values[start : start + _MANY])
-
-
-def _marks(values: Collection[str]) -> str:
-    return ", ".join("?" * len(values))

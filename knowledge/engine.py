@@ -116,7 +116,7 @@ class Engine:
         return self.catalogue.store(source, document, chunks(document, self._count), cut_by)
 
     def missing(self) -> list[tuple[str, str]]:
-        return self.catalogue.missing(self.embedder.fingerprint) if self.embedder else []
+        return self.catalogue.embeddings.missing(self.embedder.fingerprint) if self.embedder else []
 
     def embed(self, some: Sequence[tuple[str, str]]) -> None:
         """Compute and cache the vectors of some (text hash, text)."""
@@ -124,7 +124,7 @@ class Engine:
         vectors = self.embedder.embed([text for _, text in some])
         closer = self._embed_parts([text.partition("\n")[2] for _, text in some]) if self.embedder.looks_closer else ()
         self.trouble = ""
-        self.catalogue.keep(self.embedder.fingerprint, [name for name, _ in some], vectors, closer)
+        self.catalogue.embeddings.keep(self.embedder.fingerprint, [name for name, _ in some], vectors, closer)
 
     def _embed_parts(self, texts: Sequence[str]) -> list[Vectors]:
         """For each text the vectors of its parts."""
@@ -140,7 +140,7 @@ class Engine:
         self._drop_unfinished()
         if self.embedder is None:
             return []
-        wanted = dict(self.catalogue.embedded(self.embedder.fingerprint))
+        wanted = dict(self.catalogue.embeddings.indexed(self.embedder.fingerprint))
         if self._index is None or rebuild:
             self._start_build(self.embedder.fingerprint)
             return list(wanted.items())
@@ -167,7 +167,7 @@ class Engine:
         index = self._next[1] if self._next else self._index
         assert index
         assert self.embedder
-        cached = self.catalogue.vectors(self.embedder.fingerprint, [text_hash for _, text_hash in some])
+        cached = self.catalogue.embeddings.vectors(self.embedder.fingerprint, [text_hash for _, text_hash in some])
         ready = [(place, cached[text_hash]) for place, text_hash in some if text_hash in cached]
         if ready:
             index.add([place for place, _ in ready], np.stack([vector for _, vector in ready]))
@@ -181,7 +181,7 @@ class Engine:
             if old:
                 old.close()
             self.shelf.sweep()
-        self.catalogue.drop_unused_vectors()
+        self.catalogue.embeddings.drop_unused()
 
     # --- erasing -----------------------------------------------------------------------------------------------------
 

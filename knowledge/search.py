@@ -129,7 +129,7 @@ def _nearest(catalogue: Catalogue, meaning: Meaning, audience: frozenset[str]) -
 def _likeness(catalogue: Catalogue, rows: Iterable[Row], meaning: Meaning | None) -> dict[str, Likeness]:
     if meaning is None:
         return {}
-    return likeness(meaning.vectors, catalogue.looks(meaning.fingerprint, [row.text_hash for row in rows]))
+    return likeness(meaning.vectors, catalogue.embeddings.looks(meaning.fingerprint, [row.text_hash for row in rows]))
 
 
 def _ranked(rows: Iterable[Row], by_words: Mapping[str, float], like: Mapping[str, Likeness], query: int) -> list[str]:

@@ -14,6 +14,7 @@ import aiohttp
 
 from bot.app import SANDBOX, Running, start
 from bot.demo import link_responders, sandbox_settings
+from bot.ledger.queue import Waiting
 from connectors.sandbox import new_sandbox
 from connectors.sandbox.server import Sandbox
 from connectors.sandbox.world import World, new_world
@@ -21,6 +22,7 @@ from connectors.sandbox.world import World, new_world
 Json = dict[str, Any]
 CHANNEL = "C0ACCESS"
 PATIENCE = 12.0
+FOR_THE_PAGE = ("gather", "page")
 TUESDAY, DAY = 1, 24 * 3600.0
 
 
@@ -187,8 +189,14 @@ class Story:
 
     async def _busy(self) -> bool:
         assert self.running is not None
+        return bool(self.running.worker.running or await self._due())
+
+    async def _due(self) -> list[Waiting]:
+        """The jobs that are due or claimed, as far as the program that runs here can tell."""
+        if self.running is None:
+            return []
         now, jobs = self.running.journey.clock.now(), await self.running.ledger.waiting()
-        return bool(self.running.worker.running) or any(job.runs or job.due <= now for job in jobs)
+        return [job for job in jobs if job.runs or job.due <= now]
 
     # --- what people do ---------------------------------------------------------------------------------------------
 
@@ -199,11 +207,22 @@ class Story:
         why: str = "Look at yesterday's error logs",
         **fields: Any,
     ) -> str:
-        """Ask through the shortcut and the form; returns the request's id once its card is up and decidable."""
+        """Ask through the shortcut and the form; returns the request's id once its card is up and decidable.
+
+        By then its page is out too, or was tried, or waits for its time: whoever decides sooner has none sent.
+        """
         answer = await self.submits(who, access, why, **fields)
         assert answer.get("closed"), answer
         card = await self.until(lambda: self.card(button="approve"), what="no decidable card appeared")
+        await self.page_is_out(self.id_of(card))
         return self.id_of(card)
+
+    async def page_is_out(self, request: str) -> None:
+        """Wait until a request's page is out, or was tried, or waits for its time."""
+        deadline = time.monotonic() + PATIENCE
+        while any(job.subject == request and job.kind in FOR_THE_PAGE for job in await self._due()):
+            assert time.monotonic() < deadline, "its page is still due"
+            await asyncio.sleep(0.01)
 
     async def submits(
         self,

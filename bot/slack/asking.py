@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from bot.asides import Asides
@@ -27,6 +26,7 @@ from bot.slack.readings import READING_SECONDS, Readings
 from policies.rules import may_ask
 
 NOT_FOR_YOU = "You may not ask for what was suggested there. Choose from the list what you may ask for."
+REFUSED_TO_YOU = "As things stand this is refused if you ask for it for yourself. {reason}"
 
 
 class Asking:
@@ -62,6 +62,9 @@ class Asking:
             if access and (chosen is None or not may_ask(chosen, standing)):
                 again = forms.request_form(user, justification=words, notice=NOT_FOR_YOU)
                 await self._journey.chat.update_modal(view_id, again)
+            elif chosen and (notice := self._foreseen(chosen, standing)):
+                again = forms.request_form(user, entitlement=chosen, justification=words, notice=notice)
+                await self._journey.chat.update_modal(view_id, again)
         except Refused as refused:
             await self._audit_refusal(user, refused)
             await self._journey.chat.update_modal(view_id, forms.refusal_form(refused.sentence))
@@ -89,26 +92,33 @@ class Asking:
         await ack(options=forms.access_options(self._asides.offered(standing), str(body.get("value", ""))))
 
     async def on_chosen(self, ack: Any, body: Body) -> None:
-        """Draw the form again with the limits of what was chosen."""
+        """Draw the form again with the limits of what was chosen, and with what policy says of it to them."""
         await ack()
         chosen = str(body["actions"][0]["selected_option"]["value"])
         entitlement = self._journey.rules.entitlements.get(chosen)
         if entitlement is not None:
-            words = forms.justification_of(body["view"])
-            view = forms.request_form(user_of(body), entitlement=entitlement, justification=words)
-            self._beside.run(self._draw(str(body["view"]["id"]), view))
-            self._beside.run(self._foresee(user_of(body), entitlement))
+            self._beside.run(self._draw_chosen(body, entitlement))
 
-    async def _draw(self, view_id: str, view: dict[str, Any]) -> None:
+    async def _draw_chosen(self, body: Body, entitlement: Entitlement) -> None:
         """Whoever closed the form meanwhile misses nothing."""
-        await self._journey.chat.update_modal(view_id, view)
+        user = user_of(body)
+        words, notice = forms.justification_of(body["view"]), await self._foresee(user, entitlement)
+        view = forms.request_form(user, entitlement=entitlement, justification=words, notice=notice)
+        await self._journey.chat.update_modal(str(body["view"]["id"]), view)
 
-    async def _foresee(self, user: str, entitlement: Entitlement) -> None:
-        """What takes a while begins while they write why."""
-        with suppress(Refused):
+    async def _foresee(self, user: str, entitlement: Entitlement) -> str:
+        """Why it would be refused to them, if it would; what takes a while begins while they write why."""
+        try:
             _, standing = await self._readings.get(user)
-            self._journey.rules.foresee(entitlement, standing)
-            await foresee(self._journey.directory, entitlement, standing.department)
+        except (Refused, Fault):
+            return ""
+        self._beside.run(foresee(self._journey.directory, entitlement, standing.department))
+        return self._foreseen(entitlement, standing)
+
+    def _foreseen(self, entitlement: Entitlement, standing: Standing) -> str:
+        """So that nobody writes a reason for nothing."""
+        ruling = self._journey.rules.foresee(entitlement, standing)
+        return "" if ruling.allowed else REFUSED_TO_YOU.format(reason=ruling.reason)
 
     async def on_beneficiary(self, ack: Any, body: Body) -> None:
         """Reading about somebody else starts when they are chosen."""

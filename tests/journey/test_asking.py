@@ -123,6 +123,17 @@ async def test_the_form_offers_no_longer_than_the_entitlement_allows(story: Stor
     assert "1 hour" in refused["error"]
 
 
+async def test_whoever_would_be_refused_learns_it_when_they_choose_and_not_after_writing_why(story: Story) -> None:
+    await story.act("carol", "okta.add_member", who="alice", group="contractors")
+    opened = await story.act("alice", "slack.shortcut", callback_id="request_access", await_view=True)
+    view = opened["view"]["id"]
+    await story.act("alice", "slack.fill", view_id=view, action_id="access", value="Production, administrator")
+    await story.until(lambda: "ask an employee of the owning team" in str(front(story, "alice")["blocks"]))
+    await story.act("alice", "slack.fill", view_id=view, action_id="access", value="Production, read only")
+    await story.until(lambda: "owning team" not in str(front(story, "alice")["blocks"]))
+    assert (await fills(story, view)).get("closed")
+
+
 # --- what is refused, where the person is ----------------------------------------------------------------------------
 
 
