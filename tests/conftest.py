@@ -32,6 +32,7 @@ def postgres() -> Iterator[Server]:
 
 
 on_both = pytest.mark.parametrize("story", ["sqlite", "postgresql"], indirect=True)
+on_sqlite = pytest.mark.parametrize("story", ["sqlite"], indirect=True)  # they reach into its file
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

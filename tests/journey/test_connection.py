@@ -15,6 +15,7 @@ from bot.slack.socket import Socket, new_app
 from connectors.sandbox.slack import Slack
 from connectors.slack import Slack as Connector
 from connectors.slack import new_client
+from tests.conftest import on_sqlite
 from tests.story import CHANNEL, Story
 
 READONLY, ALICE = "prod-readonly", "alice@example.com"
@@ -226,6 +227,7 @@ def told_to_press_again(story: Story) -> int:
     return sum("press again" in one["text"] for one in story.messages())
 
 
+@on_sqlite
 async def test_after_an_absence_people_are_told_that_presses_may_be_lost(story: Story) -> None:
     await story.asks()
     await story.settle()
@@ -244,6 +246,7 @@ async def test_an_ordinary_restart_is_not_told(story: Story) -> None:
     assert told_to_press_again(story) == 0
 
 
+@on_sqlite
 async def test_an_absence_in_which_nothing_waited_is_not_told(story: Story) -> None:
     await absent_for_an_hour(story)
     await story.settle()
@@ -345,6 +348,7 @@ async def test_two_connections_share_the_presses_and_each_counts_once(story: Sto
 # --- stopping --------------------------------------------------------------------------------------------------------
 
 
+@on_sqlite
 async def test_what_was_taken_before_a_stop_is_acknowledged_and_done(story: Story) -> None:
     """The disk is slow: the press is not recorded yet when the stop comes."""
     await story.asks()
