@@ -149,6 +149,24 @@ async def test_a_card_that_somebody_deleted_meanwhile_is_posted_anew(story: Stor
     assert story.messages() == []
     await story.act("bob", "slack.disconnect")
     await story.until(lambda: story.card(request=request)["ts"] != old)
+    await story.settle()
+    await assert_it_works(story)
+
+
+async def test_a_press_on_a_card_whose_posting_is_not_on_record_yet_is_told_to_come_again(story: Story) -> None:
+    request = await story.asks()
+    await story.settle()
+    old = story.card()["ts"]
+    await story.act("bob", "slack.delete", channel=CHANNEL, ts=old)
+    await story.fault("slack", "POST /api/chat.postMessage", "lost_answer")
+    await story.act("bob", "slack.disconnect")
+    await story.until(lambda: story.card(request=request)["ts"] != old)
+    await story.presses("bob", "approve")
+    await story.until(lambda: "too new to be on record. Press again" in story.told("bob"))
+    assert story.members(READONLY) == []
+    await story.advance(61)
+    await story.settle()
+    assert len(story.messages()) == 1
     await assert_it_works(story)
 
 
