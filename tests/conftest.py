@@ -17,8 +17,8 @@ settings.load_profile("untimed")
 
 @pytest.fixture
 async def story(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Story]:
-    """The sandbox and the program, ready for alice; on SQLite unless a test asks for `postgresql`."""
-    on_postgresql = getattr(request, "param", "sqlite") == "postgresql"
+    """The sandbox and the program, ready for alice; on SQLite unless a test or the command asks for `postgresql`."""
+    on_postgresql = getattr(request, "param", request.config.getoption("--stories-on")) == "postgresql"
     url = request.getfixturevalue("postgres").empty_database() if on_postgresql else ""
     async with opened(Story(tmp_path / "data", TINYAPPROVER_DATABASE_URL=url)) as story:
         yield story
@@ -32,11 +32,15 @@ def postgres() -> Iterator[Server]:
 
 
 on_both = pytest.mark.parametrize("story", ["sqlite", "postgresql"], indirect=True)
+on_sqlite = pytest.mark.parametrize("story", ["sqlite"], indirect=True)  # they reach into its file
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-skips", action="store_true", help="A skipped test is a failure: nothing may be missing here."
+    )
+    parser.addoption(
+        "--stories-on", choices=["sqlite", "postgresql"], default="sqlite", help="Of stories that do not choose one."
     )
 
 

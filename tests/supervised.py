@@ -95,6 +95,10 @@ class SupervisedStory(Story):
             assert time.monotonic() < deadline, "nobody answered"
             await asyncio.sleep(0.1)
 
+    async def page_is_out(self, request: str) -> None:
+        """Nothing is asked here while PagerDuty is away, or that could wait."""
+        await self.until(lambda: request in str(self.incidents()), what="no page", seconds=PATIENCE)
+
     def environ(self, role: str) -> dict[str, str]:
         """The environment of a role's process, as the system shows it."""
         lines = Path(f"/proc/{self.pid(role)}/environ").read_bytes().decode().split("\0")

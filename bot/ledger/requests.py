@@ -111,11 +111,18 @@ class Requests(Asked):
         return request_id(seen) if seen is not None else None
 
     def _store(
-        self, c: Connection, draft: Draft, entitlement: Entitlement, deadline: datetime, jobs: Sequence[Due]
+        self,
+        c: Connection,
+        draft: Draft,
+        entitlement: Entitlement,
+        deadline: datetime,
+        jobs: Sequence[Due],
+        number: int | None = None,
     ) -> Request:
-        """A new request, as `_load` would read it now."""
+        """A new request, as `_load` would read it now; the next of them if it comes without a number."""
         now = self._now()
-        key = c.execute(_STORE, _row_of(draft, entitlement, now=now, deadline=deadline)).inserted_primary_key
+        row = _row_of(draft, entitlement, now=now, deadline=deadline)
+        key = c.execute(_STORE, row if number is None else {**row, "number": number}).inserted_primary_key
         request = request_id(key[0] if key else 0)
         detail = {
             "entitlement": draft.entitlement,

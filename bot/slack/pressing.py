@@ -16,13 +16,16 @@ from bot.authority import Attempt, Press
 from bot.core.request import Answer, Person, Place, Request
 from bot.errors import Fault, Refused
 from bot.journey import Journey
-from bot.ledger import Audit, Due
+from bot.ledger import Audit, Due, Shown
 from bot.screen import looks_secret
 from bot.slack import cards, forms
 from bot.slack.beside import ACK_SECONDS, BUSY, Beside
 from bot.slack.payload import Body, place_of, team_of, user_of
 
 log = logging.getLogger(__name__)
+
+NOT_IN_USE = "This card is not in use any more. Look for a newer one."
+TOO_NEW = "This card is too new to be on record. Press again in a few seconds; if it has gone, on the one that stays."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,8 @@ class Pressing:
             raise Refused(BUSY, rule="limits#busy")
         found, shown = await asyncio.gather(journey.ledger.find(request), journey.ledger.shown(request, "card"))
         if found is None or shown is None or (shown.sent.channel, shown.sent.ts) != (channel, ts):
-            self._beside.run(self._stray(attempt.who, channel, request=found.id if found else ""))
+            told = TOO_NEW if found is not None and _may_be_ours(shown, channel, ts) else NOT_IN_USE
+            self._beside.run(self._stray(attempt.who, channel, told, request=found.id if found else ""))
             return
         payload = {**asdict(attempt), "channel": channel, "ts": ts}
         await self._record(request, Due(f"decide:{attempt.receipt}", payload=payload))
@@ -105,10 +109,10 @@ class Pressing:
         """One commit, before the acknowledgement: from then on a press is carried out, once, whatever happens."""
         await self._journey.ledger.accept("slack.press", str(job.payload["receipt"]), request=request, jobs=[job])
 
-    async def _stray(self, user: str, channel: str, *, request: str) -> None:
+    async def _stray(self, user: str, channel: str, told: str, *, request: str) -> None:
         audit = Audit(user, "decision.refused", {"rule": "decision#not-the-card"})
         await self._journey.ledger.note_event(audit, request=request)
-        await self._journey.chat.whisper(channel, user, "This card is not in use any more. Look for a newer one.")
+        await self._journey.chat.whisper(channel, user, told)
 
     # --- the other buttons ------------------------------------------------------------------------------------------
 
@@ -253,6 +257,11 @@ def _look(body: Body, request: Request, value: str) -> Look:
         channel=channel,
         ts=ts,
     )
+
+
+def _may_be_ours(shown: Shown | None, channel: str, ts: str) -> bool:
+    """Whether it may be a card whose posting is not recorded yet, as after an answer that was lost."""
+    return shown is None or (shown.sent.channel == channel and shown.sent.ts < ts)
 
 
 def _attempt(

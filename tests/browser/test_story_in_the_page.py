@@ -25,6 +25,10 @@ FLAGS = [
     "--disable-sync",
 ]
 READONLY, ALICE = "prod-readonly", "alice@example.com"
+TOPMOST = """node => {
+  const box = node.getBoundingClientRect();
+  return node.contains(document.elementFromPoint(box.x + 8, box.y + box.height / 2));
+}"""
 
 
 @pytest.fixture
@@ -104,6 +108,33 @@ async def test_alice_asks_bob_approves_on_the_card_and_it_ends(browser: Browser,
     await alice.goto(f"{story.base}/#as=alice&view=channel:D0ALICE")
     await expect(alice.get_by_text("Ended").first).to_be_visible()
     await picture(alice, "4-ended")
+    assert complaints == []
+
+
+async def test_alice_reads_at_the_field_what_policy_refuses_before_and_after_writing_why(
+    browser: Browser, story: Story
+) -> None:
+    complaints: list[str] = []
+    await story.act("carol", "okta.add_member", who="alice", group="contractors")
+    await known(story, "alice")
+    alice = await open_as(browser, story, "alice", "channel:C0GENERAL", complaints)
+    await alice.get_by_role("button", name="Request access", exact=True).first.click()
+    form = alice.get_by_role("dialog")
+    await form.get_by_label("Access").fill("administrator")
+    await form.get_by_role("option", name="Production, administrator").click()
+    await expect(form.get_by_text("As things stand this is refused")).to_be_visible()
+    await form.get_by_label("Justification").fill("I will ask all the same")
+    await form.get_by_role("button", name="Request", exact=True).click()
+    error = form.locator(".error")
+    await expect(error).to_contain_text("Contractors do not hold high or critical access")
+    await expect(form.get_by_label("Access")).to_be_focused()
+    await picture(alice, "10-refused")
+    assert await error.evaluate(TOPMOST), "something covers the error"
+    await form.get_by_label("Access").click()
+    await form.get_by_role("option", name="Production, read only").click()
+    await expect(form.get_by_text("As things stand this is refused")).to_have_count(0)
+    await form.get_by_role("button", name="Request", exact=True).click()
+    await expect(alice.get_by_role("dialog")).to_have_count(0)
     assert complaints == []
 
 

@@ -15,6 +15,7 @@ from bot.slack.socket import Socket, new_app
 from connectors.sandbox.slack import Slack
 from connectors.slack import Slack as Connector
 from connectors.slack import new_client
+from tests.conftest import on_sqlite
 from tests.story import CHANNEL, Story
 
 READONLY, ALICE = "prod-readonly", "alice@example.com"
@@ -148,6 +149,24 @@ async def test_a_card_that_somebody_deleted_meanwhile_is_posted_anew(story: Stor
     assert story.messages() == []
     await story.act("bob", "slack.disconnect")
     await story.until(lambda: story.card(request=request)["ts"] != old)
+    await story.settle()
+    await assert_it_works(story)
+
+
+async def test_a_press_on_a_card_whose_posting_is_not_on_record_yet_is_told_to_come_again(story: Story) -> None:
+    request = await story.asks()
+    await story.settle()
+    old = story.card()["ts"]
+    await story.act("bob", "slack.delete", channel=CHANNEL, ts=old)
+    await story.fault("slack", "POST /api/chat.postMessage", "lost_answer")
+    await story.act("bob", "slack.disconnect")
+    await story.until(lambda: story.card(request=request)["ts"] != old)
+    await story.presses("bob", "approve")
+    await story.until(lambda: "too new to be on record. Press again" in story.told("bob"))
+    assert story.members(READONLY) == []
+    await story.advance(61)
+    await story.settle()
+    assert len(story.messages()) == 1
     await assert_it_works(story)
 
 
@@ -226,6 +245,7 @@ def told_to_press_again(story: Story) -> int:
     return sum("press again" in one["text"] for one in story.messages())
 
 
+@on_sqlite
 async def test_after_an_absence_people_are_told_that_presses_may_be_lost(story: Story) -> None:
     await story.asks()
     await story.settle()
@@ -244,6 +264,7 @@ async def test_an_ordinary_restart_is_not_told(story: Story) -> None:
     assert told_to_press_again(story) == 0
 
 
+@on_sqlite
 async def test_an_absence_in_which_nothing_waited_is_not_told(story: Story) -> None:
     await absent_for_an_hour(story)
     await story.settle()
@@ -345,6 +366,7 @@ async def test_two_connections_share_the_presses_and_each_counts_once(story: Sto
 # --- stopping --------------------------------------------------------------------------------------------------------
 
 
+@on_sqlite
 async def test_what_was_taken_before_a_stop_is_acknowledged_and_done(story: Story) -> None:
     """The disk is slow: the press is not recorded yet when the stop comes."""
     await story.asks()

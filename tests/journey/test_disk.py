@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from bot.errors import SettingsError
+from tests.conftest import on_sqlite
 from tests.postgres import Server
 from tests.story import Story, opened
 
@@ -146,6 +147,7 @@ def _may_be_frozen(place: Path) -> bool:
     return _chattr("-i", trial) and frozen
 
 
+@on_sqlite
 async def test_files_that_turn_read_only_while_it_runs_lose_nothing_and_it_goes_on_by_itself(
     story: Story, change_files: Callable[[str], None]
 ) -> None:
@@ -175,6 +177,7 @@ async def test_a_directory_that_is_read_only_is_named_at_the_start_and_nothing_i
     await assert_bob_can_grant(request, on_disk)
 
 
+@on_sqlite
 async def test_a_database_that_somebody_else_has_locked_is_waited_for(story: Story) -> None:
     """Longer than SQLite itself waits for a lock."""
     request = await story.asks()

@@ -12,6 +12,7 @@ import pytest
 
 import policies as shipped
 from bot.ledger import Due
+from tests.conftest import on_sqlite
 from tests.story import Story, opened
 
 READONLY, ALICE = "prod-readonly", "alice@example.com"
@@ -172,6 +173,7 @@ async def test_a_grant_waits_for_what_an_overtaken_step_left_to_be_put_right(sto
     assert story.members(READONLY) == [ALICE]
 
 
+@on_sqlite
 async def test_a_removal_of_somebody_who_should_have_let_go_long_ago_is_put_right(story: Story) -> None:
     """As if the process that removes had been frozen until another one took its job over: its write comes late."""
     first = await granted(story)

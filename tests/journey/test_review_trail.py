@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.ports import Page
 from connectors.pagerduty import PagerDuty
+from tests.conftest import on_sqlite
 from tests.journey.test_asides import ALICE, READONLY, answers, asks_back, opens, paged, people_paged
 from tests.journey.test_asking import front
 from tests.story import PATIENCE, Story
@@ -187,6 +188,7 @@ async def test_a_form_that_was_refused_and_details_that_were_shown_are_in_the_tr
     assert "intake#secret" in await story.refusals(request)
 
 
+@on_sqlite
 async def test_the_policy_in_force_is_kept_word_for_word_once(story: Story) -> None:
     await story.stop()
     await story.start()
@@ -227,6 +229,7 @@ async def test_the_same_question_asked_twice_is_two_notes(story: Story) -> None:
 # --- when we fail ----------------------------------------------------------------------------------------------------
 
 
+@on_sqlite
 async def test_whoever_pressed_is_told_when_we_fail_ourselves(story: Story) -> None:
     await story.asks()
     message = await story.until(lambda: next(one for one in story.dms("alice") if "withdraw" in story.buttons(one)))

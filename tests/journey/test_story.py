@@ -36,3 +36,12 @@ async def test_bob_approves_by_a_comment_that_polling_finds(story: Story) -> Non
     await story.until(story.incidents)
     await story.comments("bob", "approve")
     await story.until(lambda: story.members(READONLY) == [ALICE])
+
+
+async def test_requests_are_numbered_without_a_gap_that_an_auditor_would_ask_about(story: Story) -> None:
+    assert await story.asks() == "TA-1"
+    await story.settle()
+    await story.stop()
+    await story.start()
+    await story.submits(who="alice", access="Production, administrator")
+    await story.until(lambda: story.card(request="TA-2"))

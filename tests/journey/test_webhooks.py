@@ -19,6 +19,7 @@ from bot.web import BODY_LIMIT
 from bot.webhooks import PATH, set_up
 from connectors.pagerduty import PagerDuty
 from connectors.sandbox.pagerduty_webhooks import sign
+from tests.conftest import on_sqlite
 from tests.journey.relay import Relay
 from tests.story import Story
 
@@ -123,6 +124,7 @@ async def test_during_a_rotation_either_secret_is_right(story: Story, relay: Rel
     assert await relay.deliver(body, sign([old], body)) == 202
 
 
+@on_sqlite
 async def test_a_store_that_is_held_up_has_the_event_sent_again(
     story: Story, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:

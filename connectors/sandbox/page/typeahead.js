@@ -75,7 +75,8 @@ export function typeahead({ element, block, context, attributes, put }) {
   };
 
   input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(ask, PAUSE_MS); });
-  input.addEventListener("focus", () => { input.select(); ask(); });
+  input.addEventListener("focus", () => { input.select(); if (!attributes["aria-invalid"]) ask(); });
+  input.addEventListener("click", () => { if (list.hidden && !input.hasAttribute("aria-busy")) ask(); });
   input.addEventListener("blur",
     () => { close(); asked += 1; input.removeAttribute("aria-busy"); input.value = chosen()?.text.text ?? ""; });
   input.addEventListener("keydown", (event) => {
