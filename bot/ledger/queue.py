@@ -141,6 +141,7 @@ _WANTED_MEANWHILE = update(t.jobs).where(_OURS).values(**_AGAIN, due=_AT_EARLIES
 TAKE = text(
     "INSERT INTO inbox (source, delivery_id, at) VALUES (:source, :delivery_id, :at) ON CONFLICT DO NOTHING"
 ).bindparams(bindparam("at", type_=t.Instant()))
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext(:what))")
 _TAKEN = select(t.inbox.c.delivery_id).where(
     t.inbox.c.source == bindparam("by"), t.inbox.c.delivery_id.in_(bindparam("ids", expanding=True))
 )
@@ -309,6 +310,8 @@ class Queue(Database):
         alike = (i.source == source) & i.delivery_id.startswith(begins, autoescape=True) & (i.at >= since)
 
         def work(c: Connection) -> bool:
+            if self._shared:  # two at the same moment would each find nothing
+                c.execute(_ONE_AT_A_TIME, {"what": f"{source}/{begins}"})
             if c.execute(select(func.count()).where(alike)).scalar_one():
                 return False
             return self._accept(c, source, f"{begins}{receipt}", "", None, ())

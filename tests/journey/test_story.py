@@ -20,7 +20,7 @@ async def test_alice_asks_bob_approves_okta_holds_it_and_it_ends(story: Story) -
     assert story.members(READONLY) == [ALICE]
     await story.until(lambda: story.incidents()[0]["status"] == "resolved")
     assert "granted and read back" in story.notes()
-    assert any("granted and read back" in message["text"] for message in story.dms("alice"))
+    await story.until(lambda: any("granted and read back" in message["text"] for message in story.dms("alice")))
 
     await story.advance(3601)
     await story.until(lambda: "Ended" in story.card()["text"])
