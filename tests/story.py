@@ -189,13 +189,14 @@ class Story:
     async def settle(self, *, seconds: float = PATIENCE) -> None:
         """Wait until no job is due, claimed or running, so that "nothing more happens" can be asserted."""
         deadline = time.monotonic() + seconds
-        while await self._busy():
-            assert time.monotonic() < deadline, "jobs are still due"
+        while busy := await self._busy():
+            assert time.monotonic() < deadline, f"jobs are still due: {busy}"
             await asyncio.sleep(0.02)
 
-    async def _busy(self) -> bool:
+    async def _busy(self) -> object:
+        """What there is still to do, if anything."""
         assert self.running is not None
-        return bool(self.running.worker.running or await self._due())
+        return self.running.worker.running or await self._due()
 
     async def _due(self) -> list[Waiting]:
         """The jobs that are due or claimed, as far as the program that runs here can tell."""

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from bot.claims import running_clock
 from bot.core.request import Request
 from bot.ledger import tables as t
-from bot.ledger.database import Audit, Database, Due, ring_for
+from bot.ledger.database import Audit, Database, Due, one_at_a_time, ring_for
 from bot.ledger.engine import database_clock
 from bot.ledger.kinds import LANE_ROOM, kind_of
 from bot.ledger.places import Shown
@@ -141,7 +141,6 @@ _WANTED_MEANWHILE = update(t.jobs).where(_OURS).values(**_AGAIN, due=_AT_EARLIES
 TAKE = text(
     "INSERT INTO inbox (source, delivery_id, at) VALUES (:source, :delivery_id, :at) ON CONFLICT DO NOTHING"
 ).bindparams(bindparam("at", type_=t.Instant()))
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext(:what))")
 _TAKEN = select(t.inbox.c.delivery_id).where(
     t.inbox.c.source == bindparam("by"), t.inbox.c.delivery_id.in_(bindparam("ids", expanding=True))
 )
@@ -310,8 +309,7 @@ class Queue(Database):
         alike = (i.source == source) & i.delivery_id.startswith(begins, autoescape=True) & (i.at >= since)
 
         def work(c: Connection) -> bool:
-            if self._shared:  # two at the same moment would each find nothing
-                c.execute(_ONE_AT_A_TIME, {"what": f"{source}/{begins}"})
+            one_at_a_time(c, f"{source}/{begins}")
             if c.execute(select(func.count()).where(alike)).scalar_one():
                 return False
             return self._accept(c, source, f"{begins}{receipt}", "", None, ())

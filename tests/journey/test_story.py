@@ -38,7 +38,7 @@ async def test_bob_approves_by_a_comment_that_polling_finds(story: Story) -> Non
     await story.until(lambda: story.members(READONLY) == [ALICE])
 
 
-async def test_requests_are_numbered_without_a_gap_that_an_auditor_would_ask_about(story: Story) -> None:
+async def test_a_start_uses_no_number_of_a_request_up(story: Story) -> None:
     assert await story.asks() == "TA-1"
     await story.settle()
     await story.stop()
