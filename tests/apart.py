@@ -49,7 +49,7 @@ class ApartStory(Story):
         now, near = self.sandbox.world.now(), timedelta(milliseconds=50)
         return all(now - half.clock.now() < near for half in self._halves())
 
-    async def _busy(self) -> bool:
+    async def _busy(self) -> object:
         halves = self._halves()
         due = await halves[0].ledger.next_due(("front", "executor"))
         return any(half.worker.running for half in halves) or (due is not None and due <= halves[0].clock.now())

@@ -143,12 +143,12 @@ class MortalStory(Story):
             await asyncio.sleep(0.02)
         return found
 
-    async def _busy(self) -> bool:
+    async def _busy(self) -> object:
         await self.revive()
         now = self.sandbox.world.now().timestamp()
-        query = "SELECT count(*) FROM jobs WHERE due <= ? OR leased_until > 0"
+        query = "SELECT subject, kind FROM jobs WHERE due <= ? OR leased_until > 0"
         with closing(sqlite3.connect(f"file:{self.data_dir / 'tinyapprover.db'}?mode=ro", uri=True)) as database:
-            return bool(database.execute(query, (now,)).fetchone()[0])
+            return database.execute(query, (now,)).fetchall()
 
     # --- people who do not give up ----------------------------------------------------------------------------------
 

@@ -37,5 +37,5 @@ class TwoReplicas(Story):
         now = self.sandbox.world.now()
         return all((now - one.journey.clock.now()).total_seconds() < 0.05 for one in self._both())
 
-    async def _busy(self) -> bool:
+    async def _busy(self) -> object:
         return await super()._busy() or any(one.worker.running for one in self._both())

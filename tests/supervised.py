@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,10 @@ class SupervisedStory(Story):
             self.process.terminate()
             async with asyncio.timeout(PATIENCE):
                 await self.process.wait()
+
+    async def until(self, holds: Callable[[], Any], *, what: str = "", seconds: float = PATIENCE) -> Any:
+        """Processes begin from cold here."""
+        return await super().until(holds, what=what, seconds=seconds)
 
     def pid(self, role: str) -> int:
         """The process that plays a role now; 0 while it is being written down."""

@@ -69,6 +69,7 @@ class Due:
 
 # Statements are built once: building them per call costs more than running them.
 _HOLD_THE_HEAD = text("SELECT pg_advisory_xact_lock(8241953)")  # any number, the same in every replica
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('tinyapprover.' || :what))")
 _TOUCH = update(t.stamp).values(value=t.stamp.c.value)
 _WANT = text(
     "INSERT INTO jobs "
@@ -302,6 +303,15 @@ class Database:
 def ring_for(c: Connection, kinds: Iterable[str]) -> None:
     """Jobs of these kinds are due now: whoever does them is told after the commit."""
     following_in(c).roles.update(kind_of(kind).role for kind in kinds)
+
+
+def one_at_a_time(c: Connection, what: str) -> None:
+    """What is counted from here to the commit is not counted by another transaction meanwhile.
+
+    SQLite has one writer; PostgreSQL is told.
+    """
+    if c.dialect.name == "postgresql":
+        c.execute(_ONE_AT_A_TIME, {"what": what})
 
 
 def following_in(c: Connection) -> Following:

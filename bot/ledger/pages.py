@@ -6,11 +6,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from bot.core.lifecycle import OPEN
 from bot.ledger import tables as t
-from bot.ledger.database import Audit
+from bot.ledger.database import Audit, one_at_a_time
 from bot.ledger.requests import Requests, numbered
 
 _PAGE = select(t.pages).where(t.pages.c.request_id == bindparam("r"))
@@ -41,7 +41,7 @@ class Pages(Requests):
             known = c.execute(_PAGE, {"r": request}).one_or_none()
             if known is not None and not known.listed_on:
                 return True
-            _one_at_a_time(c)
+            one_at_a_time(c, "pages")
             lately = c.execute(_LATELY, {"since": since}).all()
             if sum(count for one, count in lately if among is None or one in among) >= most:
                 return False
@@ -77,9 +77,3 @@ class Pages(Requests):
         mine = t.pages.c.request_id == request
         if c.execute(update(t.pages).where(mine).values(**values)).rowcount == 0:
             c.execute(insert(t.pages), {"request_id": request, **values})
-
-
-def _one_at_a_time(c: Connection) -> None:
-    """SQLite has one writer; PostgreSQL is told to count for one at a time."""
-    if c.dialect.name == "postgresql":
-        c.execute(text("SELECT pg_advisory_xact_lock(hashtext('tinyapprover.pages'))"))

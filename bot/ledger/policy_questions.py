@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_
 
 from bot.core.question import PolicyQuestion, Where
 from bot.ledger import tables as t
-from bot.ledger.database import Audit, Database, Due
+from bot.ledger.database import Audit, Database, Due, one_at_a_time
 from bot.ports import Sent
 
 KEPT = timedelta(days=30)
@@ -45,6 +45,7 @@ class PolicyQuestions(Database):
     def _take_question(self, c: Connection, question: PolicyQuestion, refuse: Callable[[int], str]) -> bool:
         if c.execute(select(_Q.id).where(_Q.id == question.id)).scalar() is not None:
             return False
+        one_at_a_time(c, "questions")
         _forget(c, _Q.asked_at < self._now() - KEPT)
         recent = (_Q.user == question.user) & (_Q.asked_at > question.asked_at - timedelta(hours=1))
         refusal = refuse(int(c.execute(select(func.count()).where(recent)).scalar_one()))

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from bot.claims import running_clock
 from bot.core.request import Request
 from bot.ledger import tables as t
-from bot.ledger.database import Audit, Database, Due, ring_for
+from bot.ledger.database import Audit, Database, Due, one_at_a_time, ring_for
 from bot.ledger.engine import database_clock
 from bot.ledger.kinds import LANE_ROOM, kind_of
 from bot.ledger.places import Shown
@@ -309,6 +309,7 @@ class Queue(Database):
         alike = (i.source == source) & i.delivery_id.startswith(begins, autoescape=True) & (i.at >= since)
 
         def work(c: Connection) -> bool:
+            one_at_a_time(c, f"{source}/{begins}")
             if c.execute(select(func.count()).where(alike)).scalar_one():
                 return False
             return self._accept(c, source, f"{begins}{receipt}", "", None, ())

@@ -369,3 +369,10 @@ async def test_a_whole_trail_is_verified_on_either_database(ledger: Ledger) -> N
     verified = await ledger.verify(())
     assert verified.whole
     assert verified.events == len(await ledger.events())
+
+
+async def test_of_answers_at_the_same_moment_one_is_news(ledger: Ledger, database: str, clock: HandClock) -> None:
+    beside = await Ledger.open(database, kind="production", now=clock.now)
+    said = [one.first_since("told", "TA-1/bob/", str(n), NOW - HOUR) for n, one in enumerate([ledger, beside] * 20)]
+    assert sum(await asyncio.gather(*said)) == 1
+    await beside.close()

@@ -190,7 +190,7 @@ async def test_the_heartbeat_stays_away_while_a_process_is_stuck(tmp_path: Path)
     async with opened(Watched(tmp_path / "data")) as story:
         await story.until(lambda: calls(story), seconds=30)
         os.kill(story.pid(FRONT), signal.SIGSTOP)
-        await asyncio.sleep(0.3)  # what was on the wire arrives
+        await asyncio.sleep(1.0)  # what was on the wire arrives
         silent = calls(story)
         await asyncio.sleep(0.5)
         assert calls(story) == silent

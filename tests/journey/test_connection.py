@@ -16,7 +16,7 @@ from connectors.sandbox.slack import Slack
 from connectors.slack import Slack as Connector
 from connectors.slack import new_client
 from tests.conftest import on_sqlite
-from tests.story import CHANNEL, Story
+from tests.story import CHANNEL, PATIENCE, Story
 
 READONLY, ALICE = "prod-readonly", "alice@example.com"
 
@@ -39,8 +39,9 @@ async def later(story: Story, seconds: float) -> None:
 
 async def replaced(story: Story) -> None:
     """The watchdog finds the connection unwell, is patient with it, and replaces it."""
-    before = socket_of(story).replaced
+    before, deadline = socket_of(story).replaced, time.monotonic() + PATIENCE
     while socket_of(story).replaced == before:
+        assert time.monotonic() < deadline, "it is not replaced"
         await later(story, 21)
         await asyncio.sleep(0.1)
     socket_of(story).now = time.time
@@ -60,7 +61,7 @@ async def test_a_connection_that_answers_no_ping_is_replaced(story: Story, how: 
 
 
 async def test_an_address_that_is_refused_is_not_tried_for_ever(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.slack.line.OPEN_SECONDS", 0.3)
+    monkeypatch.setattr("bot.slack.line.OPEN_SECONDS", 2.0)
     await story.asks()
     await story.act("bob", "slack.refuse", times=1)
     await story.act("bob", "slack.drop")
@@ -125,7 +126,7 @@ async def test_while_slack_gives_no_address_the_rest_goes_on_and_it_is_tried_unt
     await story.until(lambda: story.members(READONLY) == [ALICE])
     await story.mend()
     await replaced(story)
-    assert connections(story) == 1
+    await story.until(lambda: connections(story) == 1)
 
 
 async def test_readiness_follows_the_connection(story: Story) -> None:
@@ -273,7 +274,7 @@ async def test_an_absence_in_which_nothing_waited_is_not_told(story: Story) -> N
 
 async def test_of_two_messages_with_one_key_the_younger_goes(story: Story) -> None:
     """A post that lands after it was looked for in vain and posted again: the far end takes its time."""
-    await story.fault("slack", "POST /api/chat.postMessage", "late", seconds=1.5)
+    await story.fault("slack", "POST /api/chat.postMessage", "late", seconds=4.0)
     await story.submits()
     await story.until(lambda: story.card(button="approve"))
     recorded = story.card()["ts"]
@@ -372,7 +373,7 @@ async def test_what_was_taken_before_a_stop_is_acknowledged_and_done(story: Stor
     await story.asks()
     await story.settle()
     assert story.running is not None
-    busy = asyncio.ensure_future(story.running.ledger._run(lambda _: time.sleep(0.5)))
+    busy = asyncio.ensure_future(story.running.ledger._run(lambda _: time.sleep(1.5)))
     pressing = asyncio.ensure_future(story.presses("bob", "approve"))
     slack = story.sandbox.stand_ins["slack"]
     assert isinstance(slack, Slack)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -79,7 +79,9 @@ ON_THE_CARD = (
 
 async def test_the_first_card_shows_documents_chat_peers_and_earlier_requests_with_their_ages(demo: Demo) -> None:
     request = await demo.asks(why="Checkout fails since 14:00; I need the payment service's logs")
-    card = await demo.until(lambda: _with_evidence(demo, request))
+    with suppress(AssertionError):  # a quote that could not be checked in time is looked at again, and comes later
+        await demo.until(lambda: not [words for words in ON_THE_CARD if words not in _with_evidence(demo, request)])
+    card = _with_evidence(demo, request)
     assert [words for words in ON_THE_CARD if words not in card] == [], card
 
 

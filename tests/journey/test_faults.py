@@ -107,11 +107,13 @@ async def test_a_page_that_was_lost_and_could_not_be_looked_up_is_closed_after_t
 
 
 async def test_a_page_that_is_still_being_opened_when_it_is_decided_is_closed(story: Story) -> None:
-    await story.fault("pagerduty", "POST /incidents", "slow", seconds=0.8)
-    await story.asks()
-    await story.until(lambda: story.calls("pagerduty", "POST /incidents"))
+    await story.fault("pagerduty", "POST /incidents", "held")
+    await story.submits()
+    await story.until(lambda: story.card(button="approve") and story.calls("pagerduty", "POST /incidents"))
     await story.presses("bob", "approve")
     await granted(story)
+    assert story.incidents() == []
+    await story.mend()
     await story.until(lambda: [one["status"] for one in story.incidents()] == ["resolved"])
     assert "granted and read back" in story.notes()
 
@@ -315,11 +317,12 @@ async def answer_is_useless(story: Story) -> None:
 
 async def program_dies(story: Story) -> None:
     assert story.running is not None
-    await story.fault("okta", "PUT /groups/*", "slow", seconds=0.5)
+    await story.fault("okta", "PUT /groups/*", "held")
     await story.presses("bob", "approve")
     await story.until(lambda: story.calls("okta", "PUT /groups/"))
     story.running.worker.grace_seconds = 0.0
     await story.stop()
+    await story.mend()
     await story.start()
 
 
@@ -353,10 +356,11 @@ async def test_what_somebody_adds_by_hand_after_the_end_stays_theirs(story: Stor
 
 async def test_a_grant_that_cannot_be_read_back_is_not_claimed_and_not_left_behind(story: Story) -> None:
     await story.asks()
-    await story.fault("okta", "PUT /groups/*", "slow", seconds=0.4)
+    await story.fault("okta", "PUT /groups/*", "held")
     await story.presses("bob", "approve")
     await story.until(lambda: story.calls("okta", "PUT /groups/"))
     await story.fault("okta", "GET /users/*/groups", "error", times=None)
+    story.let_go()
     await story.until(lambda: story.changes() == [ADDED])
     await an_hour(story, steps=7)
     assert "Could not be granted" in story.card()["text"]

@@ -158,11 +158,12 @@ async def test_what_waits_for_a_thaw_can_be_stopped(story: Story) -> None:
 
 async def test_what_was_written_before_the_freeze_is_read_back_and_gets_its_end(story: Story) -> None:
     await story.asks()
-    await story.fault("okta", "PUT /groups/*", "slow", seconds=0.6)
+    await story.fault("okta", "PUT /groups/*", "held")
     await story.presses("bob", "approve")
     await story.until(lambda: story.calls("okta", "PUT /groups/"))
     await freeze(story)
     await story.fault("okta", "GET /users/*/groups", "error", times=None)
+    story.let_go()
     await story.until(lambda: story.members(READONLY) == [ALICE])
     await story.until(lambda: "everything is frozen" in story.card()["text"])
     await story.mend()

@@ -77,7 +77,7 @@ async def test_a_start_that_is_lost_on_the_way_is_found_again(story: Story) -> N
 
 
 async def test_a_start_that_comes_late_leaves_no_twin(story: Story) -> None:
-    await story.fault("slack", "POST /api/chat.startStream", "late", seconds=1.0)
+    await story.fault("slack", "POST /api/chat.startStream", "late", seconds=3.0)
     asked = await ask(story)
     await answered(story, asked)
     await story.until(lambda: len(replies(story, asked)) == 2)

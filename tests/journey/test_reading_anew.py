@@ -29,14 +29,14 @@ async def test_a_folder_that_was_emptied_is_still_quoted_until_somebody_agrees(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "handbook"
-    folder.mkdir()
+    lakes = folder / "lakes"
+    lakes.mkdir(parents=True)
     for number in range(25):
-        (folder / f"{number}.md").write_text(f"# Page {number}\n\nHerons of lake {number}.")
+        (lakes / f"{number}.md").write_text(f"# Page {number}\n\nHerons of lake {number}.")
     told = {"TINYAPPROVER_DOCUMENTS": str(folder), "TINYAPPROVER_INDEX_MINUTES": 0.005, "TINYAPPROVER_EMBEDDER": "none"}
     async with opened(Story(tmp_path / "data", **told)) as story:
         assert story.running
-        for page in folder.glob("*.md"):
-            page.unlink()
+        lakes.rename(tmp_path / "elsewhere")  # all at once, whatever is being read at this moment
         await story.until(lambda: "25 of 25 documents of documents are gone there" in caplog.text)
         assert "`tinyapprover index documents` asks" in caplog.text
         await story.stop()

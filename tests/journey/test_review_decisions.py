@@ -46,18 +46,19 @@ def mends(story: Story, **which: str) -> None:
     """Some of the faults end, and the others stay."""
     faults = story.sandbox.world.faults
     faults[:] = [one for one in faults if any(getattr(one, name) != value for name, value in which.items())]
+    story.sandbox.world.touch()
 
 
 async def approves_and_okta_goes_down(story: Story) -> None:
     """Bob's answer is counted on what was being read; what the grant needs to read again cannot be."""
     await story.advance(1)  # nothing is read so freshly that it need not be read now
     asked = story.calls("okta", "GET /users/")
-    await story.fault("okta", "*", "slow", seconds=0.5, times=None)
+    await story.fault("okta", "*", "held", times=None)
     await story.presses("bob", "approve")
     await story.until(lambda: story.calls("okta", "GET /users/") >= asked + 4)
     await story.fault("okta", "*", "cut", times=None)
-    mends(story, kind="slow")
     await story.advance(10)
+    story.let_go()
     await story.until(lambda: "Approved, not granted yet" in story.card()["text"])
 
 
@@ -126,11 +127,12 @@ async def test_asking_again_for_access_that_is_overdue_keeps_it_when_the_removal
 
 async def test_what_a_failed_grant_left_behind_wakes_somebody_until_it_is_gone(story: Story) -> None:
     await story.asks()
-    await story.fault("okta", "PUT /groups/*", "slow", seconds=0.4)
+    await story.fault("okta", "PUT /groups/*", "held")
     await story.fault("okta", "DELETE /groups/*", "error", status=500, times=None)
     await story.presses("bob", "approve")
     await story.until(lambda: story.calls("okta", "PUT /groups/"))
     await story.fault("okta", "GET /users/*/groups", "error", times=None)
+    story.let_go()
     await story.steps(7)
     await story.until(lambda: "is being taken away" in story.told("alice"))
     await story.steps(3)

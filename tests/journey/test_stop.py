@@ -50,10 +50,12 @@ async def test_what_is_approved_and_not_written_yet_is_never_written(story: Stor
 
 async def test_a_stop_beats_a_write_that_is_under_way(story: Story) -> None:
     await story.asks()
-    await story.fault("okta", "PUT /groups/*", "slow", seconds=1.0)
+    await story.fault("okta", "PUT /groups/*", "held")
     await story.presses("bob", "approve")
     await story.until(lambda: story.calls("okta", "PUT /groups/") and story.card(button="stop"))
     await story.presses("bob", "stop")
+    await story.until(lambda: "Withdrawn" in story.card()["text"])
+    await story.mend()
     await story.until(lambda: story.changes() == [ADDED, REMOVED])
     await story.settle()
     assert story.members(READONLY) == []
@@ -96,7 +98,7 @@ async def test_a_comment_stops_even_on_a_page_that_is_closed(story: Story) -> No
     await story.until(lambda: story.incidents()[0]["status"] == "resolved")
     assert "To stop it, comment: stop TA-1" in story.notes()
     await story.act("bob", "pagerduty.comment", incident=story.incidents()[0]["id"], content="stop TA-1")
-    await story.advance(61)
+    await story.steps(2, seconds=61)
     await story.until(lambda: "Ended" in story.card()["text"])
     assert story.changes() == [ADDED, REMOVED]
     assert "Stopped by Bob Baker on the page" in str(story.card()["blocks"])
@@ -105,7 +107,7 @@ async def test_a_comment_stops_even_on_a_page_that_is_closed(story: Story) -> No
 async def test_a_comment_of_somebody_else_stops_nothing_and_is_answered(story: Story) -> None:
     await granted(story)
     await story.act("mallory", "pagerduty.comment", incident=story.incidents()[0]["id"], content="stop TA-1")
-    await story.advance(61)
+    await story.steps(2, seconds=61)
     await story.until(lambda: "for the people who decide TA-1" in story.notes())
     assert story.members(READONLY) == [ALICE]
 
@@ -125,7 +127,7 @@ async def test_a_second_stop_is_told_that_it_is_stopped_already(story: Story) ->
     await story.until(lambda: "being taken back" in story.card()["text"])
     assert "stop" not in story.buttons(story.card())
     await story.act("carol", "pagerduty.comment", incident=story.incidents()[0]["id"], content="stop TA-1")
-    await story.advance(61)
+    await story.steps(2, seconds=61)
     await story.until(lambda: "is being taken back already" in story.notes())
     await story.mend()
     await story.advance(120)

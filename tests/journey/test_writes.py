@@ -14,7 +14,7 @@ from connectors.pagerduty import PagerDuty
 from tests.story import CHANNEL, Story, opened
 
 READONLY, ALICE = "prod-readonly", "alice@example.com"
-LIMIT = 0.8  # how long the program waits for an answer in these stories
+LIMIT = 1.5  # how long the program waits for an answer in these stories
 STEPS = 40
 LOST = ("lost_answer", "html", "empty", "slow")
 KINDS = (*LOST, "cut", "error", "rate_limit", "rate_limit_bare")

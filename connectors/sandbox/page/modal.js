@@ -45,6 +45,7 @@ function closeDialog() {
 function fill(view) {
   dialog.querySelector("h2").textContent = withEmoji(view.title?.text);
   drawBlocks(dialog.querySelector(".dialog-body"), view.blocks, contextOf(view));
+  faceErrors(view.errors ?? {});
   const foot = dialog.querySelector(".dialog-foot");
   const signature = JSON.stringify([view.submit, view.close, view.notice]);
   if (foot.dataset.signature === signature) return;
@@ -54,6 +55,13 @@ function fill(view) {
     button(withEmoji(view.close?.text ?? "Close"), () => dismiss(view.id)),
     view.submit && el("button", { type: "submit", class: "primary" }, withEmoji(view.submit.text)),
   ].filter(Boolean));
+}
+
+/** Go to the first field that was refused, as soon as it is drawn so. */
+function faceErrors(errors) {
+  const told = JSON.stringify(errors);
+  if (dialog.dataset.errors !== told) dialog.querySelector("[aria-invalid=true]")?.focus();
+  dialog.dataset.errors = told;
 }
 
 /** What somebody typed here, by block; gone when the modal is closed. */
@@ -103,10 +111,10 @@ function inOrder(work) {
 async function submit(id) {
   const control = dialog.querySelector("[type=submit]");
   if (!control) return;
+  dialog.dataset.errors = "";
   const answer = await pending(control, () =>
     inOrder(() => act("slack.submit", { view_id: id, values: valuesOf(id) })));
   if (answer?.closed) typed.delete(id);
-  dialog?.querySelector("[aria-invalid=true]")?.focus();
 }
 
 /** What was typed into inputs that are still shown. */
