@@ -258,6 +258,7 @@ class Journey:
                 approved_jobs=APPROVED_JOBS,
                 closed_jobs=CLOSED_JOBS,
                 jobs=(Due("card"), Due("dm"), Due("tell:progress")),
+                job=job,
             )
             if counted is None:
                 raise await self.authority.too_late(decision)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     update,
 )
 
+from bot.claims import Busy
 from bot.core.lifecycle import Event, State
 from bot.core.request import (
     Answer,
@@ -25,8 +26,16 @@ from bot.core.verdict import Tally, tally
 from bot.errors import Refused
 from bot.ledger import tables as t
 from bot.ledger.database import Audit, Due
+from bot.ledger.queue import Job
 from bot.ledger.requests import Requests, number_of
 
+_DECIDE = "decide:"
+_EARLIER = (
+    select(t.jobs.c.id)
+    .where(t.jobs.c.subject == bindparam("r"), t.jobs.c.kind.startswith(_DECIDE, autoescape=True))
+    .where(t.jobs.c.id < bindparam("job"), t.jobs.c.trouble == "")
+    .limit(1)
+)
 _NEXT_ROUND = update(t.requests).where(t.requests.c.number == bindparam("n")).values(round=t.requests.c.round + 1)
 
 
@@ -41,13 +50,16 @@ class Decisions(Requests):
         approved_jobs: Sequence[Due],
         closed_jobs: Sequence[Due],
         jobs: Sequence[Due],
+        job: Job | None = None,
     ) -> Tally | None:
         """Count one person's answer, in one transaction with its outcome; None when it came too late or twice.
 
-        `approved_jobs` follow an approval that completes the quorum, `closed_jobs` a denial, `jobs` an answer that
-        leaves the request waiting. A `code` must be unused, and is used up.
+        `Busy` while an answer that was taken before that of `job` is not counted yet, unless it is in trouble: a denial
+        is not overtaken by an approval that was written after it. `approved_jobs` follow an approval that completes the
+        quorum, `closed_jobs` a denial, `jobs` an answer that leaves the request waiting. A `code` must be unused, and
+        is used up.
         """
-        return await self._change(lambda c: self._decide(c, decision, code, approved_jobs, closed_jobs, jobs))
+        return await self._change(lambda c: self._decide(c, decision, code, approved_jobs, closed_jobs, jobs, job))
 
     def _decide(
         self,
@@ -57,8 +69,11 @@ class Decisions(Requests):
         approved_jobs: Sequence[Due],
         closed_jobs: Sequence[Due],
         jobs: Sequence[Due],
+        job: Job | None,
     ) -> Tally | None:
         self._hold(c, decision.request_id)  # or two approvers at once would each count one answer
+        if job is not None and c.execute(_EARLIER, {"r": decision.request_id, "job": job.id}).scalar() is not None:
+            raise Busy
         request = self._load(c, decision.request_id)
         if not _may_still_be_decided(request, decision) or not self._record_decision(c, request, decision):
             return None

@@ -109,6 +109,27 @@ async def test_an_approval_in_slack_against_a_denial_in_pagerduty(story: Story, 
         assert story.changes() == []
 
 
+async def test_an_approval_does_not_overtake_a_denial_that_was_written_before_it(story: Story) -> None:
+    """Both are found by one reading, and who carol is takes longer to read than who bob is."""
+    await paged(story)
+    await story.advance(1)
+    incident, carol = story.incidents()[0]["id"], "GET /users/00ucarol"
+    asked = story.calls("okta", carol), story.calls("okta", "GET /users/00ubob")
+    await story.fault("okta", f"{carol}*", "held", times=None)
+    await story.act("carol", "pagerduty.comment", incident=incident, content="deny wrong week")
+    await story.act("bob", "pagerduty.comment", incident=incident, content="approve")
+    await story.advance(6)
+    await story.until(lambda: story.calls("okta", carol) > asked[0])
+    await story.until(lambda: story.calls("okta", "GET /users/00ubob") > asked[1])
+    await asyncio.sleep(1.0)  # in which his answer would have been counted
+    assert "Waiting" in story.card()["text"]
+    await story.mend()
+    await story.until(lambda: "Denied" in story.card()["text"])
+    await story.until(lambda: "denied by Carol Chen" in story.notes())
+    await story.settle()
+    assert story.changes() == []
+
+
 async def test_a_comment_that_comes_after_the_decision_is_told_by_polling_too(story: Story) -> None:
     request = await paged(story)
     await story.presses("bob", "approve")
