@@ -46,6 +46,14 @@ class Look:
         await journey.whisper(self.request.id, self.channel, self.user, words, receipt=self.trigger)
 
 
+class _Stray(Refused):
+    """A press on what is not the card that stands for a request, as far as is known."""
+
+    def __init__(self, request: Request | None, sentence: str) -> None:
+        super().__init__(sentence, rule="decision#not-the-card")
+        self.request = request.id if request else ""
+
+
 Do = Callable[[Look], Awaitable[None]]
 
 
@@ -76,43 +84,46 @@ class Pressing:
         request, _, rest = value.partition(":")
         digest, _, minutes = rest.partition(":")
         attempt = _attempt(body, Answer.APPROVE, digest=digest, minutes=int(minutes) if minutes.isdigit() else None)
-        await self._take(request, attempt, *place_of(body))
+        channel, ts = place_of(body)
+        try:
+            await self._take(request, attempt, channel, ts)
+        except _Stray as stray:
+            self._beside.run(self._answer_stray(stray, attempt.who, channel))
         await ack()
 
     async def on_deny(self, ack: Any, body: Body, view: Body) -> None:
-        """A denial, with its reason."""
+        """A denial, with its reason, which stays in the form while it cannot be taken."""
         about = forms.about(view)
         try:
             reason = _clean(forms.read_text(view))
+            attempt = _attempt(body, Answer.DENY, reason=reason, receipt=str(view["id"]))
+            await self._take(str(about.get("request")), attempt, str(about.get("channel")), str(about.get("ts")))
         except Refused as refused:
             self._beside.run(self._audit_form(body, view, refused))
             await ack(response_action="errors", errors={forms.REASON: refused.sentence})
-            return
-        attempt = _attempt(body, Answer.DENY, reason=reason, receipt=str(view["id"]))
-        await self._take(str(about.get("request")), attempt, str(about.get("channel")), str(about.get("ts")))
-        await ack()
+        else:
+            await ack()
 
     async def _take(self, request: str, attempt: Attempt, channel: str, ts: str) -> None:
-        """Only a press on the card that stands for the request is taken; another one is answered and audited."""
+        """Only a press on the card that stands for the request is taken."""
         journey = self._journey
         if journey.ledger.crowded:
             raise Refused(BUSY, rule="limits#busy")
         found, shown = await asyncio.gather(journey.ledger.find(request), journey.ledger.shown(request, "card"))
         if found is None or shown is None or (shown.sent.channel, shown.sent.ts) != (channel, ts):
-            told = TOO_NEW if found is not None and _may_be_ours(shown, channel, ts) else NOT_IN_USE
-            self._beside.run(self._stray(attempt.who, channel, told, request=found.id if found else ""))
-            return
+            raise _Stray(found, TOO_NEW if found is not None and _may_be_ours(shown, channel, ts) else NOT_IN_USE)
         payload = {**asdict(attempt), "channel": channel, "ts": ts}
         await self._record(request, Due(f"decide:{attempt.receipt}", payload=payload))
+
+    async def _answer_stray(self, stray: _Stray, user: str, channel: str) -> None:
+        await self._journey.ledger.note_event(
+            Audit(user, "decision.refused", {"rule": stray.rule}), request=stray.request
+        )
+        await self._journey.chat.whisper(channel, user, stray.sentence)
 
     async def _record(self, request: str, job: Due) -> None:
         """One commit, before the acknowledgement: from then on a press is carried out, once, whatever happens."""
         await self._journey.ledger.accept("slack.press", str(job.payload["receipt"]), request=request, jobs=[job])
-
-    async def _stray(self, user: str, channel: str, told: str, *, request: str) -> None:
-        audit = Audit(user, "decision.refused", {"rule": "decision#not-the-card"})
-        await self._journey.ledger.note_event(audit, request=request)
-        await self._journey.chat.whisper(channel, user, told)
 
     # --- the other buttons ------------------------------------------------------------------------------------------
 

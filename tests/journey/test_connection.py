@@ -165,6 +165,10 @@ async def test_a_press_on_a_card_whose_posting_is_not_on_record_yet_is_told_to_c
     await story.presses("bob", "approve")
     await story.until(lambda: "too new to be on record. Press again" in story.told("bob"))
     assert story.members(READONLY) == []
+    opened = await story.presses("carol", "deny", await_view=True)
+    form, why = opened["view"]["id"], {"Reason": "Not this week"}
+    answer = await story.act("carol", "slack.submit", view_id=form, values=why)
+    assert "too new to be on record" in answer["errors"]["reason"]  # and what she wrote stays there
     await story.advance(61)
     await story.settle()
     assert len(story.messages()) == 1
