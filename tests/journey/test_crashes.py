@@ -121,7 +121,7 @@ async def test_killed_at_any_commit_the_end_is_the_same(share: int, commits: int
             return story.deaths
 
     deaths = await asyncio.gather(*(die_at(n) for n in range(1 + share, commits + 1, SHARES)))
-    assert sum(deaths) >= len(deaths) * 3 // 4  # on a busy machine more is committed at once
+    assert sum(deaths) >= len(deaths) - 2
 
 
 async def test_a_press_survives_a_kill_right_after_its_acknowledgement(linked: Path, tmp_path: Path) -> None:
